@@ -1,0 +1,43 @@
+"""Typed values and what carries them. Knows nothing of nodes, processes or manifests."""
+
+from penstock.data.executor_type import ExecutorType
+from penstock.data.message import Message
+from penstock.data.packing import Packed, pack, unpack
+from penstock.data.values import (
+    Audio,
+    BatchHint,
+    Binary,
+    CancelSpeculation,
+    Control,
+    DeadlineWarning,
+    Json,
+    Kind,
+    PixelFormat,
+    Tensor,
+    Text,
+    Value,
+    Video,
+    VideoCodec,
+)
+
+__all__ = [
+    "Audio",
+    "BatchHint",
+    "Binary",
+    "CancelSpeculation",
+    "Control",
+    "DeadlineWarning",
+    "ExecutorType",
+    "Json",
+    "Kind",
+    "Message",
+    "Packed",
+    "PixelFormat",
+    "Tensor",
+    "Text",
+    "Value",
+    "Video",
+    "VideoCodec",
+    "pack",
+    "unpack",
+]

@@ -1,0 +1,25 @@
+"""A value on its way: what travels along an edge, in a process or between two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.data.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One value with its place in the stream.
+
+    ``sequence`` is the number of the client's input that it comes from, ``part`` counts the
+    outputs that one node made of it. ``timestamp_us`` is the capture time on the client's
+    clock in µs, ``epoch`` the interrupt epoch it belongs to, and ``origin`` the node that
+    made it (empty for the client).
+    """
+
+    value: Value
+    sequence: int = 0
+    part: int = 0
+    timestamp_us: int = 0
+    epoch: int = 0
+    origin: str = ""

@@ -1,0 +1,258 @@
+"""The seven kinds of data, as frozen values.
+
+Arrays are taken as they are, never copied: who hands one over stops writing to it. A value
+that came from another process holds a read-only view on shared memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_METADATA: Mapping[str, str] = MappingProxyType({})
+AUDIO_DTYPES = (np.dtype(np.float32), np.dtype(np.int16), np.dtype(np.int32))
+
+
+def _no_metadata() -> Mapping[str, str]:
+    return NO_METADATA
+
+
+class Kind(StrEnum):
+    """The kinds of data that edges carry."""
+
+    AUDIO = "audio"
+    VIDEO = "video"
+    TENSOR = "tensor"
+    TEXT = "text"
+    JSON = "json"
+    BINARY = "binary"
+    CONTROL = "control"
+
+
+class PixelFormat(IntEnum):
+    """How a frame's bytes are laid out; numbers are those of ``remotemedia.v1``."""
+
+    UNSPECIFIED = 0
+    RGB24 = 1
+    RGBA32 = 2
+    YUV420P = 3
+    GRAY8 = 4
+    I420 = 5
+    NV12 = 6
+    ENCODED = 255
+
+
+class VideoCodec(IntEnum):
+    """What an encoded frame is encoded with; numbers are those of ``remotemedia.v1``."""
+
+    UNSPECIFIED = 0
+    VP8 = 1
+    H264 = 2
+    AV1 = 3
+
+
+def _same(left: object, right: object) -> bool:
+    """Equal bit for bit: arrays by type, shape and bytes, everything else by ``==``."""
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+        return (
+            left.dtype == right.dtype
+            and left.shape == right.shape
+            and left.tobytes() == right.tobytes()
+        )
+    return bool(left == right)
+
+
+class _Value:
+    """Equality bit for bit; unhashable, since arrays are."""
+
+    __slots__ = ()
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # arrays can't be hashed
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        names = [f.name for f in fields(self)]  # type: ignore[arg-type]  # all are dataclasses
+        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio(_Value):
+    """Sampled sound.
+
+    ``samples``: (samples, channels), float32 in [-1, 1], int16 or int32; a one-dimensional
+    array is taken as mono. ``metadata_json`` is what the client said about it, untouched.
+    Raises ``ValueError`` for another shape or type, or a rate below 1 Hz.
+    """
+
+    kind: ClassVar[Kind] = Kind.AUDIO
+    samples: NDArray[Any]
+    sample_rate_hz: int
+    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+    metadata_json: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim == 1:
+            object.__setattr__(self, "samples", self.samples.reshape(-1, 1))
+        if self.samples.ndim != 2 or self.samples.shape[1] == 0:
+            raise ValueError(f"samples must be (samples, channels), got {self.samples.shape}")
+        if self.samples.dtype not in AUDIO_DTYPES:
+            raise ValueError(f"samples must be float32, int16 or int32, got {self.samples.dtype}")
+        if self.sample_rate_hz < 1:
+            raise ValueError(f"sample_rate_hz must be at least 1, got {self.sample_rate_hz}")
+
+    @property
+    def channels(self) -> int:
+        return int(self.samples.shape[1])
+
+    @property
+    def duration_s(self) -> float:
+        return float(self.samples.shape[0] / self.sample_rate_hz)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Video(_Value):
+    """One frame: raw pixels (``pixels``: one-dimensional uint8) or an encoded unit.
+
+    A raw frame's length must be what ``pixel_format``, ``width`` and ``height`` make it;
+    anything else raises ``ValueError``. ``timestamp_us`` is the presentation time in µs.
+    """
+
+    kind: ClassVar[Kind] = Kind.VIDEO
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    pixel_format: PixelFormat
+    codec: VideoCodec = VideoCodec.UNSPECIFIED
+    frame_number: int = 0
+    timestamp_us: int = 0
+    is_keyframe: bool = False
+    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 1:
+            raise ValueError(
+                "pixels must be one-dimensional uint8, "
+                f"got {self.pixels.dtype} of shape {self.pixels.shape}"
+            )
+        expected = frame_bytes(self.pixel_format, self.width, self.height)
+        if expected is not None and self.pixels.size != expected:
+            raise ValueError(
+                f"a {self.width}×{self.height} {self.pixel_format.name} frame has {expected} "
+                f"bytes, got {self.pixels.size}"
+            )
+
+
+def frame_bytes(pixel_format: PixelFormat, width: int, height: int) -> int | None:
+    """Bytes of a raw frame; None where the format doesn't say (encoded, unspecified)."""
+    chroma = 2 * ((width + 1) // 2) * ((height + 1) // 2)
+    return {
+        PixelFormat.RGB24: 3 * width * height,
+        PixelFormat.RGBA32: 4 * width * height,
+        PixelFormat.GRAY8: width * height,
+        PixelFormat.YUV420P: width * height + chroma,
+        PixelFormat.I420: width * height + chroma,
+        PixelFormat.NV12: width * height + chroma,
+    }.get(pixel_format)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor(_Value):
+    """An array of any numeric type and shape, C or Fortran order; ``layout`` as in NCHW.
+
+    Raises ``ValueError`` for object, text, date and structured types.
+    """
+
+    kind: ClassVar[Kind] = Kind.TENSOR
+    array: NDArray[Any]
+    layout: str = ""
+    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+
+    def __post_init__(self) -> None:
+        if self.array.dtype.kind not in "biufc":
+            raise ValueError(f"array must be numeric, got {self.array.dtype}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Text(_Value):
+    """Text; ``language`` as in BCP 47, ``channel`` as the client names it."""
+
+    kind: ClassVar[Kind] = Kind.TEXT
+    text: str
+    language: str = ""
+    channel: str = ""
+    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Json(_Value):
+    """Any JSON value, parsed; NaN and infinities are no JSON and are refused when packed."""
+
+    kind: ClassVar[Kind] = Kind.JSON
+    value: Any
+    schema_type: str = ""
+    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binary(_Value):
+    """Bytes that nobody interprets; ``data``: one-dimensional uint8."""
+
+    kind: ClassVar[Kind] = Kind.BINARY
+    data: NDArray[np.uint8]
+    mime_type: str = ""
+    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+
+    def __post_init__(self) -> None:
+        if self.data.dtype != np.uint8 or self.data.ndim != 1:
+            raise ValueError(
+                "data must be one-dimensional uint8, "
+                f"got {self.data.dtype} of shape {self.data.shape}"
+            )
+
+    @classmethod
+    def from_bytes(cls, data: bytes | memoryview, mime_type: str = "") -> Binary:
+        """Wrap any buffer without copying it."""
+        return cls(np.frombuffer(data, dtype=np.uint8), mime_type)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSpeculation:
+    """What was guessed for this stretch of time is void (µs on the client's clock)."""
+
+    from_timestamp: int
+    to_timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHint:
+    """Suggests how many items to work on at once."""
+
+    suggested_batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineWarning:
+    """The result is worth nothing after ``deadline_us``."""
+
+    deadline_us: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Control(_Value):
+    """A message about the stream, travelling in it."""
+
+    kind: ClassVar[Kind] = Kind.CONTROL
+    message: CancelSpeculation | BatchHint | DeadlineWarning
+    segment_id: str = ""
+    timestamp_ms: int = 0
+    message_metadata: str = ""
+    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+
+
+Value: TypeAlias = Audio | Video | Tensor | Text | Json | Binary | Control

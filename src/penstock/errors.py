@@ -1,0 +1,240 @@
+"""The one exception tree; branches are drawn by who has to act.
+
+::
+
+    PenstockError
+    ├── ManifestError             the manifest's author: every fault, each with its path
+    ├── ConfigurationError        the operator: penstock.toml, the executor registry
+    ├── ResourceLimitError        the operator or the caller: more was wished than is free
+    ├── InputError                the caller: a value, node or sequence that can't be taken
+    ├── NodeError                 the node's author
+    │   ├── NodeExecutionError    it raised; exception, message and traceback
+    │   ├── NodeExitedError       its process ended: signal or exit code, last words
+    │   └── NodeTimeoutError      a deadline passed
+    ├── StallError                the caller: a ring of full lanes in which nothing moves
+    ├── SessionError              the caller
+    │   ├── SessionClosedError    used after its end
+    │   └── SessionCancelledError ended by cancel or by a client that left
+    ├── LaneError                 us, or a peer that speaks rubbish: a broken or corrupt lane
+    │   └── ConservationError     what was sent is not what arrived plus what was dropped
+    ├── ServiceError              the client: what the service answered
+    └── InvalidTransition         us: a state machine was asked for a step it doesn't have
+
+Every exception keeps its facts as attributes and survives pickling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+def _rebuild(
+    cls: type[PenstockError], args: tuple[Any, ...], facts: dict[str, Any]
+) -> PenstockError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
+
+class PenstockError(Exception):
+    """The root of everything that Penstock raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a manifest or a configuration.
+
+    ``path`` is where (``nodes[2].params.chunk_size``); ``found`` and ``expected`` are short
+    texts, and ``suggestion`` is the closest known name, where one is close.
+    """
+
+    path: str
+    message: str
+    found: str | None = None
+    expected: str | None = None
+    suggestion: str | None = None
+
+    def __str__(self) -> str:
+        hint = f" (did you mean {self.suggestion!r}?)" if self.suggestion else ""
+        return f"{self.path}: {self.message}{hint}" if self.path else f"{self.message}{hint}"
+
+
+class _DocumentError(PenstockError):
+    """A document with at least one fault; the message lists all of them."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class ManifestError(_DocumentError):
+    """The manifest can't run; ``faults`` has every reason, each with its path."""
+
+
+class ConfigurationError(_DocumentError):
+    """What the operator configured can't be used; ``faults`` has every reason."""
+
+
+class ResourceLimitError(PenstockError):
+    """More of ``resource`` was wished than its limit leaves free; nothing was started."""
+
+    def __init__(self, resource: str, *, wished: int, free: int, limit: int) -> None:
+        self.resource = resource
+        self.wished = wished
+        self.free = free
+        self.limit = limit
+        super().__init__(f"{resource}: {wished} wished, {free} free of {limit}")
+
+
+class InputError(PenstockError):
+    """A value, a node ID or a sequence number that the session can't take."""
+
+
+class NodeError(PenstockError):
+    """A node failed; ``node_id`` says which, ``stderr`` what it said last."""
+
+    def __init__(self, node_id: str, message: str, *, stderr: str = "") -> None:
+        self.node_id = node_id
+        self.stderr = stderr
+        last_words = f"\nits last output on stderr:\n{stderr.rstrip()}" if stderr.strip() else ""
+        super().__init__(f"node {node_id!r}: {message}{last_words}")
+
+
+class NodeExecutionError(NodeError):
+    """The node raised in ``during`` (``setup``, ``process``, ``flush``, …)."""
+
+    def __init__(
+        self,
+        node_id: str,
+        *,
+        during: str,
+        exception_type: str,
+        exception_message: str,
+        traceback: str,
+        stderr: str = "",
+    ) -> None:
+        self.during = during
+        self.exception_type = exception_type
+        self.exception_message = exception_message
+        self.traceback = traceback
+        super().__init__(
+            node_id, f"{during} raised {exception_type}: {exception_message}", stderr=stderr
+        )
+
+
+class NodeExitedError(NodeError):
+    """The node's process ended on its own: ``signal`` (its name) or ``exit_code`` is set."""
+
+    def __init__(
+        self,
+        node_id: str,
+        *,
+        pid: int,
+        exit_code: int | None = None,
+        signal: str | None = None,
+        stderr: str = "",
+    ) -> None:
+        self.pid = pid
+        self.exit_code = exit_code
+        self.signal = signal
+        how = f"was killed by {signal}" if signal else f"exited with code {exit_code}"
+        super().__init__(node_id, f"its process {pid} {how}", stderr=stderr)
+
+
+class NodeTimeoutError(NodeError):
+    """The node did not finish ``during`` within ``limit_s`` seconds."""
+
+    def __init__(self, node_id: str, *, during: str, limit_s: float, stderr: str = "") -> None:
+        self.during = during
+        self.limit_s = limit_s
+        super().__init__(node_id, f"{during} did not end within {limit_s:g} s", stderr=stderr)
+
+
+class StallError(PenstockError):
+    """Nothing moves: each member of ``ring`` waits for the next, the last for the first."""
+
+    def __init__(self, ring: Sequence[str], *, limit_s: float) -> None:
+        self.ring = tuple(ring)
+        self.limit_s = limit_s
+        path = " → ".join([*self.ring, self.ring[0]])
+        super().__init__(
+            f"stalled for {limit_s:g} s: {path}; each waits for room in the next. "
+            "Read outputs while sending, or raise channel_capacity"
+        )
+
+
+class SessionError(PenstockError):
+    """A session was used in a way that its state doesn't allow."""
+
+
+class SessionClosedError(SessionError):
+    """The session has ended, or its inputs have."""
+
+
+class SessionCancelledError(SessionError):
+    """The session was ended before its work was done; ``reason`` says by what."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"session ended early: {reason}")
+
+
+class LaneError(PenstockError):
+    """A lane broke or carried what is no message; ``lane`` names it."""
+
+    def __init__(self, lane: str, message: str) -> None:
+        self.lane = lane
+        super().__init__(f"lane {lane}: {message}")
+
+
+class ConservationError(LaneError):
+    """The two ends of a lane disagree about how many messages it carried."""
+
+    def __init__(self, lane: str, *, sent: int, received: int, dropped: int) -> None:
+        self.sent = sent
+        self.received = received
+        self.dropped = dropped
+        super().__init__(lane, f"sent {sent}, but received {received} and dropped {dropped}")
+
+
+class ServiceError(PenstockError):
+    """The service answered with an error.
+
+    ``error_type`` is the protocol's name for it (``VALIDATION``, ``NODE_EXECUTION``, …);
+    ``node_id``, ``context`` and ``traceback`` are what it said besides.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        error_type: str,
+        node_id: str = "",
+        context: str = "",
+        traceback: str = "",
+    ) -> None:
+        self.error_type = error_type
+        self.node_id = node_id
+        self.context = context
+        self.traceback = traceback
+        super().__init__(message)
+
+
+class InvalidTransition(PenstockError):
+    """A state machine has no step for ``event`` in ``state``; ``history`` led there."""
+
+    def __init__(self, machine: str, state: str, event: str, history: Sequence[str]) -> None:
+        self.machine = machine
+        self.state = state
+        self.event = event
+        self.history = tuple(history)
+        super().__init__(
+            f"{machine}: no step for {event!r} in state {state!r} "
+            f"(so far: {' → '.join(self.history)})"
+        )

@@ -1,0 +1,17 @@
+"""The node contract, the catalogue of node types, and the built-in nodes."""
+
+from penstock.nodes.base import Node, node
+from penstock.nodes.catalogue import Catalogue, NodeType
+from penstock.nodes.context import Arrival, Host, NodeContext
+from penstock.nodes.params import NodeParams
+
+__all__ = [
+    "Arrival",
+    "Catalogue",
+    "Host",
+    "Node",
+    "NodeContext",
+    "NodeParams",
+    "NodeType",
+    "node",
+]

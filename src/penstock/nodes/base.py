@@ -1,0 +1,61 @@
+"""The contract between a node's author and Penstock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+from penstock.data import ExecutorType
+from penstock.nodes.context import NodeContext
+from penstock.nodes.params import NodeParams
+
+
+class Node:
+    """One step of a pipeline. The same class runs on any executor.
+
+    Define ``process(self, item)`` with annotated types: the item's type says which kinds of
+    data the node accepts, the return type which it emits (unannotated: all). It may be plain
+    or ``async`` and give a value, several (a generator or list), or None. A node without
+    inputs defines ``produce(self)``, a generator, instead. Optional, plain or ``async``:
+
+    - ``setup(self)``: load the model; report with ``self.ctx.progress(0.4, "weights")``;
+    - ``flush(self)``: at the end of the stream, give what is still buffered, as ``process``;
+    - ``teardown(self)``: release what ``setup`` took; called once, however the session ends.
+
+    Arrays of an input are read-only and stay valid for as long as anything holds them.
+    On the native executor a plain ``process`` runs on a thread of the node's own;
+    ``blocking = False`` promises that it is quick and may run on the event loop.
+    """
+
+    Params: ClassVar[type[NodeParams]] = NodeParams
+    blocking: ClassVar[bool] = True
+
+    def __init__(self, params: NodeParams, ctx: NodeContext) -> None:
+        self.params: Any = params
+        self.ctx = ctx
+
+    def setup(self) -> Any:
+        """Called once, before the first input."""
+
+    def flush(self) -> Any:
+        """Called once, after the last input."""
+
+    def teardown(self) -> Any:
+        """Called once, at the end."""
+
+
+NodeClass = TypeVar("NodeClass", bound=type[Node])
+
+
+def node(
+    name: str, *, executor: ExecutorType = ExecutorType.MULTIPROCESS
+) -> Callable[[NodeClass], NodeClass]:
+    """Name a ``Node`` class as a node type, and say which executor it would choose."""
+
+    def mark(cls: NodeClass) -> NodeClass:
+        if not (isinstance(cls, type) and issubclass(cls, Node)):
+            raise TypeError(f"@node({name!r}) needs a subclass of Node, got {cls!r}")
+        cls.__penstock_node__ = (name, executor)  # type: ignore[attr-defined]  # the mark
+        return cls
+
+    return mark

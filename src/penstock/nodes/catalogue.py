@@ -1,0 +1,201 @@
+"""The node types that are there: built in, from installed packages, and the user's own.
+
+Classes are imported when they are looked up, not when the catalogue is made.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from penstock.data import ExecutorType, Kind
+from penstock.errors import ConfigurationError, Fault
+from penstock.nodes.base import Node
+from penstock.nodes.builtin import BUILTIN
+from penstock.nodes.ports import accepted_kinds, emitted_kinds
+
+ENTRY_POINTS = "penstock.nodes"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeType:
+    """A node type: its class, where another process finds it, and its ports.
+
+    ``provider`` is ``module:Class`` or ``/path/file.py:Class``. ``is_source`` says that it
+    has ``produce`` and takes no inputs.
+    """
+
+    name: str
+    cls: type[Node]
+    executor: ExecutorType
+    provider: str
+    accepts: frozenset[Kind]
+    emits: frozenset[Kind]
+    is_source: bool
+
+
+class Catalogue:
+    """Finds node types by name; ``extended`` makes a larger one, nothing changes one."""
+
+    def __init__(self, providers: dict[str, str]) -> None:
+        self._providers = providers
+        self._types: dict[str, NodeType] = {}
+
+    @classmethod
+    def installed(cls) -> Catalogue:
+        """The built-in node types and those of installed packages."""
+        found = importlib.metadata.entry_points(group=ENTRY_POINTS)
+        return cls({**{entry.name: entry.value for entry in found}, **BUILTIN})
+
+    def extended(self, *sources: type[Node] | ModuleType | str | Path) -> Catalogue:
+        """This catalogue and the node types of classes, modules, module names or files.
+
+        Raises ``ConfigurationError`` for a source that can't be loaded, holds no node type,
+        or names one that another source has.
+        """
+        providers = dict(self._providers)
+        for source in sources:
+            for name, provider in _provided(source).items():
+                if providers.get(name, provider) != provider:
+                    raise _fault(f"node type {name!r} is there already", providers[name])
+                providers[name] = provider
+        return Catalogue(providers)
+
+    def names(self) -> list[str]:
+        return sorted(self._providers)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._providers
+
+    def closest(self, name: str) -> str | None:
+        """The known name that is most like ``name``, where one is close."""
+        return next(iter(difflib.get_close_matches(name, self._providers, n=1)), None)
+
+    def get(self, name: str) -> NodeType:
+        """The node type called ``name``; ``KeyError`` where there is none.
+
+        Raises ``ConfigurationError`` where its provider can't be loaded.
+        """
+        known = self._types.get(name)
+        if known is None:
+            known = self._types[name] = describe(load(self._providers[name]))
+        return known
+
+
+def describe(cls: type[Node], provider: str | None = None) -> NodeType:
+    """The node type that a class marked with ``@node`` is."""
+    mark = vars(cls).get("__penstock_node__")
+    if mark is None:
+        raise _fault(f"{cls.__qualname__} is not marked with @node(...)", repr(cls))
+    name, executor = mark
+    process = getattr(cls, "process", None)
+    produce = getattr(cls, "produce", None)
+    if (process is None) == (produce is None):
+        raise _fault(f"node type {name!r} needs either process or produce", cls.__qualname__)
+    try:
+        accepts = frozenset[Kind]() if process is None else accepted_kinds(process)
+        emits = emitted_kinds(process if produce is None else produce)
+        emits |= _flushed(cls)
+    except (TypeError, NameError) as exc:
+        raise _fault(f"node type {name!r}: {exc}", cls.__qualname__) from exc
+    return NodeType(
+        name, cls, executor, provider or provider_of(cls), accepts, emits, process is None
+    )
+
+
+def _flushed(cls: type[Node]) -> frozenset[Kind]:
+    """What ``flush`` gives beyond ``process``, where it says so."""
+    if cls.flush is Node.flush or "return" not in inspect.get_annotations(cls.flush):
+        return frozenset()
+    return emitted_kinds(cls.flush)
+
+
+def provider_of(cls: type[Node]) -> str:
+    """Where another process finds the class.
+
+    A class of the main script is found by the script's path, so that the script must guard
+    what it does with ``if __name__ == "__main__"``.
+    """
+    module = sys.modules.get(cls.__module__)
+    path = getattr(module, "__file__", None)
+    if cls.__module__ == "__main__" or cls.__module__.startswith("penstock_nodes_"):
+        if path is None:
+            raise _fault(f"{cls.__qualname__} must be in a file or module", "an interactive one")
+        return f"{Path(path).resolve()}:{cls.__qualname__}"
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def load(provider: str) -> type[Node]:
+    """The class that a provider names; raises ``ConfigurationError`` where it can't."""
+    where, _, name = provider.rpartition(":")
+    found: Any = _module(where)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not (isinstance(found, type) and issubclass(found, Node)):
+        raise _fault(f"{provider}: no Node class of that name", repr(found))
+    return found
+
+
+def _provided(source: type[Node] | ModuleType | str | Path) -> dict[str, str]:
+    if isinstance(source, type):
+        kind = describe(source)
+        return {kind.name: kind.provider}
+    module = source if isinstance(source, ModuleType) else _module(str(source))
+    types = {kind.name: kind.provider for kind in (describe(cls) for cls in _marked(module))}
+    if not types:
+        raise _fault(f"{source}: no class marked with @node(...)", module.__name__)
+    return types
+
+
+def _marked(module: ModuleType) -> Iterable[type[Node]]:
+    for item in vars(module).values():
+        own = isinstance(item, type) and item.__module__ == module.__name__
+        if own and "__penstock_node__" in vars(item):
+            yield item
+
+
+def _module(where: str) -> ModuleType:
+    try:
+        return _file_module(Path(where)) if where.endswith(".py") else _named_module(where)
+    except Exception as exc:  # whatever the user's module raises while it is imported
+        raise _fault(f"{where}: can't be loaded", f"{type(exc).__name__}: {exc}") from exc
+
+
+def _named_module(name: str) -> ModuleType:
+    return importlib.import_module(name)
+
+
+def _file_module(path: Path) -> ModuleType:
+    """A file as a module whose name depends on its path only, imported once a process."""
+    path = path.resolve()
+    main = sys.modules.get("__main__")
+    if main is not None and Path(getattr(main, "__file__", None) or "").resolve() == path:
+        return main
+    name = f"penstock_nodes_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _fault(message: str, found: str) -> ConfigurationError:
+    return ConfigurationError([Fault(path="", message=f"{message} ({found})", found=found)])

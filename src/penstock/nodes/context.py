@@ -1,0 +1,73 @@
+"""What a node may ask of the place that it runs in."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Where the current input came from and its place in the stream.
+
+    ``source`` is the node at the other end of the connection (empty: the client), the
+    other fields are those of ``penstock.data.Message``.
+    """
+
+    source: str = ""
+    sequence: int = 0
+    part: int = 0
+    timestamp_us: int = 0
+
+
+class Host(Protocol):
+    """What the executor provides behind a ``NodeContext``."""
+
+    def progress(self, fraction: float, message: str) -> None:
+        """Tell the session how far ``setup`` is."""
+
+    def allocate(self, nbytes: int) -> NDArray[np.uint8]:
+        """A writable flat array; from shared memory where outputs leave the process."""
+
+    def stopping(self) -> bool:
+        """Whether the session wants the node to come to an end."""
+
+
+class NodeContext:
+    """Handed to ``setup`` and kept as ``self.ctx``.
+
+    ``logger`` writes with the node's name; ``arrival`` describes the input that ``process``
+    is working on.
+    """
+
+    __slots__ = ("_host", "arrival", "logger", "node_id", "session_id")
+
+    def __init__(self, node_id: str, session_id: str, host: Host) -> None:
+        self.node_id = node_id
+        self.session_id = session_id
+        self.arrival = Arrival()
+        self.logger = logging.getLogger(f"penstock.node.{node_id}")
+        self._host = host
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Report how far ``setup`` is: ``fraction`` in [0, 1] and what it is doing."""
+        self._host.progress(min(max(fraction, 0.0), 1.0), message)
+
+    def allocate(self, shape: tuple[int, ...] | int, dtype: DTypeLike) -> NDArray[Any]:
+        """Memory for an output that leaves the process without a copy.
+
+        Fill it, wrap it in a value and return that; once it is sent it is read-only.
+        """
+        kind = np.dtype(dtype)
+        dimensions = (shape,) if isinstance(shape, int) else shape
+        count = int(np.prod(dimensions, dtype=np.int64))
+        return self._host.allocate(count * kind.itemsize).view(kind).reshape(dimensions)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the session is ending; a ``produce`` that waits should return then."""
+        return self._host.stopping()

@@ -1,0 +1,62 @@
+"""Which kinds of data a node accepts and emits, read from its signatures."""
+
+from __future__ import annotations
+
+import collections.abc
+import types
+import typing
+from typing import Any
+
+from penstock.data import Audio, Binary, Control, Json, Kind, Tensor, Text, Video
+
+ALL_KINDS = frozenset(Kind)
+_KIND_OF: dict[Any, Kind] = {
+    cls: cls.kind for cls in (Audio, Video, Tensor, Text, Json, Binary, Control)
+}
+_CONTAINERS = (
+    collections.abc.Iterator,
+    collections.abc.Iterable,
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncIterable,
+    collections.abc.Sequence,
+    collections.abc.Generator,
+    collections.abc.AsyncGenerator,
+    list,
+    tuple,
+)
+
+
+def accepted_kinds(process: Any) -> frozenset[Kind]:
+    """The kinds that ``process`` takes: those of its first parameter's annotation.
+
+    Raises ``TypeError`` where the annotation names something that is no value.
+    """
+    hints = typing.get_type_hints(process)
+    names = [name for name in hints if name != "return"]
+    return _kinds(hints[names[0]], process) if names else ALL_KINDS
+
+
+def emitted_kinds(method: Any) -> frozenset[Kind]:
+    """The kinds that ``process`` or ``produce`` gives: those of its return annotation."""
+    hints = typing.get_type_hints(method)
+    return _kinds(hints["return"], method) if "return" in hints else ALL_KINDS
+
+
+def _kinds(annotation: Any, method: Any) -> frozenset[Kind]:
+    if annotation is Any:
+        return ALL_KINDS
+    if annotation is None or annotation is type(None):
+        return frozenset()
+    if annotation in _KIND_OF:
+        return frozenset({_KIND_OF[annotation]})
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        parts = [_kinds(arg, method) for arg in typing.get_args(annotation)]
+        return frozenset().union(*parts)
+    if origin in _CONTAINERS:
+        first = typing.get_args(annotation)[0]
+        return _kinds(first, method)
+    raise TypeError(
+        f"{method.__qualname__}: {annotation!r} is no kind of data; "
+        f"expected {', '.join(cls.__name__ for cls in _KIND_OF)}, a union or an iterator of them"
+    )
