@@ -1,0 +1,46 @@
+"""Bridges between executors: strategies, lanes with their states and counters."""
+
+from penstock.bridges.arena import Arena
+from penstock.bridges.bridge import BridgeStatistics, DataBridge, Lane
+from penstock.bridges.direct import DirectLane
+from penstock.bridges.lane import (
+    ConsumerEnd,
+    ConsumerStatistics,
+    LaneSpec,
+    ProducerEnd,
+    ProducerStatistics,
+    count_drop,
+    no_listener,
+)
+from penstock.bridges.states import (
+    LANE_TABLE,
+    LaneEvent,
+    LaneState,
+    bridge_state,
+    close_lane,
+    lane_machine,
+)
+from penstock.bridges.strategy import ConversionStrategy, strategy_for
+
+__all__ = [
+    "LANE_TABLE",
+    "Arena",
+    "BridgeStatistics",
+    "ConsumerEnd",
+    "ConsumerStatistics",
+    "ConversionStrategy",
+    "DataBridge",
+    "DirectLane",
+    "Lane",
+    "LaneEvent",
+    "LaneSpec",
+    "LaneState",
+    "ProducerEnd",
+    "ProducerStatistics",
+    "bridge_state",
+    "close_lane",
+    "count_drop",
+    "lane_machine",
+    "no_listener",
+    "strategy_for",
+]

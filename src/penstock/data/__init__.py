@@ -18,6 +18,7 @@ from penstock.data.values import (
     Value,
     Video,
     VideoCodec,
+    payload_bytes,
 )
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "Video",
     "VideoCodec",
     "pack",
+    "payload_bytes",
     "unpack",
 ]

@@ -81,7 +81,7 @@ class _Value:
         return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Audio(_Value):
     """Sampled sound.
 
@@ -115,7 +115,7 @@ class Audio(_Value):
         return float(self.samples.shape[0] / self.sample_rate_hz)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Video(_Value):
     """One frame: raw pixels (``pixels``: one-dimensional uint8) or an encoded unit.
 
@@ -161,7 +161,7 @@ def frame_bytes(pixel_format: PixelFormat, width: int, height: int) -> int | Non
     }.get(pixel_format)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Tensor(_Value):
     """An array of any numeric type and shape, C or Fortran order; ``layout`` as in NCHW.
 
@@ -178,7 +178,7 @@ class Tensor(_Value):
             raise ValueError(f"array must be numeric, got {self.array.dtype}")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Text(_Value):
     """Text; ``language`` as in BCP 47, ``channel`` as the client names it."""
 
@@ -189,7 +189,7 @@ class Text(_Value):
     metadata: Mapping[str, str] = field(default_factory=_no_metadata)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Json(_Value):
     """Any JSON value, parsed; NaN and infinities are no JSON and are refused when packed."""
 
@@ -199,7 +199,7 @@ class Json(_Value):
     metadata: Mapping[str, str] = field(default_factory=_no_metadata)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Binary(_Value):
     """Bytes that nobody interprets; ``data``: one-dimensional uint8."""
 
@@ -243,7 +243,7 @@ class DeadlineWarning:
     deadline_us: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Control(_Value):
     """A message about the stream, travelling in it."""
 
@@ -256,3 +256,19 @@ class Control(_Value):
 
 
 Value: TypeAlias = Audio | Video | Tensor | Text | Json | Binary | Control
+
+
+def payload_bytes(value: Value) -> int:
+    """Bytes of the value's array, or of its text in UTF-8; 0 for JSON and control."""
+    match value:
+        case Audio():
+            return value.samples.nbytes
+        case Video():
+            return value.pixels.nbytes
+        case Tensor():
+            return value.array.nbytes
+        case Binary():
+            return value.data.nbytes
+        case Text():
+            return len(value.text.encode())
+    return 0

@@ -1,0 +1,119 @@
+"""A lane: one connection of the manifest on its bridge, bounded, counted, with two ends.
+
+The ends are protocols here; what lies between them (a queue, a socket and shared memory, a
+sandbox's linear memory) belongs to the executors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from penstock.bridges.states import LaneState
+from penstock.data import Kind, Message
+
+MAX_CAPACITY = 10_000
+
+
+class LaneSpec(msgspec.Struct, frozen=True):
+    """What both ends of a lane know about it.
+
+    ``capacity`` bounds the messages that wait on it, wherever they wait. With
+    ``backpressure`` a full lane makes its producer wait and nothing is dropped; without, it
+    keeps the newest or the oldest messages, as ``keep`` says, and counts the others.
+    ``verify`` adds a checksum to every payload.
+    """
+
+    lane_id: int
+    source: str
+    target: str
+    accepts: frozenset[Kind]
+    capacity: int = 100
+    backpressure: bool = True
+    keep: str = "newest"
+    max_message_bytes: int = 64 << 20
+    verify: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} → {self.target}"
+
+
+class ProducerStatistics(msgspec.Struct):
+    """Counted at a lane's sending end; times in ns.
+
+    ``sent`` are the messages that the lane took, of which ``dropped`` (by reason) never left;
+    ``filtered`` were of a kind that the consumer doesn't accept and are no part of ``sent``.
+    """
+
+    state: LaneState = LaneState.IDLE
+    sent: int = 0
+    payload_bytes: int = 0
+    conversion_ns: int = 0
+    copies: int = 0
+    filtered: int = 0
+    blocked_ns: int = 0
+    waiting: int = 0
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class ConsumerStatistics(msgspec.Struct):
+    """Counted at a lane's receiving end; times in ns. ``received`` were taken for use."""
+
+    received: int = 0
+    conversion_ns: int = 0
+    copies: int = 0
+    waiting: int = 0
+    ended: bool = False
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class ProducerEnd(Protocol):
+    """Where a node puts messages into a lane."""
+
+    spec: LaneSpec
+    on_change: Callable[[], None]
+
+    def offer(self, message: Message) -> bool:
+        """Take the message, or say False where the producer has to wait for space."""
+
+    def end(self) -> None:
+        """Say that nothing more comes."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the consumer has confirmed the end."""
+
+    def statistics(self) -> ProducerStatistics: ...
+
+    def close(self) -> None:
+        """Give up whatever is still on its way."""
+
+
+class ConsumerEnd(Protocol):
+    """Where a node takes messages out of a lane."""
+
+    spec: LaneSpec
+    on_change: Callable[[], None]
+
+    def take(self) -> Message | None:
+        """The next message, or None where there is none now."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the producer has ended and everything was taken."""
+
+    def statistics(self) -> ConsumerStatistics: ...
+
+    def close(self) -> None:
+        """Take nothing more."""
+
+
+def no_listener() -> None:
+    """What ``on_change`` is until somebody listens."""
+
+
+def count_drop(dropped: dict[str, int], reason: str) -> None:
+    dropped[reason] = dropped.get(reason, 0) + 1

@@ -1,0 +1,69 @@
+"""A process's end of the data plane: its arena, its reactor, and the lane ends on them."""
+
+from __future__ import annotations
+
+import socket
+import weakref
+from collections.abc import Callable
+
+from penstock.bridges import LaneSpec
+from penstock.errors import LaneError
+from penstock.executors.multiprocess.transport.arena import SharedArena
+from penstock.executors.multiprocess.transport.placing import Placer
+from penstock.executors.multiprocess.transport.reactor import Reactor
+from penstock.executors.multiprocess.transport.receiver import LaneReceiver
+from penstock.executors.multiprocess.transport.sender import LaneSender
+
+
+class DataPlane:
+    """Makes lane ends that share one pool of memory, and sees to it when that is full.
+
+    ``owner`` makes slab IDs unique in the session, ``on_broken`` hears of failing lanes.
+    """
+
+    def __init__(
+        self,
+        owner: int,
+        budget_bytes: int,
+        max_message_bytes: int,
+        on_broken: Callable[[LaneError], None],
+    ) -> None:
+        self.reactor = Reactor()
+        self.arena = SharedArena(owner, budget_bytes)
+        self.arena.on_free = self._freed
+        self.arena.on_full = self._starve
+        self._placer = Placer(self.arena, max_message_bytes)
+        self._on_broken = on_broken
+        self._senders: weakref.WeakSet[LaneSender] = weakref.WeakSet()
+        self._starved = False
+
+    def sender(self, spec: LaneSpec, sock: socket.socket) -> LaneSender:
+        end = LaneSender(spec, sock, self._placer, self.reactor, self._on_broken)
+        self._senders.add(end)
+        return end
+
+    def receiver(self, spec: LaneSpec, sock: socket.socket) -> LaneReceiver:
+        return LaneReceiver(spec, sock, self.arena, self.reactor, self._on_broken)
+
+    def close(self) -> None:
+        self.reactor.close()
+        self.arena.close()
+
+    def _starve(self) -> None:
+        """The arena is full: have the consumers give back what they don't look at."""
+        if not self._starved:
+            self._starved = True
+            self.reactor.defer(self._reclaim)
+
+    def _reclaim(self) -> None:
+        for sender in list(self._senders):
+            sender.reclaim()
+
+    def _freed(self) -> None:
+        if self._starved:
+            self._starved = False
+            self.reactor.defer(self._retry)
+
+    def _retry(self) -> None:
+        for sender in list(self._senders):
+            sender.memory_freed()

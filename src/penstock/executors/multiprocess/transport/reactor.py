@@ -1,0 +1,74 @@
+"""Waits on many descriptors at once, with or without an event loop around it.
+
+A node's process blocks in ``poll``. A program with an asyncio loop adds ``fileno()`` to that
+loop and calls ``poll(0)`` when it is readable: an epoll descriptor can itself be waited on.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias
+
+Handler: TypeAlias = Callable[[int], None]
+
+
+class Reactor:
+    """An epoll set with a handler for each descriptor; for one thread, but for ``wake``."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+        self._chores: deque[Callable[[], None]] = deque()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.register(self._bell, self._rung)
+
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    def register(self, fd: int, handler: Handler, events: int = select.EPOLLIN) -> None:
+        """Call ``handler`` with the epoll event mask whenever ``fd`` is ready."""
+        self._handlers[fd] = handler
+        self._epoll.register(fd, events)
+
+    def watch_writable(self, fd: int, *, wanted: bool) -> None:
+        self._epoll.modify(fd, select.EPOLLIN | select.EPOLLOUT if wanted else select.EPOLLIN)
+
+    def unregister(self, fd: int) -> None:
+        if self._handlers.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def poll(self, timeout_s: float | None) -> None:
+        """Do the chores, wait until something is ready (None: however long), handle it."""
+        self._do_chores()
+        for fd, events in self._epoll.poll(timeout_s):
+            handler = self._handlers.get(fd)
+            if handler is not None:  # one handled before it may have closed it
+                handler(events)
+        self._do_chores()
+
+    def defer(self, chore: Callable[[], None]) -> None:
+        """Have ``poll`` do this; may be called from any thread, in a destructor too."""
+        self._chores.append(chore)
+        self.wake()
+
+    def wake(self) -> None:
+        """End a ``poll`` that waits; may be called from any thread."""
+        if self._bell >= 0:
+            os.eventfd_write(self._bell, 1)
+
+    def close(self) -> None:
+        """Forget all descriptors; they stay open."""
+        bell, self._bell = self._bell, -1
+        self._handlers.clear()
+        self._epoll.close()
+        os.close(bell)
+
+    def _rung(self, _events: int) -> None:
+        os.eventfd_read(self._bell)
+
+    def _do_chores(self) -> None:
+        while self._chores:
+            self._chores.popleft()()

@@ -1,0 +1,272 @@
+"""The receiving end of a lane between two processes.
+
+Credit goes back when a message is taken; the lease on its slot when the last view of it dies.
+A consumer that hoards leases gets copies instead.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import zlib
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter_ns
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.bridges import ConsumerStatistics, LaneSpec, count_drop, no_listener
+from penstock.data import Message, Value, unpack
+from penstock.errors import ConservationError, LaneError
+from penstock.executors.multiprocess.transport import frames
+from penstock.executors.multiprocess.transport.arena import SharedArena
+from penstock.executors.multiprocess.transport.frames import (
+    ENVELOPE_BYTES,
+    KINDS,
+    Envelope,
+    Flags,
+    FrameType,
+    Tally,
+)
+from penstock.executors.multiprocess.transport.port import Port
+from penstock.executors.multiprocess.transport.reactor import Reactor
+
+MAX_LEASES = 256
+"""Views on a lane's messages that may live at once before inputs are copied."""
+_RELEASE_COUNT = 16
+_RELEASE_BYTES = 256 << 10
+
+
+class LaneReceiver:
+    """A ``ConsumerEnd`` on a socket.
+
+    ``on_change`` is called when there is something to take or the end has come,
+    ``on_broken`` with the ``LaneError`` when the lane fails.
+    """
+
+    def __init__(
+        self,
+        spec: LaneSpec,
+        sock: socket.socket,
+        arena: SharedArena,
+        reactor: Reactor,
+        on_broken: Callable[[LaneError], None],
+    ) -> None:
+        self.spec = spec
+        self.on_change = no_listener
+        self.on_broken = on_broken
+        self._arena = arena
+        self._reactor = reactor
+        self._port = Port(
+            sock, reactor, self._on_frame, self._on_end, frame_bytes=frames.LANE_FRAME_BYTES
+        )
+        self._stats = ConsumerStatistics()
+        self._ready: deque[tuple[Envelope, bytes]] = deque()
+        self._arrived = 0
+        self._credited = 0
+        self._credit_step = max(spec.capacity // 4, 1)
+        self._tally: Tally | None = None
+        self._final_sent = False
+        self._broken = False
+        self._leases = 0
+        self._leased_bytes = 0
+        self._lease_budget = max(arena.budget_bytes // 4, spec.max_message_bytes)
+        self._returned: deque[tuple[int, int]] = deque()
+        self._eager = False
+        self._collect_at = 0
+
+    def take(self) -> Message | None:
+        """The next message, as views on shared memory.
+
+        Raises ``LaneError`` for a message that is not what its envelope says.
+        """
+        if not self.spec.backpressure:
+            self._port.read()  # the newest may still be in the socket
+        if not self._ready:
+            return None
+        envelope, frame = self._ready.popleft()
+        started = perf_counter_ns()
+        message = self._open(envelope, frame)
+        self._stats.conversion_ns += perf_counter_ns() - started
+        self._stats.received += 1
+        if self.spec.backpressure:
+            self._give_credit(self._stats.received)
+        self._finish_if_ended()
+        return message
+
+    @property
+    def ended(self) -> bool:
+        return self._final_sent
+
+    def statistics(self) -> ConsumerStatistics:
+        self._stats.waiting = len(self._ready)
+        self._stats.ended = self._final_sent
+        return self._stats
+
+    def close(self) -> None:
+        self._port.close()
+        self._ready.clear()
+
+    def _open(self, envelope: Envelope, frame: bytes) -> Message:
+        try:
+            value = self._value(envelope, frame)
+        except (ValueError, TypeError, KeyError, msgspec.DecodeError) as exc:
+            raise LaneError(
+                self.spec.name, f"message {envelope.lane_sequence} is unreadable: {exc}"
+            ) from exc
+        return Message(
+            value,
+            envelope.sequence,
+            envelope.part,
+            envelope.timestamp_us,
+            envelope.epoch,
+            self.spec.source,
+        )
+
+    def _value(self, envelope: Envelope, frame: bytes) -> Value:
+        start = ENVELOPE_BYTES + envelope.meta_bytes
+        meta: bytes = frame[ENVELOPE_BYTES:start]
+        if envelope.flags & Flags.META_IN_SLAB:
+            slab_id, offset, length = frames.located(meta, self.spec.name)
+            meta = self._arena.peek(slab_id, offset, length, self.spec.name)
+        if envelope.flags & Flags.INLINE:
+            payload = np.frombuffer(frame, np.uint8, envelope.length, start)
+            if envelope.flags & Flags.META_IN_SLAB:
+                self._lease(0)
+                self._return(envelope.lane_sequence, 0)
+        else:
+            payload = self._view(envelope)
+        if envelope.flags & Flags.CHECKED and zlib.crc32(payload.data) != envelope.checksum:
+            raise ValueError(f"its payload of {envelope.length} bytes has another checksum")
+        return unpack(KINDS[envelope.kind], meta, payload)
+
+    def _view(self, envelope: Envelope) -> NDArray[np.uint8]:
+        """The payload where it lies, or a copy of it where too many views are held already."""
+        self._lease(envelope.length)
+        root = self._arena.view(
+            envelope.slab_id,
+            envelope.offset,
+            envelope.length,
+            self.spec.name,
+            partial(self._return, envelope.lane_sequence, envelope.length),
+        )
+        if not self._hoarding():
+            return root
+        self._stats.copies += 1
+        return root.copy()
+
+    def _lease(self, length: int) -> None:
+        self._leases += 1
+        self._leased_bytes += length
+
+    def _hoarding(self) -> bool:
+        """Whether too much is held, after a look for views that only cycles hold."""
+        if self._over_limit() and self._stats.received >= self._collect_at:
+            self._collect_at = self._stats.received + MAX_LEASES
+            gc.collect()
+            self._flush_returns()
+        return self._over_limit()
+
+    def _over_limit(self) -> bool:
+        return self._leases > MAX_LEASES or self._leased_bytes > self._lease_budget
+
+    def _return(self, lane_sequence: int, length: int) -> None:
+        """A view died, on any thread."""
+        self._returned.append((lane_sequence, length))
+        due = self._eager or length >= _RELEASE_BYTES or len(self._returned) >= _RELEASE_COUNT
+        if due:
+            self._reactor.defer(self._flush_returns)
+
+    def _flush_returns(self) -> None:
+        while self._returned:
+            batch = [
+                self._returned.popleft()
+                for _ in range(min(len(self._returned), frames.MAX_RELEASES))
+            ]
+            self._leases -= len(batch)
+            self._leased_bytes -= sum(length for _, length in batch)
+            self._port.send(frames.release_frame([lane_sequence for lane_sequence, _ in batch]))
+
+    def _give_credit(self, taken: int) -> None:
+        if taken - self._credited >= self._credit_step:
+            self._credited = taken
+            self._port.send(frames.number_frame(FrameType.CREDIT, taken))
+
+    def _on_frame(self, frame: bytes, descriptors: list[int]) -> None:
+        try:
+            self._handle(frame, descriptors)
+        except LaneError as exc:
+            self._break(exc)
+        finally:
+            for fd in descriptors:
+                os.close(fd)
+
+    def _handle(self, frame: bytes, descriptors: list[int]) -> None:
+        lane = self.spec.name
+        match frames.frame_type(frame, lane):
+            case FrameType.DATA:
+                self._arrive(frames.unpack_envelope(frame, lane), frame)
+            case FrameType.SLAB if descriptors:
+                self._arena.adopt(frames.number_of(frame, lane), descriptors.pop(), lane)
+            case FrameType.RETIRE:
+                self._arena.drop(frames.number_of(frame, lane))
+            case FrameType.END:
+                self._end(frames.tally_of(frame, lane))
+            case FrameType.RECLAIM:
+                self._eager = True
+                gc.collect()
+                self._flush_returns()
+            case other:
+                raise LaneError(lane, f"unexpected frame of type {other} from the producer")
+
+    def _arrive(self, envelope: Envelope, frame: bytes) -> None:
+        if envelope.lane_sequence != self._arrived:
+            raise LaneError(
+                self.spec.name, f"expected message {self._arrived}, got {envelope.lane_sequence}"
+            )
+        self._arrived += 1
+        self._ready.append((envelope, frame))
+        if not self.spec.backpressure:
+            self._give_credit(self._arrived)
+            self._drop_excess()
+        self.on_change()
+
+    def _drop_excess(self) -> None:
+        if len(self._ready) > self.spec.capacity:
+            keep_newest = self.spec.keep == "newest"
+            envelope, _ = self._ready.popleft() if keep_newest else self._ready.pop()
+            count_drop(self._stats.dropped, "full")
+            if not envelope.flags & Flags.INLINE or envelope.flags & Flags.META_IN_SLAB:
+                self._lease(envelope.length)
+                self._return(envelope.lane_sequence, envelope.length)
+
+    def _end(self, tally: Tally) -> None:
+        expected = tally.messages - sum(tally.dropped.values())
+        if self._arrived != expected:
+            raise ConservationError(
+                self.spec.name, sent=tally.messages, received=self._arrived,
+                dropped=sum(tally.dropped.values()),
+            )  # fmt: skip
+        self._tally = tally
+        self._finish_if_ended()
+        self.on_change()
+
+    def _finish_if_ended(self) -> None:
+        if self._tally is not None and not self._ready and not self._final_sent:
+            self._final_sent = True
+            self._flush_returns()
+            tally = Tally(self._stats.received, dict(self._stats.dropped))
+            self._port.send(frames.tally_frame(FrameType.FINAL, tally))
+
+    def _on_end(self) -> None:
+        if not self._final_sent:
+            self._break(LaneError(self.spec.name, "its producer closed it before the end"))
+
+    def _break(self, error: LaneError) -> None:
+        if not self._broken:
+            self._broken = True
+            self.on_broken(error)
