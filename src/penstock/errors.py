@@ -5,6 +5,8 @@
     PenstockError
     ├── ManifestError             the manifest's author: every fault, each with its path
     ├── ConfigurationError        the operator: penstock.toml, the executor registry
+    ├── MissingExtraError         the operator: an optional part isn't installed
+    ├── LibraryError              the operator: a library that a node is built on failed
     ├── ResourceLimitError        the operator or the caller: more was wished than is free
     ├── InputError                the caller: a value, node or sequence that can't be taken
     ├── NodeError                 the node's author
@@ -79,6 +81,20 @@ class ManifestError(_DocumentError):
 
 class ConfigurationError(_DocumentError):
     """What the operator configured can't be used; ``faults`` has every reason."""
+
+
+class MissingExtraError(PenstockError):
+    """``package``, which ``user`` needs, isn't installed; ``extra`` brings it."""
+
+    def __init__(self, user: str, package: str, *, extra: str) -> None:
+        self.user = user
+        self.package = package
+        self.extra = extra
+        super().__init__(f"{user} needs {package}: pip install 'penstock[{extra}]'")
+
+
+class LibraryError(PenstockError):
+    """A library that a node is built on failed, or can't be used here."""
 
 
 class ResourceLimitError(PenstockError):
