@@ -23,5 +23,8 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+proto: $(VENV)/.ready
+	$(BIN)/python tools/generate_proto.py
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
