@@ -1,0 +1,57 @@
+"""Manifests and settings: read, bounded, and valid in themselves.
+
+Knows the kinds of executors, but no node types and no plans.
+"""
+
+from penstock.errors import ConfigurationError, ManifestError
+from penstock.manifest.configuration import (
+    ManifestConfiguration,
+    configure,
+    resolve_configuration,
+)
+from penstock.manifest.faults import Closest, faults_of, path_of
+from penstock.manifest.front_door import read_params
+from penstock.manifest.parsing import Draft, parse_manifest, read_draft
+from penstock.manifest.schema import (
+    Connection,
+    DropPolicy,
+    Manifest,
+    ManifestMetadata,
+    MultiprocessOptions,
+    NodeSpec,
+)
+from penstock.manifest.settings import (
+    ExecutorSettings,
+    Limits,
+    PatternSettings,
+    ServiceSettings,
+    Settings,
+    load_settings,
+)
+
+__all__ = [
+    "Closest",
+    "ConfigurationError",
+    "Connection",
+    "Draft",
+    "DropPolicy",
+    "ExecutorSettings",
+    "Limits",
+    "Manifest",
+    "ManifestConfiguration",
+    "ManifestError",
+    "ManifestMetadata",
+    "MultiprocessOptions",
+    "NodeSpec",
+    "PatternSettings",
+    "ServiceSettings",
+    "Settings",
+    "configure",
+    "faults_of",
+    "load_settings",
+    "parse_manifest",
+    "path_of",
+    "read_draft",
+    "read_params",
+    "resolve_configuration",
+]
