@@ -241,7 +241,7 @@ _control_meta = msgspec.msgpack.Decoder(_ControlMeta)
 
 def _unpack_audio(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Audio:
     meta = _audio_meta.decode(data)
-    samples = payload.view(meta.dtype).reshape(-1, meta.channels)
+    samples = payload.view(_dtype(meta.dtype)).reshape(-1, meta.channels)
     return Audio(samples, meta.sample_rate_hz, _restored(meta), meta.metadata_json)
 
 
@@ -262,15 +262,23 @@ def _unpack_video(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Video
 
 def _unpack_tensor(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Tensor:
     meta = _tensor_meta.decode(data)
-    array = payload.view(_dtype(meta.dtype)).reshape(meta.shape, order="F" if meta.fortran else "C")
+    try:
+        array = payload.view(_dtype(meta.dtype)).reshape(
+            meta.shape, order="F" if meta.fortran else "C"
+        )
+    except OverflowError as exc:
+        raise ValueError(f"no array has the shape {meta.shape}") from exc
     return Tensor(array, meta.layout, _restored(meta))
 
 
 def _dtype(name: str) -> np.dtype[Any]:
     try:
-        return np.dtype(name)
+        dtype = np.dtype(name)
     except TypeError as exc:
         raise ValueError(f"unknown element type {name!r}") from exc
+    if dtype.kind not in "biufc" or not dtype.itemsize:
+        raise ValueError(f"expected a numeric element type, got {name!r}")
+    return dtype
 
 
 def _unpack_text(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Text:
@@ -280,7 +288,11 @@ def _unpack_text(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Text:
 
 def _unpack_json(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Json:
     meta = _json_meta.decode(data)
-    return Json(json.loads(payload.tobytes()), meta.schema_type, _restored(meta))
+    try:
+        value = json.loads(payload.tobytes())
+    except RecursionError as exc:
+        raise ValueError("JSON nested too deep") from exc
+    return Json(value, meta.schema_type, _restored(meta))
 
 
 def _unpack_binary(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Binary:

@@ -1,0 +1,111 @@
+"""The typed values: what they refuse, and equality bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from penstock.data import (
+    Audio,
+    Binary,
+    Json,
+    Kind,
+    PixelFormat,
+    Tensor,
+    Text,
+    Video,
+    payload_bytes,
+)
+
+
+def test_one_dimensional_samples_are_mono() -> None:
+    samples = np.zeros(4, dtype=np.int16)
+    audio = Audio(samples, 16_000)
+    assert audio.samples.shape == (4, 1)
+    assert np.shares_memory(audio.samples, samples)
+    assert audio.channels == 1
+
+
+def test_duration_is_in_seconds() -> None:
+    assert Audio(np.zeros((8_000, 2), dtype=np.float32), 16_000).duration_s == 0.5
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "message"),
+    [
+        (np.zeros((2, 2, 2), np.int16), 1, r"got \(2, 2, 2\)"),
+        (np.zeros((2, 0), np.int16), 1, r"got \(2, 0\)"),
+        (np.zeros(2, np.float64), 1, "got float64"),
+        (np.zeros(2, np.dtype(">i2")), 1, "got >i2"),
+        (np.zeros(2, np.int16), 0, "at least 1, got 0"),
+    ],
+)
+def test_audio_says_what_is_wrong(samples: np.ndarray, rate: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Audio(samples, rate)
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "size"),
+    [
+        (PixelFormat.RGB24, 45),
+        (PixelFormat.RGBA32, 60),
+        (PixelFormat.GRAY8, 15),
+        (PixelFormat.I420, 15 + 2 * 3 * 2),
+        (PixelFormat.YUV420P, 15 + 2 * 3 * 2),
+        (PixelFormat.NV12, 15 + 2 * 3 * 2),
+    ],
+)
+def test_a_raw_frame_has_the_size_its_format_says(pixel_format: PixelFormat, size: int) -> None:
+    frame = Video(np.zeros(size, np.uint8), width=5, height=3, pixel_format=pixel_format)
+    assert payload_bytes(frame) == size
+    with pytest.raises(ValueError, match=f"has {size} bytes, got {size + 1}"):
+        Video(np.zeros(size + 1, np.uint8), width=5, height=3, pixel_format=pixel_format)
+
+
+def test_an_encoded_frame_may_have_any_size() -> None:
+    Video(np.zeros(7, np.uint8), 640, 480, PixelFormat.ENCODED)
+
+
+@pytest.mark.parametrize("dtype", [object, "U3", "datetime64[s]", [("a", "i4")]])
+def test_tensors_are_numeric(dtype: object) -> None:
+    with pytest.raises(ValueError, match="must be numeric"):
+        Tensor(np.empty(1, dtype=dtype))
+
+
+def test_binary_wraps_a_buffer_without_copying_it() -> None:
+    data = bytearray(b"abc")
+    binary = Binary.from_bytes(memoryview(data))
+    data[0] = ord("x")
+    assert binary.data.tobytes() == b"xbc"
+    with pytest.raises(ValueError, match="one-dimensional uint8"):
+        Binary(np.zeros((2, 2), np.uint8))
+
+
+def test_equality_is_bit_for_bit() -> None:
+    nan = np.array([np.nan], np.float32)
+    assert Audio(nan, 1) == Audio(nan.copy(), 1)
+    assert Tensor(np.array([0.0])) != Tensor(np.array([-0.0]))
+    assert Tensor(np.zeros(2, np.int32)) != Tensor(np.zeros(2, np.float32))
+    assert Tensor(np.zeros((1, 2))) != Tensor(np.zeros((2, 1)))
+    assert Text("a") != Json("a")
+    assert Text("a", metadata={"k": "v"}) != Text("a")
+
+
+def test_values_are_frozen_and_unhashable() -> None:
+    with pytest.raises(AttributeError):
+        Text("a").text = "b"  # type: ignore[misc]  # that is the point
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Text("a"))
+
+
+def test_every_kind_is_named_once() -> None:
+    assert {kind.value for kind in Kind} == {
+        "audio",
+        "video",
+        "tensor",
+        "text",
+        "json",
+        "binary",
+        "control",
+    }
