@@ -9,8 +9,8 @@ from penstock.manifest.configuration import (
     configure,
     resolve_configuration,
 )
-from penstock.manifest.faults import Closest, faults_of, path_of
-from penstock.manifest.front_door import read_params
+from penstock.manifest.faults import Closest, Location, faults_of, path_of
+from penstock.manifest.front_door import Source, read_params
 from penstock.manifest.parsing import Draft, parse_manifest, read_draft
 from penstock.manifest.schema import (
     Connection,
@@ -37,6 +37,7 @@ __all__ = [
     "DropPolicy",
     "ExecutorSettings",
     "Limits",
+    "Location",
     "Manifest",
     "ManifestConfiguration",
     "ManifestError",
@@ -46,6 +47,7 @@ __all__ = [
     "PatternSettings",
     "ServiceSettings",
     "Settings",
+    "Source",
     "configure",
     "faults_of",
     "load_settings",

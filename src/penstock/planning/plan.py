@@ -1,0 +1,115 @@
+"""What a session will run: nodes with their executors, in stages, and the edges between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from penstock.data import ExecutorType, Kind
+from penstock.manifest import DropPolicy, ManifestConfiguration
+from penstock.planning.registry import NodeExecutorAssignment
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAssignment:
+    """A node with everything that its executor needs to make it.
+
+    ``params`` are as written, and valid; ``provider`` is where a process finds the class
+    (``module:Class`` or ``/path/file.py:Class``); ``is_source`` says that it produces and
+    takes no inputs.
+    """
+
+    node_id: str
+    node_type: str
+    executor: ExecutorType
+    params: Mapping[str, Any]
+    provider: str
+    accepts: frozenset[Kind]
+    emits: frozenset[Kind]
+    is_source: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStage:
+    """Nodes that depend on earlier stages only."""
+
+    nodes: tuple[NodeAssignment, ...]
+    stage_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A connection as it will be laid: ``kinds`` is what crosses it, the rest is filtered.
+
+    ``capacity`` counts messages; without ``backpressure`` a full edge keeps the messages
+    that ``drop_policy`` says.
+    """
+
+    source: str
+    target: str
+    kinds: frozenset[Kind]
+    capacity: int
+    backpressure: bool
+    drop_policy: DropPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class NodeExecutionPlan:
+    """A valid pipeline: at least one node, no cycle, every edge able to carry something.
+
+    ``dependency_graph`` maps a node ID to the IDs that it waits for; ``edges`` are in the
+    manifest's order; ``estimated_duration_ms`` is the critical path over measured times.
+    """
+
+    stages: tuple[ExecutionStage, ...]
+    dependency_graph: Mapping[str, tuple[str, ...]]
+    estimated_duration_ms: int
+    edges: tuple[Edge, ...]
+    assignments: tuple[NodeExecutorAssignment, ...]
+    configuration: ManifestConfiguration
+    _nodes: Mapping[str, NodeAssignment] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        nodes = {node.node_id: node for stage in self.stages for node in stage.nodes}
+        object.__setattr__(self, "_nodes", MappingProxyType(nodes))
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """All node IDs, every one after those that it waits for."""
+        return tuple(self._nodes)
+
+    @property
+    def nodes(self) -> tuple[NodeAssignment, ...]:
+        """All nodes, in that order."""
+        return tuple(self._nodes.values())
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The nodes that clients send to: they take inputs, and no edge leads to them."""
+        return tuple(
+            node_id
+            for node_id, node in self._nodes.items()
+            if not node.is_source and not self.dependency_graph[node_id]
+        )
+
+    @property
+    def producers(self) -> tuple[str, ...]:
+        """The nodes that produce on their own."""
+        return tuple(node_id for node_id, node in self._nodes.items() if node.is_source)
+
+    @property
+    def sinks(self) -> tuple[str, ...]:
+        """The nodes whose outputs leave the pipeline: no edge leads from them."""
+        feeding = {edge.source for edge in self.edges}
+        return tuple(node_id for node_id in self._nodes if node_id not in feeding)
+
+    @property
+    def executors(self) -> frozenset[ExecutorType]:
+        """The executors that some node needs."""
+        return frozenset(node.executor for node in self._nodes.values())
+
+    def node(self, node_id: str) -> NodeAssignment:
+        """The node of that ID; ``KeyError`` where there is none."""
+        return self._nodes[node_id]

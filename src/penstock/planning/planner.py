@@ -1,0 +1,203 @@
+"""From a manifest to its plan, or to every fault that it has. Starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from penstock.data import ExecutorType
+from penstock.errors import Fault, ManifestError
+from penstock.manifest import (
+    Connection,
+    Draft,
+    Manifest,
+    ManifestConfiguration,
+    Settings,
+    Source,
+    configure,
+    path_of,
+    read_draft,
+)
+from penstock.nodes import Catalogue, NodeType
+from penstock.planning.graph import critical_path, predecessors, stages
+from penstock.planning.plan import Edge, ExecutionStage, NodeAssignment, NodeExecutionPlan
+from penstock.planning.registry import ExecutorRegistry, NodeExecutorAssignment
+from penstock.planning.rules import Examined, examine
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found: the manifest and the plan where there are any, and what is wrong.
+
+    ``manifest`` is None where it has a structural fault, ``plan`` where it has any.
+    """
+
+    manifest: Manifest | None
+    plan: NodeExecutionPlan | None
+    faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the manifest can run."""
+        return not self.faults
+
+
+@dataclass(frozen=True, slots=True)
+class _Circumstances:
+    """What a manifest is planned against, besides the catalogue."""
+
+    registry: ExecutorRegistry
+    settings: Settings
+    trusted: bool
+    durations: Mapping[str, float]
+
+
+def make_plan(
+    manifest: Manifest,
+    catalogue: Catalogue,
+    settings: Settings,
+    *,
+    trusted: bool = True,
+    registry: ExecutorRegistry | None = None,
+    durations: Mapping[str, float] | None = None,
+) -> NodeExecutionPlan:
+    """The plan of a manifest.
+
+    Without ``registry``, that of ``settings`` is made. ``durations`` has the measured time of
+    node types, in milliseconds. ``trusted``: the manifest may name any Python by its path.
+    Raises ``ManifestError`` with every fault at once.
+    """
+    circumstances = _Circumstances(
+        registry or ExecutorRegistry.from_settings(settings), settings, trusted, durations or {}
+    )
+    plan, faults = _planned(Draft.of(manifest), catalogue, circumstances)
+    if plan is None:
+        raise ManifestError(faults)
+    return plan
+
+
+def check_manifest(
+    source: Source | Manifest,
+    catalogue: Catalogue,
+    settings: Settings,
+    *,
+    trusted: bool = True,
+) -> Report:
+    """One report of everything wrong with a manifest, structure and meaning together."""
+    try:
+        draft = read_draft(source)
+    except ManifestError as exc:
+        return Report(None, None, exc.faults, ())
+    registry = ExecutorRegistry.from_settings(settings)
+    plan, faults = _planned(draft, catalogue, _Circumstances(registry, settings, trusted, {}))
+    return Report(draft.manifest, plan, tuple(faults), draft.warnings)
+
+
+def _planned(
+    draft: Draft, catalogue: Catalogue, circumstances: _Circumstances
+) -> tuple[NodeExecutionPlan | None, list[Fault]]:
+    examined = examine(draft, catalogue)
+    configuration, misconfigured = configure(
+        draft, circumstances.settings, trusted=circumstances.trusted
+    )
+    assignments = [
+        circumstances.registry.assign(node_id, node_type, configuration.executor_overrides)
+        for node_id, node_type in examined.types.items()
+    ]
+    faults = [
+        *draft.faults,
+        *examined.faults,
+        *misconfigured,
+        *_wasm_faults(assignments, examined),
+        *_process_faults(assignments, draft, configuration),
+    ]
+    if faults:
+        return None, faults
+    return _laid_out(examined, assignments, configuration, circumstances.durations), []
+
+
+def _wasm_faults(assignments: list[NodeExecutorAssignment], examined: Examined) -> list[Fault]:
+    return [
+        Fault(
+            path_of(("nodes", examined.nodes[one.node_id][0])),
+            f"{one.node_id!r} needs the wasm executor ({one.assignment_reason}), "
+            "which is not available in this build",
+            found=str(ExecutorType.WASM),
+            expected=f"{ExecutorType.NATIVE} or {ExecutorType.MULTIPROCESS}",
+        )
+        for one in assignments
+        if one.executor_type is ExecutorType.WASM
+    ]
+
+
+def _process_faults(
+    assignments: list[NodeExecutorAssignment], draft: Draft, configuration: ManifestConfiguration
+) -> list[Fault]:
+    needed = sum(one.executor_type is ExecutorType.MULTIPROCESS for one in assignments)
+    limit = configuration.max_processes_per_session
+    if needed <= limit:
+        return []
+    name = "max_processes_per_session"
+    written = name in draft.metadata.multiprocess.model_fields_set
+    path = path_of(("metadata", "multiprocess", name)) if written else "nodes"
+    message = f"the nodes need {needed} processes, and {limit} are allowed ({name})"
+    return [Fault(path, message, found=str(needed), expected=f"at most {limit}")]
+
+
+def _laid_out(
+    examined: Examined,
+    assignments: list[NodeExecutorAssignment],
+    configuration: ManifestConfiguration,
+    durations: Mapping[str, float],
+) -> NodeExecutionPlan:
+    """The plan of a manifest in which nothing is wrong."""
+    executors = {one.node_id: one.executor_type for one in assignments}
+    levels = stages(examined.graph)
+    order = [node_id for level in levels for node_id in level]
+    weights = {node_id: durations.get(examined.types[node_id].name, 0.0) for node_id in order}
+    return NodeExecutionPlan(
+        stages=tuple(
+            ExecutionStage(
+                tuple(_assigned(node_id, examined, executors[node_id]) for node_id in level), index
+            )
+            for index, level in enumerate(levels)
+        ),
+        dependency_graph=predecessors(examined.graph),
+        estimated_duration_ms=round(critical_path(examined.graph, order, weights)),
+        edges=tuple(
+            _edge(connection, examined.types, configuration)
+            for _, connection in examined.connections
+        ),
+        assignments=tuple(assignments),
+        configuration=configuration,
+    )
+
+
+def _assigned(node_id: str, examined: Examined, executor: ExecutorType) -> NodeAssignment:
+    node_type = examined.types[node_id]
+    return NodeAssignment(
+        node_id=node_id,
+        node_type=node_type.name,
+        executor=executor,
+        params=examined.nodes[node_id][1].params,
+        provider=node_type.provider,
+        accepts=node_type.accepts,
+        emits=node_type.emits,
+        is_source=node_type.is_source,
+    )
+
+
+def _edge(
+    connection: Connection, types: Mapping[str, NodeType], configuration: ManifestConfiguration
+) -> Edge:
+    """The connection's own options, and the session's where it has none."""
+    backpressure = connection.enable_backpressure
+    return Edge(
+        source=connection.source,
+        target=connection.target,
+        kinds=types[connection.source].emits & types[connection.target].accepts,
+        capacity=connection.channel_capacity or configuration.channel_capacity,
+        backpressure=configuration.enable_backpressure if backpressure is None else backpressure,
+        drop_policy=connection.drop_policy or configuration.drop_policy,
+    )
