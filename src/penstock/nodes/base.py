@@ -47,10 +47,12 @@ class Node:
 NodeClass = TypeVar("NodeClass", bound=type[Node])
 
 
-def node(
-    name: str, *, executor: ExecutorType = ExecutorType.MULTIPROCESS
-) -> Callable[[NodeClass], NodeClass]:
-    """Name a ``Node`` class as a node type, and say which executor it would choose."""
+def node(name: str, *, executor: ExecutorType | None = None) -> Callable[[NodeClass], NodeClass]:
+    """Name a ``Node`` class as a node type, and say which executor it would choose.
+
+    A type that says nothing runs on the registry's default: multiprocess, unless the
+    operator has set another.
+    """
 
     def mark(cls: NodeClass) -> NodeClass:
         if not (isinstance(cls, type) and issubclass(cls, Node)):

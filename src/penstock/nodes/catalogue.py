@@ -31,13 +31,14 @@ ENTRY_POINTS = "penstock.nodes"
 class NodeType:
     """A node type: its class, where another process finds it, and its ports.
 
+    ``executor`` is what the type itself declares, None where it declares nothing.
     ``provider`` is ``module:Class`` or ``/path/file.py:Class``. ``is_source`` says that it
     has ``produce`` and takes no inputs.
     """
 
     name: str
     cls: type[Node]
-    executor: ExecutorType
+    executor: ExecutorType | None
     provider: str
     accepts: frozenset[Kind]
     emits: frozenset[Kind]

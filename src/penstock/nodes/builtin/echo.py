@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from penstock.data import Value
+from penstock.data import ExecutorType, Value
 from penstock.nodes.base import Node, node
 
 
-@node("EchoNode")
+@node("EchoNode", executor=ExecutorType.MULTIPROCESS)
 class Echo(Node):
     """Pass every input on unchanged, in a process of its own."""
 
