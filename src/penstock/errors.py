@@ -9,6 +9,7 @@
     ├── LibraryError              the operator: a library that a node is built on failed
     ├── ResourceLimitError        the operator or the caller: more was wished than is free
     ├── InputError                the caller: a value, node or sequence that can't be taken
+    │   └── InvalidValueError     the value itself: malformed, or of a kind that isn't accepted
     ├── NodeError                 the node's author
     │   ├── NodeExecutionError    it raised; exception, message and traceback
     │   ├── NodeExitedError       its process ended: signal or exit code, last words
@@ -18,6 +19,7 @@
     │   ├── SessionClosedError    used after its end
     │   └── SessionCancelledError ended by cancel or by a client that left
     ├── LaneError                 us, or a peer that speaks rubbish: a broken or corrupt lane
+    │   ├── LaneClosedError       the process at its other end is gone
     │   └── ConservationError     what was sent is not what arrived plus what was dropped
     ├── ServiceError              the client: what the service answered
     └── InvalidTransition         us: a state machine was asked for a step it doesn't have
@@ -110,6 +112,10 @@ class ResourceLimitError(PenstockError):
 
 class InputError(PenstockError):
     """A value, a node ID or a sequence number that the session can't take."""
+
+
+class InvalidValueError(InputError):
+    """A value that is malformed, or of a kind that its node doesn't accept."""
 
 
 class NodeError(PenstockError):
@@ -206,7 +212,12 @@ class LaneError(PenstockError):
 
     def __init__(self, lane: str, message: str) -> None:
         self.lane = lane
+        self.fact = message
         super().__init__(f"lane {lane}: {message}")
+
+
+class LaneClosedError(LaneError):
+    """The process at the other end is gone, and the stream had not ended."""
 
 
 class ConservationError(LaneError):
