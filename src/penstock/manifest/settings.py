@@ -60,9 +60,13 @@ class Limits(Document):
 
 
 class ServiceSettings(Document):
-    """``[service]``: ``bind`` is ``HOST:PORT`` or ``unix:PATH``."""
+    """``[service]``: ``bind`` is ``HOST:PORT`` or ``unix:PATH``.
+
+    A stream's client hears of its metrics every ``metrics_interval_secs``.
+    """
 
     bind: Annotated[str, Field(min_length=1)] = "127.0.0.1:50051"
+    metrics_interval_secs: Annotated[float, Field(gt=0, le=3600)] = 1.0
 
 
 class Settings(Document):
