@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_SLOT = re.compile(r"\{([^}]*)\}")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _WORD = re.compile(r"[\w'-]+|\{[^}]*\}")
 
 
@@ -46,14 +47,17 @@ class Phrase:
             if not token.startswith("{"):
                 runs[-1].append(token.lower())
                 continue
-            names += slots(token) or _reject(pattern, f"{token} is no slot name")
+            names.append(token[1:-1])
             runs.append([])
+        bad = [name for name in names if not _NAME.fullmatch(name)]
+        if bad:
+            raise _rejected(pattern, f"{{{bad[0]}}} is no slot name")
         if not any(runs):
-            _reject(pattern, "it has no fixed word")
+            raise _rejected(pattern, "it has no fixed word")
         if not all(runs[1:-1]):
-            _reject(pattern, "two slots need a word between them")
+            raise _rejected(pattern, "two slots need a word between them")
         if len(set(names)) != len(names):
-            _reject(pattern, "a slot is named twice")
+            raise _rejected(pattern, "a slot is named twice")
         return cls(tuple(map(tuple, runs)), tuple(names))
 
     def match(self, said: list[str]) -> dict[str, str] | None:
@@ -86,5 +90,5 @@ def _find(run: tuple[str, ...], said: list[str], start: int, end: int) -> int | 
     return None
 
 
-def _reject(pattern: str, reason: str) -> list[str]:
-    raise ValueError(f"{pattern!r}: {reason}; expected words and {{slots}}")
+def _rejected(pattern: str, reason: str) -> ValueError:
+    return ValueError(f"{pattern!r}: {reason}; expected words and {{slots}}")

@@ -43,8 +43,8 @@ def convert(samples: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         return _scaled(samples / 65536.0, np.dtype(np.int16))
     if dtype == np.float32:
         return samples.astype(np.float32) * np.float32(1.0 / _full_scale(samples.dtype))
-    finite = np.nan_to_num(samples.astype(np.float64), nan=0.0)
-    return _scaled(finite * _full_scale(dtype), dtype)
+    wave = np.nan_to_num(np.clip(samples.astype(np.float64), -1.0, 1.0), nan=0.0)
+    return _scaled(wave * _full_scale(dtype), dtype)
 
 
 def mono(samples: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
