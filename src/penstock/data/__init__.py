@@ -1,7 +1,7 @@
 """Typed values and what carries them. Knows nothing of nodes, processes or manifests."""
 
 from penstock.data.executor_type import ExecutorType
-from penstock.data.message import Message
+from penstock.data.message import CLIENT, Message
 from penstock.data.packing import Packed, pack, unpack
 from penstock.data.values import (
     Audio,
@@ -22,6 +22,7 @@ from penstock.data.values import (
 )
 
 __all__ = [
+    "CLIENT",
     "Audio",
     "BatchHint",
     "Binary",

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from penstock.data.values import Value
 
+CLIENT = "@client"
+"""Stands for the session's client where a node's ID would stand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -14,7 +17,7 @@ class Message:
     ``sequence`` is the number of the client's input that it comes from, ``part`` counts the
     outputs that one node made of it. ``timestamp_us`` is the capture time on the client's
     clock in µs, ``epoch`` the interrupt epoch it belongs to, and ``origin`` the node that
-    made it (empty for the client).
+    made it (``CLIENT`` for an input).
     """
 
     value: Value
@@ -22,4 +25,4 @@ class Message:
     part: int = 0
     timestamp_us: int = 0
     epoch: int = 0
-    origin: str = ""
+    origin: str = CLIENT

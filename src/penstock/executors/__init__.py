@@ -1,0 +1,1 @@
+"""What runs nodes: one protocol, and an executor for each ``ExecutorType``."""

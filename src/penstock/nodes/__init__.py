@@ -2,11 +2,10 @@
 
 from penstock.nodes.base import Node, node
 from penstock.nodes.catalogue import Catalogue, NodeType
-from penstock.nodes.context import Arrival, Host, NodeContext
+from penstock.nodes.context import Host, NodeContext
 from penstock.nodes.params import NodeParams
 
 __all__ = [
-    "Arrival",
     "Catalogue",
     "Host",
     "Node",

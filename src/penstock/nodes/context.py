@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """Where the current input came from and its place in the stream.
-
-    ``source`` is the node at the other end of the connection (empty: the client), the
-    other fields are those of ``penstock.data.Message``.
-    """
-
-    source: str = ""
-    sequence: int = 0
-    part: int = 0
-    timestamp_us: int = 0
+from penstock.data import Message
 
 
 class Host(Protocol):
@@ -40,8 +27,8 @@ class Host(Protocol):
 class NodeContext:
     """Handed to ``setup`` and kept as ``self.ctx``.
 
-    ``logger`` writes with the node's name; ``arrival`` describes the input that ``process``
-    is working on.
+    ``logger`` writes with the node's name; ``arrival`` is the message that ``process`` is
+    working on (``origin`` says by which connection it came), None outside ``process``.
     """
 
     __slots__ = ("_host", "arrival", "logger", "node_id", "session_id")
@@ -49,7 +36,7 @@ class NodeContext:
     def __init__(self, node_id: str, session_id: str, host: Host) -> None:
         self.node_id = node_id
         self.session_id = session_id
-        self.arrival = Arrival()
+        self.arrival: Message | None = None
         self.logger = logging.getLogger(f"penstock.node.{node_id}")
         self._host = host
 

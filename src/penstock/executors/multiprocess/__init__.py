@@ -1,0 +1,1 @@
+"""The multiprocess executor: each node in a Python process of its own."""

@@ -6,6 +6,7 @@ from penstock.executors.multiprocess.transport.port import Port, socket_pair
 from penstock.executors.multiprocess.transport.reactor import Reactor
 from penstock.executors.multiprocess.transport.receiver import LaneReceiver
 from penstock.executors.multiprocess.transport.sender import LaneSender
+from penstock.executors.multiprocess.transport.slab import guaranteed_pool
 
 __all__ = [
     "DataPlane",
@@ -14,5 +15,6 @@ __all__ = [
     "Port",
     "Reactor",
     "SharedArena",
+    "guaranteed_pool",
     "socket_pair",
 ]

@@ -23,12 +23,13 @@ class DataPlane:
 
     def __init__(
         self,
+        reactor: Reactor,
         owner: int,
         budget_bytes: int,
         max_message_bytes: int,
         on_broken: Callable[[LaneError], None],
     ) -> None:
-        self.reactor = Reactor()
+        self.reactor = reactor
         self.arena = SharedArena(owner, budget_bytes)
         self.arena.on_free = self._freed
         self.arena.on_full = self._starve
@@ -46,7 +47,7 @@ class DataPlane:
         return LaneReceiver(spec, sock, self.arena, self.reactor, self._on_broken)
 
     def close(self) -> None:
-        self.reactor.close()
+        """Give the memory up; the reactor stays its owner's."""
         self.arena.close()
 
     def _starve(self) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from penstock.bridges import ConsumerStatistics, LaneSpec, count_drop, no_listener
 from penstock.data import Message, Value, unpack
-from penstock.errors import ConservationError, LaneError
+from penstock.errors import ConservationError, LaneClosedError, LaneError
 from penstock.executors.multiprocess.transport import frames
 from penstock.executors.multiprocess.transport.arena import SharedArena
 from penstock.executors.multiprocess.transport.frames import (
@@ -264,7 +264,7 @@ class LaneReceiver:
 
     def _on_end(self) -> None:
         if not self._final_sent:
-            self._break(LaneError(self.spec.name, "its producer closed it before the end"))
+            self._break(LaneClosedError(self.spec.name, "its producer is gone before the end"))
 
     def _break(self, error: LaneError) -> None:
         if not self._broken:

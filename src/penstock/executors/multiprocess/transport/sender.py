@@ -24,7 +24,7 @@ from penstock.bridges import (
     no_listener,
 )
 from penstock.data import Message
-from penstock.errors import ConservationError, LaneError
+from penstock.errors import ConservationError, LaneClosedError, LaneError
 from penstock.executors.multiprocess.transport import frames
 from penstock.executors.multiprocess.transport.frames import FrameType, Tally
 from penstock.executors.multiprocess.transport.placing import Placed, Placer
@@ -245,7 +245,7 @@ class LaneSender:
 
     def _on_end(self) -> None:
         if not self.finished:
-            self._break(LaneError(self.spec.name, "its consumer closed it before the end"))
+            self._break(LaneClosedError(self.spec.name, "its consumer is gone before the end"))
 
     def _break(self, error: LaneError) -> None:
         if not self._broken:

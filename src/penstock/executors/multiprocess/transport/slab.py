@@ -30,6 +30,11 @@ def slot_size(nbytes: int) -> int:
     return -(-nbytes // quarter) * quarter
 
 
+def guaranteed_pool(max_message_bytes: int) -> int:
+    """What a producer needs to have room for two of its largest messages."""
+    return 2 * slot_size(max_message_bytes)
+
+
 def slab_slots(size: int, existing: int) -> int:
     """Slots of a class's next slab: from a few to as many again as there are."""
     first = max(_FIRST_SLAB // size, 2)

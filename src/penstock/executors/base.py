@@ -1,0 +1,55 @@
+"""What an executor is to a session, and what a session is to an executor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from penstock.data import ExecutorType
+from penstock.errors import PenstockError
+from penstock.executors.statistics import NodeStatistics
+from penstock.planning import NodeAssignment
+
+
+class ExecutorEvents(Protocol):
+    """Told by executors, on the session's event loop."""
+
+    def progress(self, node_id: str, stage: str, fraction: float, message: str) -> None:
+        """A node's initialisation went on; stages are those of ``NodeProgress``."""
+
+    def failed(self, error: PenstockError) -> None:
+        """Something failed that ends the session; only the first failure counts."""
+
+    def output(self, node_id: str, stream: str, lines: Sequence[str]) -> None:
+        """A node wrote lines to ``stdout`` or ``stderr``."""
+
+    def finished(self, node_id: str) -> None:
+        """A node has processed and flushed everything, and its consumers have taken it."""
+
+
+class NodeExecutor(Protocol):
+    """Runs the nodes of one session that are assigned to it."""
+
+    executor_type: ExecutorType
+
+    async def start(self, nodes: Sequence[NodeAssignment]) -> None:
+        """Initialise all nodes at once; raises the first ``NodeError`` of one that fails."""
+
+    def begin(self) -> None:
+        """Let the nodes work; all lanes are there."""
+
+    def stop_producing(self) -> None:
+        """Have nodes without inputs come to their end."""
+
+    async def measure(self) -> None:
+        """Bring ``statistics`` and those of the lanes up to date."""
+
+    @property
+    def statistics(self) -> Mapping[str, NodeStatistics]:
+        """By node ID, as last measured."""
+
+    def pid(self, node_id: str) -> int:
+        """The process that the node runs in."""
+
+    async def stop(self, ask_s: float) -> None:
+        """End all nodes and release everything; within ``ask_s`` seconds of their own accord."""

@@ -1,0 +1,103 @@
+"""Calls what a node's author wrote, and tells which kind of method that is."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Protocol
+
+from penstock.data import Audio, Binary, Control, Json, Tensor, Text, Value, Video
+from penstock.errors import NodeExecutionError
+from penstock.nodes import Node
+
+VALUE_TYPES = frozenset({Audio, Video, Tensor, Text, Json, Binary, Control})
+_METHODS = ("setup", "process", "produce", "flush", "teardown")
+_END = object()
+MAX_TRACEBACK = 64 << 10
+
+
+class NodeFault(Exception):  # never leaves the executors; the cause is the error
+    """A node's method raised; ``__cause__`` is what."""
+
+    def __init__(self, during: str) -> None:
+        self.during = during
+        super().__init__(during)
+
+
+def describe_fault(node_id: str, during: str, cause: BaseException | None) -> NodeExecutionError:
+    """What a node raised, as the session reports it: with the node's own traceback."""
+    return NodeExecutionError(
+        node_id,
+        during=during,
+        exception_type=type(cause).__name__,
+        exception_message=str(cause),
+        traceback="".join(traceback.format_exception(cause))[-MAX_TRACEBACK:],
+    )
+
+
+class Caller(Protocol):
+    """Runs one of the node's plain functions, here or on a thread of the node's own."""
+
+    async def __call__(self, function: Callable[..., Any], *args: Any) -> Any: ...
+
+
+async def call_here(function: Callable[..., Any], *args: Any) -> Any:
+    """The ``Caller`` for quick functions, for coroutines, and for a node's own process."""
+    result = function(*args)
+    return await result if inspect.isawaitable(result) else result
+
+
+def is_async(node: type[Node]) -> bool:
+    """Whether any of the node's methods needs an event loop."""
+    methods = [getattr(node, name, None) for name in _METHODS]
+    return any(
+        inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
+        for method in methods
+    )
+
+
+def is_value(result: Any) -> bool:
+    return type(result) in VALUE_TYPES
+
+
+async def each_value(result: Any, call: Caller) -> AsyncGenerator[Value, None]:
+    """The values in what a method returned: none, one, or those of an iterator.
+
+    Raises ``TypeError`` for anything else.
+    """
+    if result is None:
+        return
+    if is_value(result):
+        yield result
+    elif isinstance(result, AsyncIterator):
+        async for value in result:
+            yield _checked(value)
+    elif isinstance(result, Iterator):
+        while (value := await call(next, result, _END)) is not _END:
+            yield _checked(value)
+    elif isinstance(result, list | tuple):
+        for value in result:
+            yield _checked(value)
+    else:
+        _checked(result)
+
+
+def close_iterator(result: Any) -> Awaitable[None] | None:
+    """Have a generator run its ``finally`` blocks; an async one's closing is awaitable.
+
+    One that another thread is still running is left to it.
+    """
+    if inspect.isasyncgen(result):
+        return result.aclose()
+    if inspect.isgenerator(result) and not result.gi_running:
+        result.close()
+    return None
+
+
+def _checked(value: Any) -> Value:
+    if not is_value(value):
+        names = sorted(kind.__name__ for kind in VALUE_TYPES)
+        raise TypeError(f"expected {', '.join(names)} or None, got {type(value).__name__}")
+    result: Value = value
+    return result

@@ -1,0 +1,199 @@
+"""A process that a supervisor has started: its pidfd, its leash, what it says."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import NoReturn
+
+import numpy as np
+
+from penstock.executors.multiprocess import kernel, messages, worker
+from penstock.executors.multiprocess.interpreter import environment, module_arguments
+from penstock.executors.multiprocess.transport import Reactor, socket_pair
+
+LAST_WORDS = 40
+"""Lines of stderr that are kept for the report of a death."""
+_READ = 64 << 10
+
+OnOutput = Callable[[str, str, list[str]], None]
+
+
+class Child:
+    """One node's process."""
+
+    def __init__(self, node_id: str, pid: int, leash: socket.socket, deadline: float) -> None:
+        self.node_id = node_id
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+        self.deadline: float | None = deadline
+        self.timed_out = False
+        self._leash = leash
+        self._streams: list[_Stream] = []
+        self._stderr: deque[str] = deque(maxlen=LAST_WORDS)
+
+    @classmethod
+    def start(
+        cls, order: messages.Spawn, control: int, reactor: Reactor, on_output: OnOutput
+    ) -> Child:
+        """Fork a node's process, or have another interpreter exec'd there."""
+        ours, theirs = socket_pair()
+        out_read, out_write = os.pipe2(os.O_CLOEXEC)
+        err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _become_node(parent, order, (control, theirs.fileno()), (out_write, err_write))
+        theirs.close()
+        os.close(out_write)
+        os.close(err_write)
+        child = cls(order.node_id, pid, ours, time.monotonic() + order.init_timeout_s)
+        child._listen(reactor, out_read, err_read, on_output)
+        return child
+
+    def ask(self) -> None:
+        """Have the process end of itself."""
+        try:
+            self._leash.send(worker.STOP)
+        except OSError:
+            return  # it has ended, or closed its end: the ladder goes on
+
+    def kill(self, number: signal.Signals) -> None:
+        """Signal the process and what else is in its group."""
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def last_words(self) -> str:
+        return "\n".join(self._stderr)
+
+    def close(self, reactor: Reactor) -> None:
+        """Hear what it said last and let go of everything; it must have been reaped."""
+        for stream in self._streams:
+            stream.drain()
+            stream.close()
+        for fd in (self.pidfd, self._leash.fileno()):
+            reactor.unregister(fd)
+        os.close(self.pidfd)
+        self._leash.close()
+
+    def _listen(self, reactor: Reactor, out: int, err: int, on_output: OnOutput) -> None:
+        def heard(stream: str) -> Callable[[list[str]], None]:
+            def lines(found: list[str]) -> None:
+                if stream == "stderr":
+                    self._stderr.extend(found)
+                on_output(self.node_id, stream, found)
+
+            return lines
+
+        self._streams = [
+            _Stream(out, reactor, heard("stdout")),
+            _Stream(err, reactor, heard("stderr")),
+        ]
+        self._leash.setblocking(False)
+        reactor.register(self._leash.fileno(), lambda _events: self._on_leash(reactor))
+
+    def _on_leash(self, reactor: Reactor) -> None:
+        said = self._leash.recv(len(worker.READY))
+        if said == worker.READY:
+            self.deadline = None
+        elif not said:
+            reactor.unregister(self._leash.fileno())
+
+
+class _Stream:
+    """A node's stdout or stderr, cut into lines."""
+
+    def __init__(self, fd: int, reactor: Reactor, on_lines: Callable[[list[str]], None]) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+        self._reactor = reactor
+        self._on_lines = on_lines
+        self._rest = b""
+        reactor.register(fd, self._ready)
+
+    def drain(self) -> None:
+        """Read what is there and treat an unfinished line as one."""
+        while self._fd >= 0 and self._read():
+            pass
+        if self._rest:
+            self._on_lines([self._rest.decode(errors="replace")])
+            self._rest = b""
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            self._reactor.unregister(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _ready(self, _events: int) -> None:
+        self._read()
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._fd, _READ)
+        except BlockingIOError:
+            return False
+        if not data:
+            self.close()
+            return False
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _READ:
+            lines, self._rest = [*lines, self._rest], b""
+        if lines:
+            self._on_lines([line.decode(errors="replace") for line in lines])
+        return True
+
+
+def _become_node(
+    parent: int, order: messages.Spawn, sockets: tuple[int, int], pipes: tuple[int, int]
+) -> NoReturn:
+    """In the forked child: forget the supervisor, then be the node."""
+    code = 1
+    try:
+        kernel.die_with(parent)
+        os.setpgid(0, 0)
+        _reset_signals()
+        for fd, target in zip(pipes, (1, 2), strict=True):
+            os.dup2(fd, target)
+        kernel.close_all_but(sockets)
+        if order.python is not None:
+            _exec(order.python, sockets)
+        kernel.name_process(f"pn:{order.node_id}")
+        gc.unfreeze()
+        np.random.seed()  # the legacy generator is what a fork duplicates
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]  # a zygote's are real files
+        worker.main(*sockets)
+        code = 0
+    except SystemExit as exc:
+        code = exc.code if isinstance(exc.code, int) else 1
+    except BaseException:  # noqa: BLE001  # the last frame of a process: say why and end
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _reset_signals() -> None:
+    """A terminal's Ctrl-C is the session's business; everything else is as in a new process."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _exec(python: str, sockets: tuple[int, int]) -> NoReturn:
+    for fd in sockets:
+        os.set_inheritable(fd, True)
+    arguments = [python, "-u", *module_arguments(worker.__name__), *map(str, sockets)]
+    os.execve(python, arguments, environment())  # noqa: S606  # the operator allowed this one

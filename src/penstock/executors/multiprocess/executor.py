@@ -1,0 +1,342 @@
+"""Runs nodes in processes of their own: the session's side of it.
+
+Talks to the session's supervisor about processes, to each node about its work, and holds the
+ends of the lanes that lead here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.bridges import ConsumerEnd, Lane, LaneSpec, ProducerEnd
+from penstock.data import ExecutorType
+from penstock.errors import (
+    LaneClosedError,
+    LaneError,
+    NodeError,
+    NodeExecutionError,
+    NodeExitedError,
+    NodeTimeoutError,
+    SessionError,
+)
+from penstock.executors.base import ExecutorEvents
+from penstock.executors.multiprocess import messages, supervisor
+from penstock.executors.multiprocess.channel import Channel
+from penstock.executors.multiprocess.child import LAST_WORDS
+from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.executors.multiprocess.transport import DataPlane, Reactor, socket_pair
+from penstock.executors.statistics import NodeStatistics
+from penstock.manifest import ManifestConfiguration
+from penstock.planning import NodeAssignment
+
+DEATH_NOTICE_S = 1.0
+"""How long a broken lane waits for the death that explains it."""
+MEASURE_S = 0.5
+"""How long a busy node may take to tell its counters."""
+_OWNER_OF_SESSION = 0
+
+
+@dataclass(slots=True)
+class _Remote:
+    """What is known of a node's process."""
+
+    assignment: NodeAssignment
+    control: Channel[messages.FromNode]
+    ready: asyncio.Future[None]
+    pid: int = 0
+    gone: bool = False
+    failure: messages.Failed | None = None
+    statistics: NodeStatistics = field(default_factory=NodeStatistics)
+    stderr: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_WORDS))
+
+
+class MultiprocessExecutor:
+    """The ``NodeExecutor`` whose nodes have a process and a GIL each."""
+
+    executor_type = ExecutorType.MULTIPROCESS
+
+    def __init__(
+        self,
+        session_id: str,
+        config: ManifestConfiguration,
+        events: ExecutorEvents,
+        pool_bytes: int,
+    ) -> None:
+        self._session_id = session_id
+        self._config = config
+        self._events = events
+        self._pool_bytes = pool_bytes
+        self._event_loop = asyncio.get_running_loop()
+        self._reactor = Reactor()
+        self._event_loop.add_reader(self._reactor.fileno(), self._reactor.poll, 0)
+        self._plane = DataPlane(
+            self._reactor,
+            _OWNER_OF_SESSION,
+            pool_bytes,
+            config.max_message_bytes,
+            self._on_broken,
+        )
+        self._nodes: dict[str, _Remote] = {}
+        self._lanes: dict[int, Lane] = {}
+        self._ends: list[ProducerEnd | ConsumerEnd] = []
+        self._measuring: set[str] = set()
+        self._measured = asyncio.Event()
+        self._stopping = False
+        self._stopped = asyncio.Event()
+        self._supervisor = self._hire()
+
+    async def start(self, nodes: Sequence[NodeAssignment]) -> None:
+        for owner, assignment in enumerate(nodes, start=_OWNER_OF_SESSION + 1):
+            self._nodes[assignment.node_id] = self._spawn(owner, assignment)
+        ready = [remote.ready for remote in self._nodes.values()]
+        try:
+            await asyncio.gather(*ready)
+        finally:
+            for future in ready:
+                future.cancel()
+
+    def lane_to(self, lane: LaneSpec) -> ProducerEnd:
+        """A lane from this process to a node's: the end that stays here."""
+        ours, theirs = socket_pair()
+        self._attach(lane.target, lane, theirs, inbound=True)
+        sender = self._plane.sender(lane, ours)
+        self._ends.append(sender)
+        return sender
+
+    def lane_from(self, lane: LaneSpec) -> ConsumerEnd:
+        """A lane from a node's process to this one: the end that stays here."""
+        ours, theirs = socket_pair()
+        self._attach(lane.source, lane, theirs, inbound=False)
+        receiver = self._plane.receiver(lane, ours)
+        self._ends.append(receiver)
+        return receiver
+
+    def lane_between(self, lane: LaneSpec) -> None:
+        """A lane straight from one node's process to another's."""
+        source, target = socket_pair()
+        self._attach(lane.target, lane, target, inbound=True)
+        self._attach(lane.source, lane, source, inbound=False)
+
+    def track(self, lane: Lane) -> None:
+        """Bring the lane's statistics up to date with what its remote ends report."""
+        self._lanes[lane.spec.lane_id] = lane
+
+    def allocate(self, nbytes: int) -> NDArray[np.uint8]:
+        """Shared memory for a native node's output, or heap where none is free."""
+        root = self._plane.arena.allocate(nbytes)
+        return np.empty(nbytes, dtype=np.uint8) if root is None else root
+
+    def begin(self) -> None:
+        self._tell_all(messages.Run())
+
+    def stop_producing(self) -> None:
+        self._tell_all(messages.StopProducing())
+
+    async def measure(self) -> None:
+        """Ask every node; one that is busy keeps the counters it told last."""
+        self._measuring = {node_id for node_id, node in self._nodes.items() if not node.gone}
+        self._measured.clear()
+        self._tell_all(messages.Measure())
+        try:
+            async with asyncio.timeout(MEASURE_S):
+                while self._measuring:
+                    await self._measured.wait()
+                    self._measured.clear()
+        except TimeoutError:
+            return
+
+    @property
+    def statistics(self) -> Mapping[str, NodeStatistics]:
+        return {node_id: remote.statistics for node_id, remote in self._nodes.items()}
+
+    def pid(self, node_id: str) -> int:
+        return self._nodes[node_id].pid
+
+    async def stop(self, ask_s: float) -> None:
+        self._stopping = True
+        self._supervisor.send(messages.Stop(ask_s))
+        ladder_s = ask_s + supervisor.TERM_S + 2 * supervisor.KILL_S
+        try:
+            async with asyncio.timeout(ladder_s):
+                await self._stopped.wait()
+        except TimeoutError:
+            self._events.failed(SessionError(f"its supervisor did not stop within {ladder_s:g} s"))
+        self._release()
+
+    def _hire(self) -> Channel[messages.FromSupervisor]:
+        ours, theirs = socket_pair()
+        with theirs:
+            LAUNCHER.supervise(theirs)
+        return Channel(
+            ours,
+            self._reactor,
+            messages.FromSupervisor,
+            self._on_supervisor,
+            self._on_supervisor_gone,
+        )
+
+    def _spawn(self, owner: int, assignment: NodeAssignment) -> _Remote:
+        node_id = assignment.node_id
+        ours, theirs = socket_pair()
+        remote = _Remote(
+            assignment,
+            Channel(
+                ours,
+                self._reactor,
+                messages.FromNode,
+                lambda message, _: self._on_node(node_id, message),
+                lambda: None,  # the supervisor tells how it ended
+            ),
+            self._event_loop.create_future(),
+        )
+        remote.control.send(
+            messages.Configure(
+                session_id=self._session_id,
+                node_id=node_id,
+                provider=assignment.provider,
+                params=dict(assignment.params),
+                sys_path=sys.path,
+                owner=owner,
+                pool_bytes=self._pool_bytes,
+                max_message_bytes=self._config.max_message_bytes,
+            )
+        )
+        own = str(self._config.python_executable)
+        order = messages.Spawn(
+            node_id, self._config.init_timeout_secs, None if own == sys.executable else own
+        )
+        with theirs:
+            self._supervisor.send(order, [theirs.fileno()])
+        return remote
+
+    def _attach(self, node_id: str, lane: LaneSpec, sock: socket.socket, *, inbound: bool) -> None:
+        with sock:
+            self._nodes[node_id].control.send(messages.AddLane(lane, inbound), [sock.fileno()])
+
+    def _tell_all(self, message: messages.ToNode) -> None:
+        for remote in self._nodes.values():
+            remote.control.send(message)
+
+    def _on_supervisor(self, message: messages.FromSupervisor, _descriptors: list[int]) -> None:
+        match message:
+            case messages.Spawned():
+                self._nodes[message.node_id].pid = message.pid
+            case messages.Output():
+                if message.stream == "stderr":
+                    self._nodes[message.node_id].stderr.extend(message.lines)
+                self._events.output(message.node_id, message.stream, message.lines)
+            case messages.Exited():
+                self._on_exit(message)
+            case messages.Stopped():
+                self._stopped.set()
+
+    def _on_supervisor_gone(self) -> None:
+        if not self._stopped.is_set():
+            self._stopped.set()
+            self._fail(None, SessionError("its supervisor process has died"))
+
+    def _on_node(self, node_id: str, message: messages.FromNode) -> None:
+        remote = self._nodes[node_id]
+        match message:
+            case messages.Progress():
+                self._events.progress(node_id, message.stage, message.fraction, message.message)
+            case messages.Ready():
+                self._events.progress(node_id, "ready", 1.0, "")
+                if not remote.ready.done():
+                    remote.ready.set_result(None)
+            case messages.Failed():
+                remote.failure = message
+                self._event_loop.call_later(DEATH_NOTICE_S, self._report_failure, remote)
+            case messages.LaneBroken():
+                error = LaneClosedError if message.peer_gone else LaneError
+                self._on_broken(error(message.lane, message.message))
+            case messages.Measured():
+                self._record(node_id, message)
+            case messages.Finished():
+                self._record(node_id, message.last)
+                self._events.finished(node_id)
+
+    def _record(self, node_id: str, measured: messages.Measured) -> None:
+        self._nodes[node_id].statistics = measured.node
+        for lane_id, producer in measured.outbound.items():
+            self._lanes[lane_id].reported_producer = producer
+        for lane_id, consumer in measured.inbound.items():
+            self._lanes[lane_id].reported_consumer = consumer
+        self._measuring.discard(node_id)
+        self._measured.set()
+
+    def _on_exit(self, death: messages.Exited) -> None:
+        remote = self._nodes[death.node_id]
+        remote.gone = True
+        self._measuring.discard(death.node_id)
+        self._measured.set()
+        if self._stopping and death.exit_code == 0:
+            return
+        if remote.failure is not None:
+            self._report_failure(remote)
+        elif death.timed_out:
+            limit_s = self._config.init_timeout_secs
+            self._fail(
+                remote,
+                NodeTimeoutError(
+                    death.node_id, during="setup", limit_s=limit_s, stderr=death.stderr
+                ),
+            )
+        else:
+            self._fail(
+                remote,
+                NodeExitedError(
+                    death.node_id,
+                    pid=death.pid,
+                    exit_code=death.exit_code,
+                    signal=death.signal,
+                    stderr=death.stderr,
+                ),
+            )
+
+    def _report_failure(self, remote: _Remote) -> None:
+        """A node's exception, with what it said last: at its exit, or when that takes long."""
+        failure, remote.failure = remote.failure, None
+        if failure is not None:
+            self._fail(
+                remote,
+                NodeExecutionError(
+                    remote.assignment.node_id,
+                    during=failure.during,
+                    exception_type=failure.exception_type,
+                    exception_message=failure.exception_message,
+                    traceback=failure.traceback,
+                    stderr="\n".join(remote.stderr),
+                ),
+            )
+
+    def _on_broken(self, error: LaneError) -> None:
+        wait_s = DEATH_NOTICE_S if isinstance(error, LaneClosedError) else 0
+        self._event_loop.call_later(wait_s, self._events.failed, error)
+
+    def _fail(self, remote: _Remote | None, error: NodeError | SessionError) -> None:
+        if remote is not None and not remote.ready.done():
+            self._events.progress(remote.assignment.node_id, "error", 0.0, str(error))
+        waiting = [r for r in self._nodes.values() if not r.ready.done()]
+        if waiting:
+            waiting[0].ready.set_exception(error)
+        else:
+            self._events.failed(error)
+
+    def _release(self) -> None:
+        self._event_loop.remove_reader(self._reactor.fileno())
+        for end in self._ends:
+            end.close()
+        for remote in self._nodes.values():
+            remote.control.close()
+        self._supervisor.close()
+        self._plane.close()
+        self._reactor.close()

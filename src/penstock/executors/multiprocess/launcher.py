@@ -1,0 +1,90 @@
+"""This program's zygote: started at first use, shared by all sessions, replaced when dead."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+from penstock.executors.multiprocess import messages
+from penstock.executors.multiprocess.channel import encoded
+from penstock.executors.multiprocess.interpreter import (
+    module_arguments,
+    single_threaded_environment,
+)
+from penstock.executors.multiprocess.transport import socket_pair
+
+_ZYGOTE = "penstock.executors.multiprocess.zygote"
+_END_S = 10.0
+
+
+class Launcher:
+    """Has supervisors forked for this program's sessions; any thread may call it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._sock: socket.socket | None = None
+        self._owner = 0
+
+    def warm_up(self) -> None:
+        """Start the zygote now, so that no session waits for its imports."""
+        with self._lock:
+            self._connected()
+
+    def supervise(self, sock: socket.socket) -> None:
+        """Fork a supervisor that serves the other end of ``sock``, which stays the caller's."""
+        frame = encoded(messages.Supervise())
+        with self._lock:
+            try:
+                socket.send_fds(self._connected(), [frame], [sock.fileno()])
+            except (BrokenPipeError, ConnectionResetError):  # it was killed: have another
+                self._end()
+                socket.send_fds(self._connected(), [frame], [sock.fileno()])
+
+    def close(self) -> None:
+        """End the zygote once its last session has ended; the next session starts another."""
+        with self._lock:
+            self._end()
+
+    @property
+    def pid(self) -> int | None:
+        """The zygote's process, where there is one."""
+        return self._process.pid if self._process else None
+
+    def _connected(self) -> socket.socket:
+        if self._sock is None or self._owner != os.getpid():  # a fork has none of its own
+            self._sock, self._process = _start()
+            self._owner = os.getpid()
+        return self._sock
+
+    def _end(self) -> None:
+        if self._sock is not None and self._process is not None and self._owner == os.getpid():
+            self._sock.close()
+            try:
+                self._process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._sock = self._process = None
+
+
+def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    ours, theirs = socket_pair()
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+            [sys.executable, *module_arguments(_ZYGOTE), str(theirs.fileno())],
+            env=single_threaded_environment(),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return ours, process
+
+
+LAUNCHER = Launcher()
+atexit.register(LAUNCHER.close)

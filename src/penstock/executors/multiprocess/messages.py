@@ -1,0 +1,168 @@
+"""What a session, its supervisor and its node processes tell each other."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from penstock.bridges import ConsumerStatistics, LaneSpec, ProducerStatistics
+from penstock.executors.statistics import NodeStatistics
+
+
+class _Message(msgspec.Struct, frozen=True, tag=True):
+    """Told apart by the name of its class."""
+
+
+# From the session to a node's process.
+
+
+class Configure(_Message, frozen=True):
+    """First of all: what to run, and this process's share of memory.
+
+    ``owner`` makes its slab IDs unique in the session.
+    """
+
+    session_id: str
+    node_id: str
+    provider: str
+    params: dict[str, Any]
+    sys_path: list[str]
+    owner: int
+    pool_bytes: int
+    max_message_bytes: int
+
+
+class AddLane(_Message, frozen=True):
+    """A lane's end comes with this, as a descriptor; ``inbound`` says which end."""
+
+    spec: LaneSpec
+    inbound: bool
+
+
+class Run(_Message, frozen=True):
+    """All nodes are ready: begin."""
+
+
+class StopProducing(_Message, frozen=True):
+    """A node that produces should come to its end."""
+
+
+class Measure(_Message, frozen=True):
+    """Answer with ``Measured``."""
+
+
+ToNode: TypeAlias = Configure | AddLane | Run | StopProducing | Measure
+
+
+# From a node's process to the session.
+
+
+class Progress(_Message, frozen=True):
+    """How far the initialisation is; see ``penstock.session.NodeProgress``."""
+
+    stage: str
+    fraction: float
+    message: str
+
+
+class Ready(_Message, frozen=True):
+    """``setup`` has ended."""
+
+
+class Failed(_Message, frozen=True):
+    """The node raised ``exception_type`` in ``during``."""
+
+    during: str
+    exception_type: str
+    exception_message: str
+    traceback: str
+
+
+class LaneBroken(_Message, frozen=True):
+    """A lane of this node failed; with ``peer_gone`` its neighbour's death is the cause."""
+
+    lane: str
+    message: str
+    peer_gone: bool
+
+
+class Measured(_Message, frozen=True):
+    """The node's counters and those of its lane ends, by lane ID."""
+
+    node: NodeStatistics
+    outbound: dict[int, ProducerStatistics]
+    inbound: dict[int, ConsumerStatistics]
+
+
+class Finished(_Message, frozen=True):
+    """Everything was processed, flushed and confirmed by the consumers."""
+
+    last: Measured
+
+
+FromNode: TypeAlias = Progress | Ready | Failed | LaneBroken | Measured | Finished
+
+
+# From the session to its supervisor.
+
+
+class Spawn(_Message, frozen=True):
+    """Start a node's process; the end of its control channel comes with this.
+
+    ``python`` is another interpreter than the service's own, where one was asked for.
+    """
+
+    node_id: str
+    init_timeout_s: float
+    python: str | None
+
+
+class Stop(_Message, frozen=True):
+    """End all processes: ask, wait ``ask_s`` seconds, then the ladder."""
+
+    ask_s: float
+
+
+ToSupervisor: TypeAlias = Spawn | Stop
+
+
+# From the supervisor to the session.
+
+
+class Spawned(_Message, frozen=True):
+    node_id: str
+    pid: int
+
+
+class Output(_Message, frozen=True):
+    """Lines that a node wrote to ``stream`` (``stdout`` or ``stderr``)."""
+
+    node_id: str
+    stream: str
+    lines: list[str]
+
+
+class Exited(_Message, frozen=True):
+    """A node's process has ended; ``timed_out`` if for want of a sign of life in time."""
+
+    node_id: str
+    pid: int
+    exit_code: int | None
+    signal: str | None
+    stderr: str
+    timed_out: bool
+
+
+class Stopped(_Message, frozen=True):
+    """Everything that the session started is gone."""
+
+
+FromSupervisor: TypeAlias = Spawned | Output | Exited | Stopped
+
+
+# From a program to its zygote.
+
+
+class Supervise(_Message, frozen=True):
+    """Fork a supervisor; the end of its channel comes with this."""

@@ -1,0 +1,296 @@
+"""A node's process: one node, its lanes, and two lines to those who watch over it.
+
+The control channel leads to the session, the leash to the supervisor. When either ends, or
+the leash says stop, the process ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.errors import ConfigurationError, LaneClosedError, LaneError
+from penstock.executors.calling import NodeFault, call_here, describe_fault, is_async
+from penstock.executors.multiprocess import messages
+from penstock.executors.multiprocess.channel import Channel
+from penstock.executors.multiprocess.transport import DataPlane, Reactor
+from penstock.executors.node_loop import NodeLoop
+from penstock.executors.pump import LoopPump, Pump
+from penstock.executors.statistics import NodeStatistics
+from penstock.nodes import Node, NodeContext
+from penstock.nodes.catalogue import load
+
+READY = b"ready"
+STOP = b"stop"
+LAST_WORDS_S = 1.0
+
+
+class _Stopped(BaseException):
+    """The supervisor wants this process to end."""
+
+
+class _PlainPump:
+    """Waits on the reactor itself: between a lane and ``process`` lies no event loop."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def idle(self) -> None:
+        self._worker.reactor.poll(None)
+        self._worker.check()
+
+    async def breathe(self) -> None:
+        self._worker.reactor.poll(0)
+        self._worker.check()
+
+
+class _ReactorPump(LoopPump):
+    """Waits in an asyncio loop that watches the reactor."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def ready(self) -> None:
+        self._worker.reactor.poll(0)
+        self.notify()
+
+    async def idle(self) -> None:
+        await super().idle()
+        self._worker.check()
+
+    async def breathe(self) -> None:
+        self._worker.reactor.poll(0)
+        await super().breathe()
+        self._worker.check()
+
+
+class Worker:
+    """Everything in a node's process; also the node's ``Host``."""
+
+    def __init__(self, control: socket.socket, leash: socket.socket) -> None:
+        self.reactor = Reactor()
+        self._control: Channel[messages.ToNode] = Channel(
+            control, self.reactor, messages.ToNode, self._on_message, self._stop
+        )
+        self._leash = leash
+        leash.setblocking(False)
+        self.reactor.register(leash.fileno(), self._on_leash)
+        self._config: messages.Configure | None = None
+        self._plane: DataPlane | None = None
+        self._loop: NodeLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._running = False
+        self._stopping = False
+
+    def run(self) -> None:
+        """The process's whole life."""
+        try:
+            config = self._wait_for_config()
+            node_class = self._load(config)
+            life = self._live(config, node_class)
+            if is_async(node_class):
+                _run_in_loop(life)
+            else:
+                _run_plain(life)
+        except (_Stopped, asyncio.CancelledError):
+            pass
+        finally:
+            self._say_last_words()
+
+    def check(self) -> None:
+        """Raise where the process should end."""
+        if self._stopping:
+            raise _Stopped
+
+    def progress(self, fraction: float, message: str) -> None:
+        self._control.send(messages.Progress("loading_model", fraction, message))
+
+    def allocate(self, nbytes: int) -> NDArray[np.uint8]:
+        """From shared memory while there is some, else from the heap, to be copied later."""
+        root = self._plane.arena.allocate(nbytes) if self._plane else None
+        return np.empty(nbytes, dtype=np.uint8) if root is None else root
+
+    def stopping(self) -> bool:
+        return self._stopping or (self._loop is not None and not self._loop.producing)
+
+    def _wait_for_config(self) -> messages.Configure:
+        while self._config is None:
+            self.reactor.poll(None)
+            self.check()
+        return self._config
+
+    def _load(self, config: messages.Configure) -> type[Node]:
+        sys.path[:] = config.sys_path
+        self._control.send(messages.Progress("starting", 0.0, ""))
+        try:
+            return load(config.provider)
+        except ConfigurationError as exc:
+            self._fail("setup", exc)
+            raise _Stopped from exc
+
+    async def _live(self, config: messages.Configure, node_class: type[Node]) -> None:
+        pump = self._make_pump(node_class)
+        self._plane = DataPlane(
+            self.reactor,
+            config.owner,
+            config.pool_bytes,
+            config.max_message_bytes,
+            self._on_broken,
+        )
+        node = await self._set_up(config, node_class, pump)
+        if node is None:
+            return
+        try:
+            if await self._work(pump):
+                while True:
+                    await pump.idle()
+        finally:
+            await self._tear_down(node)
+
+    def _make_pump(self, node_class: type[Node]) -> Pump:
+        if not is_async(node_class):
+            return _PlainPump(self)
+        self._task = asyncio.current_task()
+        pump = _ReactorPump(self)
+        asyncio.get_running_loop().add_reader(self.reactor.fileno(), pump.ready)
+        return pump
+
+    async def _set_up(
+        self, config: messages.Configure, node_class: type[Node], pump: Pump
+    ) -> Node | None:
+        """The node, ready for its first input; None where that failed and was reported."""
+        self._control.send(messages.Progress("loading_model", 0.0, ""))
+        context = NodeContext(config.node_id, config.session_id, self)
+        try:
+            node = node_class(node_class.Params.model_validate(config.params), context)
+            self._loop = NodeLoop(node, config.node_id, pump, call_here)
+            await call_here(node.setup)
+        except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
+            self._fail("setup", exc)
+            return None
+        self._leash.send(READY)
+        self._control.send(messages.Ready())
+        return node
+
+    async def _work(self, pump: Pump) -> bool:
+        """Run the node to its end, or report why it ended early; whether it reached it."""
+        assert self._loop is not None  # noqa: S101  # made in setup
+        try:
+            while not self._running:
+                await pump.idle()
+            await self._loop.run()
+        except NodeFault as fault:
+            self._fail(fault.during, fault.__cause__)
+            return False
+        except LaneError as exc:
+            self._on_broken(exc)
+            return False
+        self._control.send(messages.Finished(self._measured()))
+        return True
+
+    async def _tear_down(self, node: Node) -> None:
+        try:
+            await call_here(node.teardown)
+        except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
+            self._fail("teardown", exc)
+
+    def _on_message(self, message: messages.ToNode, descriptors: list[int]) -> None:
+        match message:
+            case messages.Configure():
+                self._config = message
+            case messages.AddLane():
+                self._add_lane(message, socket.socket(fileno=descriptors[0]))
+            case messages.Run():
+                self._running = True
+            case messages.StopProducing():
+                if self._loop is not None:
+                    self._loop.stop_producing()
+            case messages.Measure():
+                self._control.send(self._measured())
+
+    def _add_lane(self, message: messages.AddLane, sock: socket.socket) -> None:
+        assert self._plane is not None  # noqa: S101  # lanes come to a node that is ready
+        assert self._loop is not None  # noqa: S101  # the same
+        if message.inbound:
+            self._loop.inputs.append(self._plane.receiver(message.spec, sock))
+        else:
+            self._loop.outputs.append(self._plane.sender(message.spec, sock))
+
+    def _measured(self) -> messages.Measured:
+        if self._loop is None:
+            return messages.Measured(NodeStatistics(), {}, {})
+        stats = self._loop.stats
+        stats.cpu_ns = time.process_time_ns()
+        stats.peak_memory_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return messages.Measured(
+            stats,
+            {end.spec.lane_id: end.statistics() for end in self._loop.outputs},
+            {end.spec.lane_id: end.statistics() for end in self._loop.inputs},
+        )
+
+    def _fail(self, during: str, cause: BaseException | None) -> None:
+        error = describe_fault("", during, cause)
+        self._control.send(
+            messages.Failed(during, error.exception_type, error.exception_message, error.traceback)
+        )
+
+    def _say_last_words(self) -> None:
+        """What the session has not made room for yet, within reason."""
+        deadline = time.monotonic() + LAST_WORDS_S
+        while self._control.waiting and (left := deadline - time.monotonic()) > 0:
+            self.reactor.poll(left)
+
+    def _on_broken(self, error: LaneError) -> None:
+        peer_gone = isinstance(error, LaneClosedError)
+        self._control.send(messages.LaneBroken(error.lane, error.fact, peer_gone))
+
+    def _on_leash(self, _events: int) -> None:
+        said = self._leash.recv(len(STOP))
+        if said in (b"", STOP):
+            self.reactor.unregister(self._leash.fileno())
+            self._stop()
+
+    def _stop(self) -> None:
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+def _run_plain(life: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine that never really waits: its pump blocks in the reactor instead."""
+    with contextlib.suppress(StopIteration):
+        life.send(None)
+        while True:
+            life.throw(TypeError("a plain method returned an awaitable; declare it async"))
+
+
+def _run_in_loop(life: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(life)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop  # noqa: PLC0415  # only async nodes want it, and only where it is there
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def main(control_fd: int, leash_fd: int) -> None:
+    """Run a node in this process; returns when the session or the supervisor says so."""
+    Worker(socket.socket(fileno=control_fd), socket.socket(fileno=leash_fd)).run()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,212 @@
+"""Runs nodes in the session's own process: compiled libraries under Python."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.bridges import ConsumerEnd, ProducerEnd
+from penstock.data import ExecutorType
+from penstock.errors import LaneError, NodeError, NodeTimeoutError
+from penstock.executors.base import ExecutorEvents
+from penstock.executors.calling import NodeFault, call_here, describe_fault
+from penstock.executors.native.thread import NodeThread
+from penstock.executors.node_loop import NodeLoop
+from penstock.executors.pump import LoopPump
+from penstock.executors.statistics import NodeStatistics
+from penstock.nodes import Node, NodeContext
+from penstock.nodes.catalogue import load
+from penstock.planning import NodeAssignment
+
+_log = logging.getLogger(__name__)
+Allocate = Callable[[int], NDArray[np.uint8]]
+
+
+class NativeNode:
+    """One node, its loop, and the thread that its blocking calls run on; the node's ``Host``."""
+
+    def __init__(
+        self,
+        assignment: NodeAssignment,
+        session_id: str,
+        events: ExecutorEvents,
+        allocate: Allocate,
+    ) -> None:
+        self.node_id = assignment.node_id
+        self.pump = LoopPump()
+        self.task: asyncio.Task[None] | None = None
+        self.node: Node | None = None
+        self.loop: NodeLoop | None = None
+        self._assignment = assignment
+        self._session_id = session_id
+        self._events = events
+        self._allocate = allocate
+        self._thread: NodeThread | None = None
+        self._event_loop = asyncio.get_running_loop()
+
+    async def set_up(self) -> None:
+        """Make the node and run its ``setup``; raises ``NodeExecutionError``."""
+        self._events.progress(self.node_id, "starting", 0.0, "")
+        node_class = load(self._assignment.provider)
+        context = NodeContext(self.node_id, self._session_id, self)
+        try:
+            params = node_class.Params.model_validate(self._assignment.params)
+            self.node = node = node_class(params, context)
+            self.loop = NodeLoop(node, self.node_id, self.pump, self._call)
+            self._events.progress(self.node_id, "loading_model", 0.0, "")
+            if node_class.setup is not Node.setup:
+                await self._apart(node.setup)
+        except Exception as exc:
+            raise describe_fault(self.node_id, "setup", exc) from exc
+        self._events.progress(self.node_id, "ready", 1.0, "")
+
+    async def run(self) -> None:
+        """The node's work, from its first input on; failures go to the events."""
+        assert self.loop is not None  # noqa: S101  # made in set_up
+        try:
+            await self.loop.run()
+        except NodeFault as fault:
+            error = describe_fault(self.node_id, fault.during, fault.__cause__)
+            self._events.failed(error)
+        except LaneError as exc:
+            self._events.failed(exc)
+        else:
+            self._events.finished(self.node_id)
+
+    async def tear_down(self, limit_s: float) -> None:
+        """End the node; a call that does not return in time is left to its daemon thread."""
+        try:
+            async with asyncio.timeout(limit_s):
+                if self.node is not None and type(self.node).teardown is not Node.teardown:
+                    await self._apart(self.node.teardown)
+        except TimeoutError:
+            self._events.failed(NodeTimeoutError(self.node_id, during="teardown", limit_s=limit_s))
+        except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
+            self._events.failed(describe_fault(self.node_id, "teardown", exc))
+        if self._thread is not None and not await self._thread.aclose(limit_s):
+            _log.warning("node %r: its thread does not come to an end", self.node_id)
+
+    def progress(self, fraction: float, message: str) -> None:
+        self._event_loop.call_soon_threadsafe(
+            self._events.progress, self.node_id, "loading_model", fraction, message
+        )
+
+    def allocate(self, nbytes: int) -> NDArray[np.uint8]:
+        return self._allocate(nbytes)
+
+    def stopping(self) -> bool:
+        return self.loop is not None and not self.loop.producing
+
+    async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Quick and async functions on the event loop, the others on the node's thread."""
+        if self.node is None or not self.node.blocking:
+            return await call_here(function, *args)
+        return await self._apart(function, *args)
+
+    async def _apart(self, function: Callable[..., Any], *args: Any) -> Any:
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            return await call_here(function, *args)
+        if self._thread is None:
+            self._thread = NodeThread(f"penstock-{self.node_id}")
+        return await self._thread(function, *args)
+
+
+class NativeExecutor:
+    """The ``NodeExecutor`` of the session's own process.
+
+    ``allocate`` is where its nodes' outputs get memory from, ``spawn`` starts a task in the
+    session's task group, ``init_timeout_s`` bounds each node's ``setup``.
+    """
+
+    executor_type = ExecutorType.NATIVE
+
+    def __init__(
+        self,
+        session_id: str,
+        events: ExecutorEvents,
+        spawn: Callable[[Any], asyncio.Task[None]],
+        init_timeout_s: float,
+        allocate: Allocate,
+    ) -> None:
+        self._session_id = session_id
+        self._events = events
+        self._spawn = spawn
+        self._init_timeout_s = init_timeout_s
+        self._allocate = allocate
+        self._nodes: dict[str, NativeNode] = {}
+
+    async def start(self, nodes: Sequence[NodeAssignment]) -> None:
+        for assignment in nodes:
+            self._nodes[assignment.node_id] = NativeNode(
+                assignment, self._session_id, self._events, self._allocate
+            )
+        if len(nodes) == 1:
+            await self._set_up(self._nodes[nodes[0].node_id])
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                for node in self._nodes.values():
+                    group.create_task(self._set_up(node))
+        except ExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+
+    def attach_input(self, node_id: str, end: ConsumerEnd) -> None:
+        """Have the node take messages from a lane."""
+        node = self._nodes[node_id]
+        end.on_change = node.pump.notify
+        assert node.loop is not None  # noqa: S101  # made in set_up
+        node.loop.inputs.append(end)
+
+    def attach_output(self, node_id: str, end: ProducerEnd) -> None:
+        """Have the node put its outputs into a lane."""
+        node = self._nodes[node_id]
+        end.on_change = node.pump.notify
+        assert node.loop is not None  # noqa: S101  # made in set_up
+        node.loop.outputs.append(end)
+
+    def begin(self) -> None:
+        for node in self._nodes.values():
+            node.task = self._spawn(node.run())
+
+    def stop_producing(self) -> None:
+        for node in self._nodes.values():
+            if node.loop is not None:
+                node.loop.stop_producing()
+
+    async def measure(self) -> None:
+        """Everything is counted here: ``statistics`` are always up to date."""
+
+    @property
+    def statistics(self) -> Mapping[str, NodeStatistics]:
+        return {node_id: node.loop.stats for node_id, node in self._nodes.items() if node.loop}
+
+    def pid(self, node_id: str) -> int:
+        return os.getpid()
+
+    async def stop(self, ask_s: float) -> None:
+        tasks = [node.task for node in self._nodes.values() if node.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=ask_s)
+        for node in self._nodes.values():
+            await node.tear_down(ask_s)
+
+    async def _set_up(self, node: NativeNode) -> None:
+        try:
+            async with asyncio.timeout(self._init_timeout_s):
+                await node.set_up()
+        except TimeoutError:
+            error = NodeTimeoutError(node.node_id, during="setup", limit_s=self._init_timeout_s)
+            self._events.progress(node.node_id, "error", 0.0, str(error))
+            raise error from None
+        except NodeError as exc:
+            self._events.progress(node.node_id, "error", 0.0, str(exc))
+            raise

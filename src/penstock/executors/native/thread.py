@@ -1,0 +1,79 @@
+"""A thread of a node's own, for the plain functions that would hold up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+_Job = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
+
+
+class NodeThread:
+    """Runs one call at a time; awaited, it gives the call's result.
+
+    It is a daemon: a node that never returns can't keep the program from ending.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    async def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
+        future = self._loop.create_future()
+        self._jobs.put((future, function, args))
+        return await future
+
+    async def aclose(self, limit_s: float) -> bool:
+        """Let the current call end; whether it did within the limit."""
+        ended = self._loop.create_future()
+        self._jobs.put((ended, _nothing, ()))
+        self._jobs.put(None)
+        done, _ = await asyncio.wait([ended], timeout=limit_s)
+        if done:
+            self._thread.join()
+        return bool(done)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._run(*job)
+
+    def _run(
+        self, future: asyncio.Future[Any], function: Callable[..., Any], args: tuple[Any, ...]
+    ) -> None:
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = function(*args)
+        except BaseException as exc:  # noqa: BLE001  # it belongs to who awaits the call
+            error = _carried(exc)
+        try:
+            self._loop.call_soon_threadsafe(_settle, future, result, error)
+        except RuntimeError:
+            return  # the loop was closed without waiting: nobody is left to tell
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return  # cancelled meanwhile
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def _carried(error: BaseException) -> BaseException:
+    """A future can't carry a StopIteration, nor may an exit of one node end the program."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    carrier = ValueError(f"raised {type(error).__name__}: {error}")
+    carrier.__cause__ = error
+    return carrier
+
+
+def _nothing() -> None:
+    """What the last job does."""

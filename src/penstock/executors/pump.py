@@ -1,0 +1,46 @@
+"""How a node's loop waits: on a reactor, without an event loop, or in one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from typing import Protocol
+
+
+class Pump(Protocol):
+    """Lets the rest of the process get on with its work."""
+
+    async def idle(self) -> None:
+        """Wait until a lane may have changed."""
+
+    async def breathe(self) -> None:
+        """Let what is ready have its turn, and come back at once."""
+
+
+class LoopPump:
+    """Waits in an asyncio loop; ``notify`` belongs into the lanes' ``on_change``."""
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Future[None] | None = None
+
+    def notify(self) -> None:
+        """Something changed; for the loop's thread."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def idle(self) -> None:
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+
+    async def breathe(self) -> None:
+        await _Turn()
+
+
+class _Turn:
+    """Awaited, it gives the event loop one turn."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield

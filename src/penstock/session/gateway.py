@@ -1,0 +1,120 @@
+"""Where a client meets its session: an inlet for each source, an outlet for each sink."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from penstock.bridges import ConsumerEnd, ProducerEnd
+from penstock.data import Message
+from penstock.errors import InputError, PenstockError, SessionClosedError
+from penstock.executors.pump import LoopPump
+
+
+class Inlet:
+    """A lane into a source; several tasks may send, in the order in which they ask."""
+
+    def __init__(self, end: ProducerEnd) -> None:
+        self.end = end
+        self._pump = LoopPump()
+        self._lock = asyncio.Lock()
+        end.on_change = self._pump.notify
+
+    def wake(self) -> None:
+        self._pump.notify()
+
+    async def put(
+        self,
+        message: Message,
+        check: Callable[[], None],
+        on_stall: Callable[[], Awaitable[None]],
+        stall_s: float,
+    ) -> None:
+        """Wait for space and send; ``check`` raises where waiting is over.
+
+        ``on_stall`` is awaited whenever nothing has moved for ``stall_s`` seconds.
+        """
+        async with self._lock:
+            check()
+            while not self._offered(message):
+                try:
+                    async with asyncio.timeout(stall_s):
+                        await self._pump.idle()
+                except TimeoutError:
+                    await on_stall()
+                check()
+
+    def _offered(self, message: Message) -> bool:
+        try:
+            return self.end.offer(message)
+        except (ValueError, TypeError) as exc:
+            raise InputError(f"node {self.end.spec.target!r} can't be sent this: {exc}") from exc
+
+
+class Gateway:
+    """All inlets and outlets of a session, by node ID."""
+
+    def __init__(self) -> None:
+        self.inlets: dict[str, Inlet] = {}
+        self.outlets: dict[str, ConsumerEnd] = {}
+        self.ended = False
+        self._pump = LoopPump()
+
+    def add_inlet(self, node_id: str, end: ProducerEnd) -> None:
+        self.inlets[node_id] = Inlet(end)
+
+    def add_outlet(self, node_id: str, end: ConsumerEnd) -> None:
+        end.on_change = self._pump.notify
+        self.outlets[node_id] = end
+
+    def inlet(self, node_id: str, message: Message) -> Inlet:
+        """The inlet for a message; raises ``InputError`` where it can't be taken."""
+        inlet = self.inlets.get(node_id)
+        if inlet is None:
+            known = ", ".join(sorted(self.inlets)) or "none"
+            raise InputError(f"node {node_id!r} takes no inputs from outside (these do: {known})")
+        accepts = inlet.end.spec.accepts
+        if message.value.kind not in accepts:
+            raise InputError(
+                f"node {node_id!r} accepts {', '.join(sorted(accepts))}, got {message.value.kind}"
+            )
+        if self.ended:
+            raise SessionClosedError("the session's inputs have ended")
+        return inlet
+
+    def end(self) -> None:
+        """No more inputs."""
+        if not self.ended:
+            self.ended = True
+            for inlet in self.inlets.values():
+                inlet.end.end()
+
+    def wake(self) -> None:
+        """Have everybody who waits look again."""
+        self._pump.notify()
+        for inlet in self.inlets.values():
+            inlet.wake()
+
+    @property
+    def drained(self) -> bool:
+        """Whether every sink has ended and everything was taken."""
+        return all(end.ended for end in self.outlets.values())
+
+    async def messages(
+        self, failure: Callable[[], PenstockError | None]
+    ) -> AsyncIterator[tuple[str, Message]]:
+        """What comes out, as it comes, until every sink has ended or there is a failure."""
+        while True:
+            error = failure()
+            if error is not None:
+                raise error
+            taken = False
+            for node_id, end in self.outlets.items():
+                while (message := end.take()) is not None:
+                    taken = True
+                    yield node_id, message
+                    del message  # what the caller doesn't keep is released
+            if self.drained:
+                return
+            if not taken:
+                await self._pump.idle()

@@ -1,0 +1,201 @@
+"""The course of a session, from its first executor to its last release.
+
+One root task runs it, with one task group for everything concurrent in the session. Whatever
+ends a session (completion, a failure, a client that leaves), it ends here, with everything
+that it started gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.errors import PenstockError, SessionCancelledError
+from penstock.executors.base import NodeExecutor
+from penstock.executors.multiprocess.executor import MultiprocessExecutor
+from penstock.executors.native import NativeExecutor
+from penstock.planning import NodeAssignment
+from penstock.session.context import SessionExecutionContext
+from penstock.session.gateway import Gateway
+from penstock.session.options import NodeOutput, NodeProgress, SessionOptions
+from penstock.session.status import SessionEvent, SessionStatus, fail
+from penstock.session.wiring import Wiring
+
+END_S = 2.0
+"""How long nodes may take to tear down after a pipeline that completed."""
+ABORT_S = 0.5
+"""The same after a failure, or when the client has left."""
+
+
+class Life:
+    """Runs a session; its executors' ``ExecutorEvents``.
+
+    ``ready`` is done when the session may be used, or failed to get there; ``failure`` is
+    what ended the session early. ``pool_bytes`` is what each process may own of shared memory.
+    """
+
+    def __init__(
+        self, context: SessionExecutionContext, options: SessionOptions, pool_bytes: int
+    ) -> None:
+        self.context = context
+        self.gateway = Gateway()
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.over = asyncio.Event()
+        self.failure: PenstockError | None = None
+        self.executors: list[NodeExecutor] = []
+        self.ended_at: float | None = None
+        self._options = options
+        self._pool_bytes = pool_bytes
+        self._multiprocess: MultiprocessExecutor | None = None
+        self._initialising: asyncio.Task[None] | None = None
+        self._unfinished = set(context.plan.order)
+
+    async def run(self) -> None:
+        """The root task: it never raises, but keeps the first failure."""
+        async with asyncio.TaskGroup() as group:
+            self._initialising = group.create_task(self._initialise(group))
+            await asyncio.wait([self._initialising])
+            if self.failure is None:
+                self.context.machine.step(SessionEvent.INITIALIZED)
+                self.ready.set_result(None)
+                await self.over.wait()
+            await self._terminate()
+
+    def begin(self) -> None:
+        """The pipeline's execution starts; doing it twice is harmless."""
+        if self.context.status is SessionStatus.READY:
+            self.context.machine.step(SessionEvent.STARTED)
+            for executor in self.executors:
+                executor.begin()
+
+    def end_inputs(self) -> None:
+        """No more inputs, and no more from nodes that produce: everything drains."""
+        self.gateway.end()
+        for executor in self.executors:
+            executor.stop_producing()
+
+    def leave(self, reason: str) -> None:
+        """The client wants no more, or is gone: stop at once."""
+        if self.context.status not in (SessionStatus.TERMINATING, SessionStatus.TERMINATED):
+            self._end_early(SessionCancelledError(reason))
+
+    async def measure(self) -> None:
+        """Bring all counters up to date, while the session runs."""
+        if self.ended_at is None:
+            for executor in self.executors:
+                await executor.measure()
+
+    def progress(self, node_id: str, stage: str, fraction: float, message: str) -> None:
+        if self._options.on_progress is not None:
+            elapsed_s = time.monotonic() - self.context.created_at
+            self._options.on_progress(NodeProgress(node_id, stage, fraction, message, elapsed_s))
+
+    def output(self, node_id: str, stream: str, lines: Sequence[str]) -> None:
+        for line in lines:
+            if self._options.on_output is not None:
+                self._options.on_output(NodeOutput(node_id, stream, line))
+            else:
+                logging.getLogger(f"penstock.node.{node_id}").info("%s: %s", stream, line)
+
+    def failed(self, error: PenstockError) -> None:
+        """The first failure ends the session; one on the way out is only recorded."""
+        if self.over.is_set() or self.context.status is SessionStatus.TERMINATED:
+            self.context.faults.append(str(error))
+        else:
+            self._end_early(error)
+
+    def finished(self, node_id: str) -> None:
+        self._unfinished.discard(node_id)
+        if not self._unfinished:
+            self._end()
+
+    def _end_early(self, error: PenstockError) -> None:
+        if self.failure is None:
+            self.failure = error
+        if self._initialising is not None:
+            self._initialising.cancel()
+        self._end()
+
+    def _end(self) -> None:
+        self.over.set()
+        self.gateway.wake()
+
+    async def _initialise(self, group: asyncio.TaskGroup) -> None:
+        """All executors at once, then the lanes between them."""
+        try:
+            native = self._make_executors(group)
+            await self._start_executors()
+            Wiring(self.context, self.gateway, native, self._multiprocess).lay_all()
+        except PenstockError as exc:
+            self.failure = self.failure or exc
+
+    def _make_executors(self, group: asyncio.TaskGroup) -> NativeExecutor:
+        context, config = self.context, self.context.plan.configuration
+        if context.multiprocess_config is not None:
+            self._multiprocess = MultiprocessExecutor(
+                context.session_id, config, self, self._pool_bytes
+            )
+        native = NativeExecutor(
+            context.session_id,
+            self,
+            group.create_task,
+            config.init_timeout_secs,
+            self._allocate,
+        )
+        self.executors = [native] if self._multiprocess is None else [native, self._multiprocess]
+        for executor in self.executors:
+            context.bind(executor)
+        return native
+
+    async def _start_executors(self) -> None:
+        starts = [executor.start(self._nodes_of(executor)) for executor in self.executors]
+        if len(starts) == 1:
+            await starts[0]
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                for start in starts:
+                    group.create_task(start)
+        except* PenstockError as errors:
+            raise errors.exceptions[0] from None
+
+    def _nodes_of(self, executor: NodeExecutor) -> list[NodeAssignment]:
+        nodes = self.context.plan.nodes
+        return [node for node in nodes if node.executor is executor.executor_type]
+
+    def _allocate(self, nbytes: int) -> NDArray[np.uint8]:
+        """Memory for a native node's output: shared, where there is a process to read it."""
+        if self._multiprocess is not None:
+            return self._multiprocess.allocate(nbytes)
+        return np.empty(nbytes, dtype=np.uint8)
+
+    async def _terminate(self) -> None:
+        self.over.set()
+        self._step_to_the_end()
+        ask_s = END_S if self.failure is None else ABORT_S
+        stops = [executor.stop(ask_s) for executor in self.executors]
+        for outcome in await asyncio.gather(*stops, return_exceptions=True):
+            if outcome is not None:
+                self.context.faults.append(repr(outcome))
+        self.ended_at = time.monotonic()
+        self.context.release()
+        self.context.machine.step(SessionEvent.CLEANED_UP)
+        self.gateway.wake()
+
+    def _step_to_the_end(self) -> None:
+        machine = self.context.machine
+        if self.failure is None:
+            machine.step(SessionEvent.COMPLETED)
+            return
+        self.context.error = str(self.failure)
+        if isinstance(self.failure, SessionCancelledError) and machine.can(
+            SessionEvent.CLIENT_LEFT
+        ):
+            machine.step(SessionEvent.CLIENT_LEFT)
+        else:
+            fail(machine)

@@ -1,0 +1,72 @@
+"""What a session is opened with, and what it tells while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from penstock.data import Value
+from penstock.manifest import Settings
+from penstock.nodes import Catalogue, Node
+from penstock.session.budget import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProgress:
+    """A node's initialisation: ``starting``, ``loading_model``, ``ready`` or ``error``.
+
+    ``fraction`` is in [0, 1], ``elapsed_s`` since the session began to initialise.
+    """
+
+    node_id: str
+    stage: str
+    fraction: float
+    message: str
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOutput:
+    """A line that a node wrote to ``stdout`` or ``stderr``."""
+
+    node_id: str
+    stream: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A value that left the pipeline at the sink ``node_id``.
+
+    ``sequence`` is the number of the input that it comes from, ``part`` counts the outputs
+    of one input; ``latency_s`` is the time since that input, where it is known.
+    """
+
+    node_id: str
+    value: Value
+    sequence: int
+    part: int
+    timestamp_us: int
+    latency_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How to run a manifest.
+
+    ``nodes`` (classes, modules, module names, files) extend ``catalogue`` (default: what is
+    installed). Sessions with one ``budget`` share its limits; without, ``settings.limits``
+    bind this session alone. ``trusted`` says that whoever wrote the manifest may choose an
+    interpreter by its path. The callbacks are called on the session's event loop.
+    """
+
+    nodes: tuple[type[Node] | ModuleType | str | Path, ...] = ()
+    catalogue: Catalogue | None = None
+    settings: Settings = field(default_factory=Settings)
+    budget: Budget | None = None
+    trusted: bool = True
+    session_id: str | None = None
+    on_progress: Callable[[NodeProgress], None] | None = None
+    on_output: Callable[[NodeOutput], None] | None = None

@@ -1,0 +1,277 @@
+"""A session as its user holds it: open it from a manifest, send, read, close."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Self
+
+from penstock.bridges import LaneState
+from penstock.data import CLIENT, ExecutorType, Kind, Message, Value
+from penstock.errors import (
+    InputError,
+    PenstockError,
+    SessionClosedError,
+    SessionError,
+    StallError,
+)
+from penstock.executors.calling import is_value
+from penstock.executors.multiprocess.transport import guaranteed_pool
+from penstock.manifest import Manifest, parse_manifest
+from penstock.nodes import Catalogue
+from penstock.planning import NodeExecutionPlan, make_plan
+from penstock.session.budget import Budget, Cost
+from penstock.session.context import SessionExecutionContext
+from penstock.session.life import Life
+from penstock.session.metrics import Latency, NodeMetrics, SessionMetrics
+from penstock.session.options import Output, SessionOptions
+from penstock.session.stall import find_ring
+
+ManifestSource = str | bytes | os.PathLike[str] | Mapping[str, Any] | Manifest
+_MAX_SEQUENCE = (1 << 64) - 1
+
+
+class Session:
+    """One run of the pipeline that a manifest describes.
+
+    ::
+
+        async with Session("pipeline.json") as session:
+            await session.send("gain", Audio(samples, 16_000))
+            await session.end()
+            async for output in session.outputs():
+                print(output.node_id, output.value)
+
+    Leaving the block ends the session, at once where it is not complete. The same interface
+    for every executor; all methods belong to the event loop that started it.
+    """
+
+    def __init__(self, manifest: ManifestSource, options: SessionOptions | None = None) -> None:
+        """Parse and plan. Raises ``ManifestError`` with every fault; nothing is started."""
+        self._options = options or SessionOptions()
+        catalogue = self._options.catalogue or Catalogue.installed()
+        if self._options.nodes:
+            catalogue = catalogue.extended(*self._options.nodes)
+        plan = make_plan(
+            parse_manifest(manifest),
+            catalogue,
+            self._options.settings,
+            trusted=self._options.trusted,
+        )
+        session_id = self._options.session_id or uuid.uuid4().hex
+        self.context = SessionExecutionContext(session_id, plan)
+        self._budget = self._options.budget or Budget(self._options.settings.limits)
+        self._life: Life | None = None
+        self._root: asyncio.Task[None] | None = None
+        self._latency = Latency()
+        self._kinds: Counter[Kind] = Counter()
+        self._sequence = 0
+        self._outputs = 0
+
+    @property
+    def session_id(self) -> str:
+        return self.context.session_id
+
+    @property
+    def plan(self) -> NodeExecutionPlan:
+        return self.context.plan
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The nodes that take inputs from outside."""
+        return self.plan.sources
+
+    @property
+    def sinks(self) -> tuple[str, ...]:
+        """The nodes whose outputs leave the pipeline."""
+        return self.plan.sinks
+
+    async def start(self) -> None:
+        """Reserve what the session costs, initialise all nodes, lay the bridges.
+
+        Raises ``ResourceLimitError`` or ``SessionError`` before anything starts, and the
+        first ``NodeError`` of a node that can't be initialised once everything is gone again.
+        """
+        if self._root is not None:
+            raise SessionError("a session is started once")
+        pool_bytes = guaranteed_pool(self.plan.configuration.max_message_bytes)
+        self._budget.reserve(self.session_id, self._cost(pool_bytes))
+        self._life = Life(self.context, self._options, pool_bytes)
+        self._root = asyncio.create_task(self._life.run(), name=f"session {self.session_id}")
+        self._root.add_done_callback(self._on_root_done)
+        try:
+            await asyncio.shield(self._life.ready)
+        except asyncio.CancelledError:
+            await self.cancel("client disconnected")
+            raise
+
+    async def send(
+        self,
+        node_id: str,
+        value: Value,
+        *,
+        sequence: int | None = None,
+        timestamp_us: int = 0,
+    ) -> int:
+        """Send a value to a source and return its sequence number (default: one up).
+
+        Waits while the inlet is full. Raises ``InputError`` for a node or value that can't
+        be taken, ``SessionClosedError`` after the end, ``StallError`` where waiting can't
+        end, and the session's failure once it has failed.
+        """
+        life = self._running()
+        number = self._sequence + 1 if sequence is None else sequence
+        if not is_value(value):
+            raise InputError(f"expected one of penstock's values, got {type(value).__name__}")
+        if not 0 <= number <= _MAX_SEQUENCE:
+            raise InputError(f"sequence must be 0 to 2⁶⁴ - 1, got {number}")
+        message = Message(value, number, 0, timestamp_us)
+        inlet = life.gateway.inlet(node_id, message)
+        life.begin()
+        self._sequence = number
+        self._latency.sent(number)
+        stall_s = self.plan.configuration.stall_timeout_secs
+        await inlet.put(message, self._check, self._check_stall, stall_s)
+        self._kinds[value.kind] += 1
+        return number
+
+    async def end(self) -> None:
+        """No more inputs: everything in the pipeline drains, and ``outputs`` comes to its end."""
+        life = self._running()
+        life.begin()
+        life.end_inputs()
+
+    async def outputs(self) -> AsyncIterator[Output]:
+        """What leaves the pipeline, as it comes, for one reader.
+
+        Order holds per sink. Ends when every sink has ended and all nodes have finished;
+        raises the session's failure.
+        """
+        life = self._running()
+        life.begin()
+        async for node_id, message in life.gateway.messages(self._failure):
+            self._outputs += 1
+            yield Output(
+                node_id,
+                message.value,
+                message.sequence,
+                message.part,
+                message.timestamp_us,
+                self._latency.arrived(message.sequence),
+            )
+        await life.over.wait()
+        self._check_failure()
+
+    async def cancel(self, reason: str) -> None:
+        """Stop at once and wait until everything is gone; what is on its way is lost."""
+        if self._life is not None and self._root is not None:
+            self._life.leave(reason)
+            await asyncio.shield(asyncio.wait([self._root]))
+
+    async def aclose(self) -> None:
+        """Release everything: a complete session in order, any other at once."""
+        if self._life is not None and not self._life.over.is_set():
+            self._life.leave("closed before its end")
+        if self._root is not None:
+            await asyncio.shield(asyncio.wait([self._root]))
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def metrics(self) -> SessionMetrics:
+        """What has been measured so far; after the end, the final word."""
+        life = self._started()
+        await life.measure()
+        return self._metrics(life)
+
+    def _metrics(self, life: Life) -> SessionMetrics:
+        nodes = {
+            node_id: NodeMetrics(
+                executor=executor.executor_type,
+                pid=executor.pid(node_id),
+                items_processed=stats.items,
+                outputs=stats.outputs,
+                execution_time_s=stats.execution_ns / 1e9,
+                cpu_time_s=stats.cpu_ns / 1e9,
+                peak_memory_bytes=stats.peak_memory_bytes,
+            )
+            for executor in life.executors
+            for node_id, stats in executor.statistics.items()
+        }
+        bridges = tuple(bridge.statistics() for bridge in self.context.data_bridges)
+        return SessionMetrics(
+            session_id=self.session_id,
+            wall_time_s=(life.ended_at or time.monotonic()) - self.context.created_at,
+            cpu_time_s=sum(node.cpu_time_s for node in nodes.values()),
+            peak_memory_bytes=sum(node.peak_memory_bytes for node in nodes.values()),
+            nodes=nodes,
+            bridges=bridges,
+            inputs=self._kinds.total(),
+            outputs=self._outputs,
+            items_by_kind=dict(self._kinds),
+            waiting=sum(bridge.buffered for bridge in self.context.data_bridges),
+            dropped=sum(bridge.dropped for bridge in bridges),
+            average_latency_s=self._latency.average_s,
+        )
+
+    def _cost(self, pool_bytes: int) -> Cost:
+        processes = sum(n.executor is ExecutorType.MULTIPROCESS for n in self.plan.nodes)
+        pools = processes + 1 if processes else 0
+        return Cost(processes, pools * pool_bytes)
+
+    def _on_root_done(self, root: asyncio.Task[None]) -> None:
+        """Everything is gone: give the budget back, and let ``start`` raise if it waits."""
+        self._budget.release(self.session_id)
+        ready = self._started().ready
+        if not ready.done():
+            ready.set_exception(self._failure() or root.exception() or SessionError("ended"))
+
+    async def _check_stall(self) -> None:
+        """Nothing has moved at an inlet for a while: see whether anything ever can."""
+        life = self._started()
+        await life.measure()
+        waits_for: defaultdict[str, set[str]] = defaultdict(set)
+        for bridge in self.context.data_bridges:
+            for lane in bridge.lanes.values():
+                if lane.state is LaneState.BLOCKED:
+                    waits_for[lane.spec.source].add(lane.spec.target)
+        ring = find_ring({CLIENT: waits_for[CLIENT], **waits_for})
+        if ring is not None:
+            limit_s = self.plan.configuration.stall_timeout_secs
+            life.failed(StallError([_shown(name) for name in ring], limit_s=limit_s))
+
+    def _started(self) -> Life:
+        if self._life is None:
+            raise SessionError("the session has not been started")
+        return self._life
+
+    def _running(self) -> Life:
+        """The life of a session that may still be used."""
+        life = self._started()
+        self._check()
+        return life
+
+    def _failure(self) -> PenstockError | None:
+        return self._life.failure if self._life is not None else None
+
+    def _check_failure(self) -> None:
+        failure = self._failure()
+        if failure is not None:
+            raise failure
+
+    def _check(self) -> None:
+        self._check_failure()
+        if self._started().over.is_set():
+            raise SessionClosedError("the session has ended")
+
+
+def _shown(name: str) -> str:
+    return "client" if name == CLIENT else name
