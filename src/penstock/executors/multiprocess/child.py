@@ -11,7 +11,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import numpy as np
 
@@ -102,7 +102,10 @@ class Child:
         reactor.register(self._leash.fileno(), lambda _events: self._on_leash(reactor))
 
     def _on_leash(self, reactor: Reactor) -> None:
-        said = self._leash.recv(len(worker.READY))
+        try:
+            said = self._leash.recv(len(worker.READY))
+        except ConnectionResetError:  # it ended with our word unread
+            said = b""
         if said == worker.READY:
             self.deadline = None
         elif not said:
@@ -170,8 +173,7 @@ def _become_node(
         kernel.name_process(f"pn:{order.node_id}")
         gc.unfreeze()
         np.random.seed()  # the legacy generator is what a fork duplicates
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]  # a zygote's are real files
+        sys.stdout, sys.stderr = _text(1), _text(2)
         worker.main(*sockets)
         code = 0
     except SystemExit as exc:
@@ -182,6 +184,10 @@ def _become_node(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _text(fd: int) -> TextIO:
+    return open(fd, "w", buffering=1, errors="backslashreplace", closefd=False)
 
 
 def _reset_signals() -> None:
