@@ -154,7 +154,7 @@ class DataBuffer(_message.Message):
     numpy: NumpyBuffer
     file: FileBuffer
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, audio: _Optional[_Union[AudioBuffer, _Mapping]] = ..., video: _Optional[_Union[VideoFrame, _Mapping]] = ..., tensor: _Optional[_Union[TensorBuffer, _Mapping]] = ..., json: _Optional[_Union[JsonData, _Mapping]] = ..., text: _Optional[_Union[TextBuffer, _Mapping]] = ..., binary: _Optional[_Union[BinaryBuffer, _Mapping]] = ..., control: _Optional[_Union[ControlMessage, _Mapping]] = ..., numpy: _Optional[_Union[NumpyBuffer, _Mapping]] = ..., file: _Optional[_Union[FileBuffer, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    def __init__(self, audio: _Optional[_Union[AudioBuffer, _Mapping[str, object]]] = ..., video: _Optional[_Union[VideoFrame, _Mapping[str, object]]] = ..., tensor: _Optional[_Union[TensorBuffer, _Mapping[str, object]]] = ..., json: _Optional[_Union[JsonData, _Mapping[str, object]]] = ..., text: _Optional[_Union[TextBuffer, _Mapping[str, object]]] = ..., binary: _Optional[_Union[BinaryBuffer, _Mapping[str, object]]] = ..., control: _Optional[_Union[ControlMessage, _Mapping[str, object]]] = ..., numpy: _Optional[_Union[NumpyBuffer, _Mapping[str, object]]] = ..., file: _Optional[_Union[FileBuffer, _Mapping[str, object]]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class AudioBuffer(_message.Message):
     __slots__ = ("samples", "sample_rate", "channels", "format", "num_samples", "metadata_json")
@@ -282,7 +282,7 @@ class ControlMessage(_message.Message):
     segment_id: str
     timestamp_ms: int
     metadata: str
-    def __init__(self, cancel_speculation: _Optional[_Union[CancelSpeculation, _Mapping]] = ..., batch_hint: _Optional[_Union[BatchHint, _Mapping]] = ..., deadline_warning: _Optional[_Union[DeadlineWarning, _Mapping]] = ..., segment_id: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., metadata: _Optional[str] = ...) -> None: ...
+    def __init__(self, cancel_speculation: _Optional[_Union[CancelSpeculation, _Mapping[str, object]]] = ..., batch_hint: _Optional[_Union[BatchHint, _Mapping[str, object]]] = ..., deadline_warning: _Optional[_Union[DeadlineWarning, _Mapping[str, object]]] = ..., segment_id: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., metadata: _Optional[str] = ...) -> None: ...
 
 class CancelSpeculation(_message.Message):
     __slots__ = ("from_timestamp", "to_timestamp")
@@ -312,7 +312,7 @@ class ExecutionMetrics(_message.Message):
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: NodeMetrics
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[NodeMetrics, _Mapping]] = ...) -> None: ...
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[NodeMetrics, _Mapping[str, object]]] = ...) -> None: ...
     class DataTypeBreakdownEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -338,7 +338,7 @@ class ExecutionMetrics(_message.Message):
     runtime_to_proto_ms: float
     data_type_breakdown: _containers.ScalarMap[str, int]
     bridges: _containers.RepeatedCompositeFieldContainer[BridgeMetrics]
-    def __init__(self, wall_time_ms: _Optional[float] = ..., cpu_time_ms: _Optional[float] = ..., memory_used_bytes: _Optional[int] = ..., node_metrics: _Optional[_Mapping[str, NodeMetrics]] = ..., serialization_time_ms: _Optional[float] = ..., proto_to_runtime_ms: _Optional[float] = ..., runtime_to_proto_ms: _Optional[float] = ..., data_type_breakdown: _Optional[_Mapping[str, int]] = ..., bridges: _Optional[_Iterable[_Union[BridgeMetrics, _Mapping]]] = ...) -> None: ...
+    def __init__(self, wall_time_ms: _Optional[float] = ..., cpu_time_ms: _Optional[float] = ..., memory_used_bytes: _Optional[int] = ..., node_metrics: _Optional[_Mapping[str, NodeMetrics]] = ..., serialization_time_ms: _Optional[float] = ..., proto_to_runtime_ms: _Optional[float] = ..., runtime_to_proto_ms: _Optional[float] = ..., data_type_breakdown: _Optional[_Mapping[str, int]] = ..., bridges: _Optional[_Iterable[_Union[BridgeMetrics, _Mapping[str, object]]]] = ...) -> None: ...
 
 class NodeMetrics(_message.Message):
     __slots__ = ("execution_time_ms", "memory_bytes", "items_processed", "custom_metrics", "outputs", "cpu_time_ms", "executor", "pid", "reason")
@@ -428,4 +428,4 @@ class NodeResult(_message.Message):
     status: NodeStatus
     error: ErrorResponse
     output_metadata: str
-    def __init__(self, node_id: _Optional[str] = ..., status: _Optional[_Union[NodeStatus, str]] = ..., error: _Optional[_Union[ErrorResponse, _Mapping]] = ..., output_metadata: _Optional[str] = ...) -> None: ...
+    def __init__(self, node_id: _Optional[str] = ..., status: _Optional[_Union[NodeStatus, str]] = ..., error: _Optional[_Union[ErrorResponse, _Mapping[str, object]]] = ..., output_metadata: _Optional[str] = ...) -> None: ...

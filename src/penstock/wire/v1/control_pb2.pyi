@@ -70,7 +70,7 @@ class InterceptDecision(_message.Message):
     DROP_FIELD_NUMBER: _ClassVar[int]
     replace: _common_pb2.DataBuffer
     drop: Empty
-    def __init__(self, replace: _Optional[_Union[_common_pb2.DataBuffer, _Mapping]] = ..., drop: _Optional[_Union[Empty, _Mapping]] = ..., **kwargs) -> None: ...
+    def __init__(self, replace: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ..., drop: _Optional[_Union[Empty, _Mapping[str, object]]] = ..., **kwargs: object) -> None: ...
 
 class Empty(_message.Message):
     __slots__ = ()
@@ -96,7 +96,7 @@ class ControlFrame(_message.Message):
     intercept_reply: InterceptReply
     set_node_state: SetNodeState
     clear_node_state: ClearNodeState
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., publish: _Optional[_Union[Publish, _Mapping]] = ..., intercept: _Optional[_Union[Intercept, _Mapping]] = ..., remove_intercept: _Optional[_Union[RemoveIntercept, _Mapping]] = ..., intercept_reply: _Optional[_Union[InterceptReply, _Mapping]] = ..., set_node_state: _Optional[_Union[SetNodeState, _Mapping]] = ..., clear_node_state: _Optional[_Union[ClearNodeState, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping[str, object]]] = ..., subscribe: _Optional[_Union[Subscribe, _Mapping[str, object]]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping[str, object]]] = ..., publish: _Optional[_Union[Publish, _Mapping[str, object]]] = ..., intercept: _Optional[_Union[Intercept, _Mapping[str, object]]] = ..., remove_intercept: _Optional[_Union[RemoveIntercept, _Mapping[str, object]]] = ..., intercept_reply: _Optional[_Union[InterceptReply, _Mapping[str, object]]] = ..., set_node_state: _Optional[_Union[SetNodeState, _Mapping[str, object]]] = ..., clear_node_state: _Optional[_Union[ClearNodeState, _Mapping[str, object]]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("session_id", "attach_id")
@@ -110,13 +110,13 @@ class Subscribe(_message.Message):
     __slots__ = ("addr",)
     ADDR_FIELD_NUMBER: _ClassVar[int]
     addr: ControlAddress
-    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping]] = ...) -> None: ...
+    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ...) -> None: ...
 
 class Unsubscribe(_message.Message):
     __slots__ = ("addr",)
     ADDR_FIELD_NUMBER: _ClassVar[int]
     addr: ControlAddress
-    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping]] = ...) -> None: ...
+    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ...) -> None: ...
 
 class Publish(_message.Message):
     __slots__ = ("addr", "data")
@@ -124,7 +124,7 @@ class Publish(_message.Message):
     DATA_FIELD_NUMBER: _ClassVar[int]
     addr: ControlAddress
     data: _common_pb2.DataBuffer
-    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping]] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping]] = ...) -> None: ...
+    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ...) -> None: ...
 
 class Intercept(_message.Message):
     __slots__ = ("addr", "deadline_ms")
@@ -132,13 +132,13 @@ class Intercept(_message.Message):
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
     addr: ControlAddress
     deadline_ms: int
-    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping]] = ..., deadline_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., deadline_ms: _Optional[int] = ...) -> None: ...
 
 class RemoveIntercept(_message.Message):
     __slots__ = ("addr",)
     ADDR_FIELD_NUMBER: _ClassVar[int]
     addr: ControlAddress
-    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping]] = ...) -> None: ...
+    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ...) -> None: ...
 
 class InterceptReply(_message.Message):
     __slots__ = ("correlation_id", "decision")
@@ -146,7 +146,7 @@ class InterceptReply(_message.Message):
     DECISION_FIELD_NUMBER: _ClassVar[int]
     correlation_id: int
     decision: InterceptDecision
-    def __init__(self, correlation_id: _Optional[int] = ..., decision: _Optional[_Union[InterceptDecision, _Mapping]] = ...) -> None: ...
+    def __init__(self, correlation_id: _Optional[int] = ..., decision: _Optional[_Union[InterceptDecision, _Mapping[str, object]]] = ...) -> None: ...
 
 class SetNodeState(_message.Message):
     __slots__ = ("node_id", "state")
@@ -174,7 +174,7 @@ class ControlEvent(_message.Message):
     intercept_request: InterceptRequest
     error: ErrorEvent
     session_closed: SessionClosed
-    def __init__(self, attached: _Optional[_Union[Attached, _Mapping]] = ..., tap: _Optional[_Union[TapEvent, _Mapping]] = ..., intercept_request: _Optional[_Union[InterceptRequest, _Mapping]] = ..., error: _Optional[_Union[ErrorEvent, _Mapping]] = ..., session_closed: _Optional[_Union[SessionClosed, _Mapping]] = ...) -> None: ...
+    def __init__(self, attached: _Optional[_Union[Attached, _Mapping[str, object]]] = ..., tap: _Optional[_Union[TapEvent, _Mapping[str, object]]] = ..., intercept_request: _Optional[_Union[InterceptRequest, _Mapping[str, object]]] = ..., error: _Optional[_Union[ErrorEvent, _Mapping[str, object]]] = ..., session_closed: _Optional[_Union[SessionClosed, _Mapping[str, object]]] = ...) -> None: ...
 
 class Attached(_message.Message):
     __slots__ = ("session_id", "attach_id")
@@ -190,7 +190,7 @@ class TapEvent(_message.Message):
     DATA_FIELD_NUMBER: _ClassVar[int]
     addr: ControlAddress
     data: _common_pb2.DataBuffer
-    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping]] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping]] = ...) -> None: ...
+    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ...) -> None: ...
 
 class InterceptRequest(_message.Message):
     __slots__ = ("addr", "correlation_id", "data")
@@ -200,7 +200,7 @@ class InterceptRequest(_message.Message):
     addr: ControlAddress
     correlation_id: int
     data: _common_pb2.DataBuffer
-    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping]] = ..., correlation_id: _Optional[int] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping]] = ...) -> None: ...
+    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., correlation_id: _Optional[int] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ...) -> None: ...
 
 class ErrorEvent(_message.Message):
     __slots__ = ("code", "message", "addr")
@@ -210,7 +210,7 @@ class ErrorEvent(_message.Message):
     code: ControlErrorCode
     message: str
     addr: ControlAddress
-    def __init__(self, code: _Optional[_Union[ControlErrorCode, str]] = ..., message: _Optional[str] = ..., addr: _Optional[_Union[ControlAddress, _Mapping]] = ...) -> None: ...
+    def __init__(self, code: _Optional[_Union[ControlErrorCode, str]] = ..., message: _Optional[str] = ..., addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ...) -> None: ...
 
 class SessionClosed(_message.Message):
     __slots__ = ("reason", "detail")

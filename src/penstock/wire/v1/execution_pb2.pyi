@@ -29,7 +29,7 @@ class ExecuteRequest(_message.Message):
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: _common_pb2.DataBuffer
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.DataBuffer, _Mapping]] = ...) -> None: ...
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ...) -> None: ...
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
     DATA_INPUTS_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_LIMITS_FIELD_NUMBER: _ClassVar[int]
@@ -38,7 +38,7 @@ class ExecuteRequest(_message.Message):
     data_inputs: _containers.MessageMap[str, _common_pb2.DataBuffer]
     resource_limits: _common_pb2.ResourceLimits
     client_version: str
-    def __init__(self, manifest: _Optional[_Union[PipelineManifest, _Mapping]] = ..., data_inputs: _Optional[_Mapping[str, _common_pb2.DataBuffer]] = ..., resource_limits: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping]] = ..., client_version: _Optional[str] = ...) -> None: ...
+    def __init__(self, manifest: _Optional[_Union[PipelineManifest, _Mapping[str, object]]] = ..., data_inputs: _Optional[_Mapping[str, _common_pb2.DataBuffer]] = ..., resource_limits: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping[str, object]]] = ..., client_version: _Optional[str] = ...) -> None: ...
 
 class ExecuteResponse(_message.Message):
     __slots__ = ("result", "error")
@@ -46,7 +46,7 @@ class ExecuteResponse(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     result: ExecutionResult
     error: _common_pb2.ErrorResponse
-    def __init__(self, result: _Optional[_Union[ExecutionResult, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping]] = ...) -> None: ...
+    def __init__(self, result: _Optional[_Union[ExecutionResult, _Mapping[str, object]]] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping[str, object]]] = ...) -> None: ...
 
 class PipelineManifest(_message.Message):
     __slots__ = ("version", "metadata", "nodes", "connections")
@@ -58,7 +58,7 @@ class PipelineManifest(_message.Message):
     metadata: ManifestMetadata
     nodes: _containers.RepeatedCompositeFieldContainer[NodeManifest]
     connections: _containers.RepeatedCompositeFieldContainer[Connection]
-    def __init__(self, version: _Optional[str] = ..., metadata: _Optional[_Union[ManifestMetadata, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[NodeManifest, _Mapping]]] = ..., connections: _Optional[_Iterable[_Union[Connection, _Mapping]]] = ...) -> None: ...
+    def __init__(self, version: _Optional[str] = ..., metadata: _Optional[_Union[ManifestMetadata, _Mapping[str, object]]] = ..., nodes: _Optional[_Iterable[_Union[NodeManifest, _Mapping[str, object]]]] = ..., connections: _Optional[_Iterable[_Union[Connection, _Mapping[str, object]]]] = ...) -> None: ...
 
 class ManifestMetadata(_message.Message):
     __slots__ = ("name", "description", "created_at", "multiprocess")
@@ -70,7 +70,7 @@ class ManifestMetadata(_message.Message):
     description: str
     created_at: str
     multiprocess: MultiprocessConfig
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., created_at: _Optional[str] = ..., multiprocess: _Optional[_Union[MultiprocessConfig, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., created_at: _Optional[str] = ..., multiprocess: _Optional[_Union[MultiprocessConfig, _Mapping[str, object]]] = ...) -> None: ...
 
 class MultiprocessConfig(_message.Message):
     __slots__ = ("max_processes_per_session", "channel_capacity", "init_timeout_secs", "python_executable", "enable_backpressure", "executor_overrides", "stall_timeout_secs", "drop_policy", "max_message_bytes", "verify")
@@ -123,7 +123,7 @@ class NodeManifest(_message.Message):
     runtime_hint: RuntimeHint
     input_types: _containers.RepeatedScalarFieldContainer[_common_pb2.DataTypeHint]
     output_types: _containers.RepeatedScalarFieldContainer[_common_pb2.DataTypeHint]
-    def __init__(self, id: _Optional[str] = ..., node_type: _Optional[str] = ..., params: _Optional[str] = ..., is_streaming: _Optional[bool] = ..., capabilities: _Optional[_Union[CapabilityRequirements, _Mapping]] = ..., host: _Optional[str] = ..., runtime_hint: _Optional[_Union[RuntimeHint, str]] = ..., input_types: _Optional[_Iterable[_Union[_common_pb2.DataTypeHint, str]]] = ..., output_types: _Optional[_Iterable[_Union[_common_pb2.DataTypeHint, str]]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., node_type: _Optional[str] = ..., params: _Optional[str] = ..., is_streaming: _Optional[bool] = ..., capabilities: _Optional[_Union[CapabilityRequirements, _Mapping[str, object]]] = ..., host: _Optional[str] = ..., runtime_hint: _Optional[_Union[RuntimeHint, str]] = ..., input_types: _Optional[_Iterable[_Union[_common_pb2.DataTypeHint, str]]] = ..., output_types: _Optional[_Iterable[_Union[_common_pb2.DataTypeHint, str]]] = ...) -> None: ...
 
 class Connection(_message.Message):
     __slots__ = ("to", "enable_backpressure", "channel_capacity", "drop_policy")
@@ -136,7 +136,7 @@ class Connection(_message.Message):
     enable_backpressure: bool
     channel_capacity: int
     drop_policy: str
-    def __init__(self, to: _Optional[str] = ..., enable_backpressure: _Optional[bool] = ..., channel_capacity: _Optional[int] = ..., drop_policy: _Optional[str] = ..., **kwargs) -> None: ...
+    def __init__(self, to: _Optional[str] = ..., enable_backpressure: _Optional[bool] = ..., channel_capacity: _Optional[int] = ..., drop_policy: _Optional[str] = ..., **kwargs: object) -> None: ...
 
 class CapabilityRequirements(_message.Message):
     __slots__ = ("gpu", "cpu", "memory_gb")
@@ -146,7 +146,7 @@ class CapabilityRequirements(_message.Message):
     gpu: GpuRequirement
     cpu: CpuRequirement
     memory_gb: float
-    def __init__(self, gpu: _Optional[_Union[GpuRequirement, _Mapping]] = ..., cpu: _Optional[_Union[CpuRequirement, _Mapping]] = ..., memory_gb: _Optional[float] = ...) -> None: ...
+    def __init__(self, gpu: _Optional[_Union[GpuRequirement, _Mapping[str, object]]] = ..., cpu: _Optional[_Union[CpuRequirement, _Mapping[str, object]]] = ..., memory_gb: _Optional[float] = ...) -> None: ...
 
 class GpuRequirement(_message.Message):
     __slots__ = ("type", "min_memory_gb", "required")
@@ -174,7 +174,7 @@ class ExecutionResult(_message.Message):
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: _common_pb2.DataBuffer
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.DataBuffer, _Mapping]] = ...) -> None: ...
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ...) -> None: ...
     DATA_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     NODE_RESULTS_FIELD_NUMBER: _ClassVar[int]
@@ -185,7 +185,7 @@ class ExecutionResult(_message.Message):
     node_results: _containers.RepeatedCompositeFieldContainer[_common_pb2.NodeResult]
     status: _common_pb2.ExecutionStatus
     outputs: _containers.RepeatedCompositeFieldContainer[SinkOutput]
-    def __init__(self, data_outputs: _Optional[_Mapping[str, _common_pb2.DataBuffer]] = ..., metrics: _Optional[_Union[_common_pb2.ExecutionMetrics, _Mapping]] = ..., node_results: _Optional[_Iterable[_Union[_common_pb2.NodeResult, _Mapping]]] = ..., status: _Optional[_Union[_common_pb2.ExecutionStatus, str]] = ..., outputs: _Optional[_Iterable[_Union[SinkOutput, _Mapping]]] = ...) -> None: ...
+    def __init__(self, data_outputs: _Optional[_Mapping[str, _common_pb2.DataBuffer]] = ..., metrics: _Optional[_Union[_common_pb2.ExecutionMetrics, _Mapping[str, object]]] = ..., node_results: _Optional[_Iterable[_Union[_common_pb2.NodeResult, _Mapping[str, object]]]] = ..., status: _Optional[_Union[_common_pb2.ExecutionStatus, str]] = ..., outputs: _Optional[_Iterable[_Union[SinkOutput, _Mapping[str, object]]]] = ...) -> None: ...
 
 class SinkOutput(_message.Message):
     __slots__ = ("node_id", "sequence", "part", "buffer", "timestamp_us")
@@ -199,7 +199,7 @@ class SinkOutput(_message.Message):
     part: int
     buffer: _common_pb2.DataBuffer
     timestamp_us: int
-    def __init__(self, node_id: _Optional[str] = ..., sequence: _Optional[int] = ..., part: _Optional[int] = ..., buffer: _Optional[_Union[_common_pb2.DataBuffer, _Mapping]] = ..., timestamp_us: _Optional[int] = ...) -> None: ...
+    def __init__(self, node_id: _Optional[str] = ..., sequence: _Optional[int] = ..., part: _Optional[int] = ..., buffer: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ..., timestamp_us: _Optional[int] = ...) -> None: ...
 
 class VersionRequest(_message.Message):
     __slots__ = ("client_version",)
@@ -215,4 +215,4 @@ class VersionResponse(_message.Message):
     version_info: _common_pb2.VersionInfo
     compatible: bool
     compatibility_message: str
-    def __init__(self, version_info: _Optional[_Union[_common_pb2.VersionInfo, _Mapping]] = ..., compatible: _Optional[bool] = ..., compatibility_message: _Optional[str] = ...) -> None: ...
+    def __init__(self, version_info: _Optional[_Union[_common_pb2.VersionInfo, _Mapping[str, object]]] = ..., compatible: _Optional[bool] = ..., compatibility_message: _Optional[str] = ...) -> None: ...

@@ -36,7 +36,7 @@ class StreamRequest(_message.Message):
     data_chunk: DataChunk
     audio_chunk: AudioChunk
     control: StreamControl
-    def __init__(self, init: _Optional[_Union[StreamInit, _Mapping]] = ..., data_chunk: _Optional[_Union[DataChunk, _Mapping]] = ..., audio_chunk: _Optional[_Union[AudioChunk, _Mapping]] = ..., control: _Optional[_Union[StreamControl, _Mapping]] = ...) -> None: ...
+    def __init__(self, init: _Optional[_Union[StreamInit, _Mapping[str, object]]] = ..., data_chunk: _Optional[_Union[DataChunk, _Mapping[str, object]]] = ..., audio_chunk: _Optional[_Union[AudioChunk, _Mapping[str, object]]] = ..., control: _Optional[_Union[StreamControl, _Mapping[str, object]]] = ...) -> None: ...
 
 class StreamInit(_message.Message):
     __slots__ = ("manifest", "data_inputs", "resource_limits", "client_version", "expected_chunk_size")
@@ -46,7 +46,7 @@ class StreamInit(_message.Message):
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: _common_pb2.DataBuffer
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.DataBuffer, _Mapping]] = ...) -> None: ...
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ...) -> None: ...
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
     DATA_INPUTS_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_LIMITS_FIELD_NUMBER: _ClassVar[int]
@@ -57,7 +57,7 @@ class StreamInit(_message.Message):
     resource_limits: _common_pb2.ResourceLimits
     client_version: str
     expected_chunk_size: int
-    def __init__(self, manifest: _Optional[_Union[_execution_pb2.PipelineManifest, _Mapping]] = ..., data_inputs: _Optional[_Mapping[str, _common_pb2.DataBuffer]] = ..., resource_limits: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping]] = ..., client_version: _Optional[str] = ..., expected_chunk_size: _Optional[int] = ...) -> None: ...
+    def __init__(self, manifest: _Optional[_Union[_execution_pb2.PipelineManifest, _Mapping[str, object]]] = ..., data_inputs: _Optional[_Mapping[str, _common_pb2.DataBuffer]] = ..., resource_limits: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping[str, object]]] = ..., client_version: _Optional[str] = ..., expected_chunk_size: _Optional[int] = ...) -> None: ...
 
 class DataChunk(_message.Message):
     __slots__ = ("node_id", "buffer", "named_buffers", "sequence", "timestamp_ms")
@@ -67,7 +67,7 @@ class DataChunk(_message.Message):
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: _common_pb2.DataBuffer
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.DataBuffer, _Mapping]] = ...) -> None: ...
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ...) -> None: ...
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     BUFFER_FIELD_NUMBER: _ClassVar[int]
     NAMED_BUFFERS_FIELD_NUMBER: _ClassVar[int]
@@ -78,7 +78,7 @@ class DataChunk(_message.Message):
     named_buffers: _containers.MessageMap[str, _common_pb2.DataBuffer]
     sequence: int
     timestamp_ms: int
-    def __init__(self, node_id: _Optional[str] = ..., buffer: _Optional[_Union[_common_pb2.DataBuffer, _Mapping]] = ..., named_buffers: _Optional[_Mapping[str, _common_pb2.DataBuffer]] = ..., sequence: _Optional[int] = ..., timestamp_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, node_id: _Optional[str] = ..., buffer: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ..., named_buffers: _Optional[_Mapping[str, _common_pb2.DataBuffer]] = ..., sequence: _Optional[int] = ..., timestamp_ms: _Optional[int] = ...) -> None: ...
 
 class AudioChunk(_message.Message):
     __slots__ = ("node_id", "buffer", "sequence", "timestamp_ms")
@@ -90,7 +90,7 @@ class AudioChunk(_message.Message):
     buffer: _common_pb2.AudioBuffer
     sequence: int
     timestamp_ms: int
-    def __init__(self, node_id: _Optional[str] = ..., buffer: _Optional[_Union[_common_pb2.AudioBuffer, _Mapping]] = ..., sequence: _Optional[int] = ..., timestamp_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, node_id: _Optional[str] = ..., buffer: _Optional[_Union[_common_pb2.AudioBuffer, _Mapping[str, object]]] = ..., sequence: _Optional[int] = ..., timestamp_ms: _Optional[int] = ...) -> None: ...
 
 class StreamControl(_message.Message):
     __slots__ = ("command",)
@@ -120,7 +120,7 @@ class StreamResponse(_message.Message):
     metrics: StreamMetrics
     closed: StreamClosed
     progress: NodeProgress
-    def __init__(self, ready: _Optional[_Union[StreamReady, _Mapping]] = ..., result: _Optional[_Union[ChunkResult, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping]] = ..., metrics: _Optional[_Union[StreamMetrics, _Mapping]] = ..., closed: _Optional[_Union[StreamClosed, _Mapping]] = ..., progress: _Optional[_Union[NodeProgress, _Mapping]] = ...) -> None: ...
+    def __init__(self, ready: _Optional[_Union[StreamReady, _Mapping[str, object]]] = ..., result: _Optional[_Union[ChunkResult, _Mapping[str, object]]] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping[str, object]]] = ..., metrics: _Optional[_Union[StreamMetrics, _Mapping[str, object]]] = ..., closed: _Optional[_Union[StreamClosed, _Mapping[str, object]]] = ..., progress: _Optional[_Union[NodeProgress, _Mapping[str, object]]] = ...) -> None: ...
 
 class NodeProgress(_message.Message):
     __slots__ = ("node_id", "stage", "fraction", "message", "elapsed_s")
@@ -154,7 +154,7 @@ class ChunkResult(_message.Message):
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: _common_pb2.DataBuffer
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.DataBuffer, _Mapping]] = ...) -> None: ...
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ...) -> None: ...
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     DATA_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     PROCESSING_TIME_MS_FIELD_NUMBER: _ClassVar[int]
@@ -212,7 +212,7 @@ class StreamClosed(_message.Message):
     session_id: str
     final_metrics: _common_pb2.ExecutionMetrics
     reason: str
-    def __init__(self, session_id: _Optional[str] = ..., final_metrics: _Optional[_Union[_common_pb2.ExecutionMetrics, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, session_id: _Optional[str] = ..., final_metrics: _Optional[_Union[_common_pb2.ExecutionMetrics, _Mapping[str, object]]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class StreamErrorResponse(_message.Message):
     __slots__ = ("base_error", "stream_error_type", "failing_sequence", "session_id")
@@ -224,4 +224,4 @@ class StreamErrorResponse(_message.Message):
     stream_error_type: StreamErrorType
     failing_sequence: int
     session_id: str
-    def __init__(self, base_error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping]] = ..., stream_error_type: _Optional[_Union[StreamErrorType, str]] = ..., failing_sequence: _Optional[int] = ..., session_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, base_error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping[str, object]]] = ..., stream_error_type: _Optional[_Union[StreamErrorType, str]] = ..., failing_sequence: _Optional[int] = ..., session_id: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,179 @@
+"""Audio, frames and arrays as protocol messages, and back.
+
+Decoding makes read-only views on a message's bytes and never copies them; it raises
+``ValueError`` with what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.data import Audio, PixelFormat, Tensor, Video, VideoCodec
+from penstock.wire.v1 import common_pb2 as pb
+
+_AUDIO_DTYPES: dict[pb.AudioFormat, np.dtype[Any]] = {
+    pb.AUDIO_FORMAT_UNSPECIFIED: np.dtype("<f4"),
+    pb.AUDIO_FORMAT_F32: np.dtype("<f4"),
+    pb.AUDIO_FORMAT_I16: np.dtype("<i2"),
+    pb.AUDIO_FORMAT_I32: np.dtype("<i4"),
+}
+_AUDIO_FORMATS = {
+    "<f4": pb.AUDIO_FORMAT_F32,
+    "<i2": pb.AUDIO_FORMAT_I16,
+    "<i4": pb.AUDIO_FORMAT_I32,
+}
+_TENSOR_DTYPES: dict[pb.TensorDtype, np.dtype[Any]] = {
+    pb.TENSOR_DTYPE_F32: np.dtype("<f4"),
+    pb.TENSOR_DTYPE_F16: np.dtype("<f2"),
+    pb.TENSOR_DTYPE_I32: np.dtype("<i4"),
+    pb.TENSOR_DTYPE_I8: np.dtype("|i1"),
+    pb.TENSOR_DTYPE_U8: np.dtype("|u1"),
+}
+_TENSOR_FORMATS = {dtype.str: number for number, dtype in _TENSOR_DTYPES.items()}
+_NUMERIC = re.compile(r"[<>|=]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16|32))")
+_NUMERIC_NAME = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64|128)|complex(64|128|256)")
+
+
+def decode_audio(message: pb.AudioBuffer, metadata: Mapping[str, str]) -> Audio:
+    dtype = _AUDIO_DTYPES.get(message.format)
+    if dtype is None:
+        raise ValueError(f"format: expected F32, I16 or I32, got {message.format}")
+    channels, data = message.channels, message.samples
+    if channels < 1:
+        raise ValueError("channels: expected at least 1, got 0")
+    if len(data) % (dtype.itemsize * channels):
+        raise ValueError(
+            f"samples: expected whole frames of {channels} × {dtype.itemsize} bytes "
+            f"({dtype.name}), got {len(data)} bytes"
+        )
+    samples = np.frombuffer(data, dtype)
+    _check_count(message.num_samples, samples.size, channels)
+    said = message.metadata_json if message.HasField("metadata_json") else None
+    return Audio(samples.reshape(-1, channels), message.sample_rate, metadata, said)
+
+
+def _check_count(said: int, samples: int, channels: int) -> None:
+    """Clients count the samples of all channels, or of each; 0 says nothing."""
+    if said not in (0, samples, samples // channels):
+        raise ValueError(f"num_samples: says {said}, but samples holds {samples}")
+
+
+def encode_audio(value: Audio) -> pb.AudioBuffer:
+    samples = value.samples
+    return pb.AudioBuffer(
+        samples=samples.tobytes(),
+        sample_rate=value.sample_rate_hz,
+        channels=value.channels,
+        format=_AUDIO_FORMATS[samples.dtype.str],
+        num_samples=samples.size,
+        metadata_json=value.metadata_json,
+    )
+
+
+def decode_video(message: pb.VideoFrame, metadata: Mapping[str, str]) -> Video:
+    return Video(
+        np.frombuffer(message.pixel_data, np.uint8),
+        message.width,
+        message.height,
+        PixelFormat(message.format),
+        VideoCodec(message.codec),
+        message.frame_number,
+        message.timestamp_us,
+        message.is_keyframe,
+        metadata,
+    )
+
+
+def encode_video(value: Video) -> pb.VideoFrame:
+    return pb.VideoFrame(
+        pixel_data=value.pixels.tobytes(),
+        width=value.width,
+        height=value.height,
+        format=f"PIXEL_FORMAT_{value.pixel_format.name}",
+        frame_number=value.frame_number,
+        timestamp_us=value.timestamp_us,
+        codec=f"VIDEO_CODEC_{value.codec.name}",
+        is_keyframe=value.is_keyframe,
+    )
+
+
+def decode_tensor(message: pb.TensorBuffer, metadata: Mapping[str, str]) -> Tensor:
+    dtype = _TENSOR_DTYPES.get(message.dtype)
+    if dtype is None:
+        raise ValueError(f"dtype: expected F32, F16, I32, I8 or U8, got {message.dtype}")
+    shape = tuple(message.shape)
+    data = _checked_size(message.data, shape, dtype)
+    return Tensor(np.frombuffer(data, dtype).reshape(shape), message.layout, metadata)
+
+
+def decode_numpy(message: pb.NumpyBuffer, metadata: Mapping[str, str]) -> Tensor:
+    dtype = _numeric(message.dtype)
+    shape = tuple(message.shape)
+    data = _checked_size(message.data, shape, dtype)
+    if message.strides:
+        array = _strided(data, shape, dtype, tuple(message.strides))
+    else:
+        fortran = message.f_contiguous and not message.c_contiguous
+        array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+    if message.c_contiguous > array.flags.c_contiguous:
+        raise ValueError(f"c_contiguous: is set, but the strides are {array.strides}")
+    if message.f_contiguous > array.flags.f_contiguous:
+        raise ValueError(f"f_contiguous: is set, but the strides are {array.strides}")
+    return Tensor(array, message.layout, metadata)
+
+
+def _strided(
+    data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], strides: tuple[int, ...]
+) -> NDArray[Any]:
+    """A view with any strides, also negative ones; numpy refuses those that leave ``data``."""
+    if len(strides) != len(shape):
+        raise ValueError(f"strides: expected {len(shape)} as in shape, got {len(strides)}")
+    steps = zip(shape, strides, strict=True)
+    first = sum(-stride * (length - 1) for length, stride in steps if stride < 0 and length)
+    return np.ndarray(shape, dtype, data, first, strides)
+
+
+def _numeric(name: str) -> np.dtype[Any]:
+    """A numeric type by numpy's name; nothing else reaches numpy's parser of types."""
+    if not (_NUMERIC.fullmatch(name) or _NUMERIC_NAME.fullmatch(name)):
+        raise ValueError(f"dtype: expected a numeric type such as '<f8', got {name[:80]!r}")
+    try:
+        return np.dtype(name)
+    except TypeError as exc:
+        raise ValueError(f"dtype: {name!r} is unknown on this machine") from exc
+
+
+def _checked_size(data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    expected = math.prod(shape) * dtype.itemsize
+    if len(data) != expected:
+        raise ValueError(
+            f"data: expected {expected} bytes ({dtype.name} of shape {shape}), got {len(data)}"
+        )
+    return data
+
+
+def encode_tensor(value: Tensor) -> pb.TensorBuffer | pb.NumpyBuffer:
+    """A ``TensorBuffer`` for C order and its five types, a ``NumpyBuffer`` for the others."""
+    array = value.array
+    number = _TENSOR_FORMATS.get(array.dtype.str)
+    if number is not None and array.flags.c_contiguous:
+        return pb.TensorBuffer(
+            data=array.tobytes(), shape=array.shape, dtype=number, layout=value.layout
+        )
+    fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+    laid_out = array if fortran else np.ascontiguousarray(array).reshape(array.shape)
+    return pb.NumpyBuffer(
+        data=laid_out.tobytes(order="F" if fortran else "C"),
+        shape=array.shape,
+        dtype=array.dtype.str,
+        strides=laid_out.strides,
+        c_contiguous=laid_out.flags.c_contiguous,
+        f_contiguous=laid_out.flags.f_contiguous,
+        layout=value.layout,
+    )

@@ -1,0 +1,220 @@
+"""``DataBuffer`` and the typed values.
+
+``decode`` and ``encode`` raise ``InvalidValueError``, and nothing else, for what can't be taken.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from penstock.data import (
+    Audio,
+    BatchHint,
+    Binary,
+    CancelSpeculation,
+    Control,
+    DeadlineWarning,
+    Json,
+    Tensor,
+    Text,
+    Value,
+    Video,
+)
+from penstock.data.values import NO_METADATA
+from penstock.errors import InvalidValueError
+from penstock.wire.arrays import (
+    decode_audio,
+    decode_numpy,
+    decode_tensor,
+    decode_video,
+    encode_audio,
+    encode_tensor,
+    encode_video,
+)
+from penstock.wire.v1 import common_pb2 as pb
+
+_ENCODINGS = frozenset(
+    {"utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"}
+    | {"ascii", "iso8859-1", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-9", "iso8859-15"}
+    | {f"cp{number}" for number in range(1250, 1259)}
+    | {"big5", "euc_jp", "euc_kr", "gb18030", "gbk", "koi8-r", "shift_jis"}
+)
+"""What Python can decode in linear time and that is an encoding of text."""
+
+
+def decode(buffer: pb.DataBuffer, where: str) -> Value:
+    """The value in ``buffer``; ``where`` stands before the message of an ``InvalidValueError``."""
+    name = buffer.WhichOneof("data_type")
+    if name is None:
+        raise InvalidValueError(f"{where}: expected one of {', '.join(_DECODERS)}, got nothing")
+    metadata = dict(buffer.metadata) if buffer.metadata else NO_METADATA
+    return _decoded(name, getattr(buffer, name), metadata, where)
+
+
+def decode_audio_buffer(message: pb.AudioBuffer, where: str) -> Value:
+    """The value in an ``AudioBuffer`` that stands by itself."""
+    return _decoded("audio", message, NO_METADATA, where)
+
+
+def _decoded(name: str, message: Any, metadata: Mapping[str, str], where: str) -> Value:
+    try:
+        return _DECODERS[name](message, metadata)
+    except (ValueError, OverflowError, RecursionError) as exc:
+        raise InvalidValueError(f"{where}.{name}: {exc}") from exc
+
+
+def encode(value: Value) -> pb.DataBuffer:
+    """The message that holds ``value``; its payload is copied once into bytes.
+
+    Raises ``InvalidValueError`` for what is no value, or has no place in the message.
+    """
+    encoder = _ENCODERS.get(type(value))
+    if encoder is None:
+        known = ", ".join(kind.__name__ for kind in _ENCODERS)
+        raise InvalidValueError(f"expected one of {known}, got {type(value).__name__}")
+    try:
+        buffer = encoder(value)
+        if value.metadata:
+            buffer.metadata.update(value.metadata)
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        raise InvalidValueError(f"a value of kind {value.kind} can't be sent: {exc}") from exc
+    return buffer
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"json_payload: {text[:40]} is too large a number")
+    return number
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"json_payload: {name} is no JSON")
+
+
+_json = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)
+
+
+def _decode_json(message: pb.JsonData, metadata: Mapping[str, str]) -> Json:
+    try:
+        value = _json.decode(message.json_payload)
+    except json.JSONDecodeError as exc:
+        raise ValueError(f"json_payload: {exc}") from exc
+    return Json(value, message.schema_type, metadata)
+
+
+def _decode_text(message: pb.TextBuffer, metadata: Mapping[str, str]) -> Text:
+    text = message.text_data.decode(_encoding(message.encoding))
+    return Text(text, message.language, message.channel, metadata)
+
+
+def _encoding(name: str) -> str:
+    if not name:
+        return "utf-8"
+    try:
+        known = codecs.lookup(name).name
+    except (LookupError, ValueError):
+        known = ""
+    if known not in _ENCODINGS:
+        raise ValueError(f"encoding: expected one such as utf-8 or utf-16-le, got {name[:80]!r}")
+    return known
+
+
+def _decode_binary(message: pb.BinaryBuffer, metadata: Mapping[str, str]) -> Binary:
+    plain = Binary.from_bytes(message.data, message.mime_type)
+    return Binary(plain.data, plain.mime_type, metadata) if metadata else plain
+
+
+def _decode_control(message: pb.ControlMessage, metadata: Mapping[str, str]) -> Control:
+    said: CancelSpeculation | BatchHint | DeadlineWarning
+    match message.WhichOneof("message_type"):
+        case "cancel_speculation":
+            span = message.cancel_speculation
+            said = CancelSpeculation(span.from_timestamp, span.to_timestamp)
+        case "batch_hint":
+            said = BatchHint(message.batch_hint.suggested_batch_size)
+        case "deadline_warning":
+            said = DeadlineWarning(message.deadline_warning.deadline_us)
+        case _:
+            raise ValueError(
+                "expected cancel_speculation, batch_hint or deadline_warning, got nothing"
+            )
+    return Control(said, message.segment_id, message.timestamp_ms, message.metadata, metadata)
+
+
+def _refuse_file(_message: pb.FileBuffer, _metadata: Mapping[str, str]) -> NoReturn:
+    raise ValueError("files are not taken: the service opens none; send the bytes as binary")
+
+
+def _encode_tensor(value: Tensor) -> pb.DataBuffer:
+    message = encode_tensor(value)
+    if isinstance(message, pb.TensorBuffer):
+        return pb.DataBuffer(tensor=message)
+    return pb.DataBuffer(numpy=message)
+
+
+def _encode_json(value: Json) -> pb.DataBuffer:
+    text = json.dumps(value.value, allow_nan=False, separators=(",", ":"))
+    return pb.DataBuffer(json=pb.JsonData(json_payload=text, schema_type=value.schema_type))
+
+
+def _encode_text(value: Text) -> pb.DataBuffer:
+    return pb.DataBuffer(
+        text=pb.TextBuffer(
+            text_data=value.text.encode(),
+            encoding="utf-8",
+            language=value.language,
+            channel=value.channel,
+        )
+    )
+
+
+def _encode_binary(value: Binary) -> pb.DataBuffer:
+    data = value.data.tobytes()
+    return pb.DataBuffer(binary=pb.BinaryBuffer(data=data, mime_type=value.mime_type))
+
+
+def _encode_control(value: Control) -> pb.DataBuffer:
+    message = pb.ControlMessage(
+        segment_id=value.segment_id,
+        timestamp_ms=value.timestamp_ms,
+        metadata=value.message_metadata,
+    )
+    match value.message:
+        case CancelSpeculation(start, end):
+            message.cancel_speculation.from_timestamp = start
+            message.cancel_speculation.to_timestamp = end
+            message.cancel_speculation.SetInParent()
+        case BatchHint(size):
+            message.batch_hint.suggested_batch_size = size
+            message.batch_hint.SetInParent()
+        case DeadlineWarning(deadline_us):
+            message.deadline_warning.deadline_us = deadline_us
+            message.deadline_warning.SetInParent()
+    return pb.DataBuffer(control=message)
+
+
+_DECODERS: dict[str, Callable[[Any, Mapping[str, str]], Value]] = {
+    "audio": decode_audio,
+    "video": decode_video,
+    "tensor": decode_tensor,
+    "json": _decode_json,
+    "text": _decode_text,
+    "binary": _decode_binary,
+    "control": _decode_control,
+    "numpy": decode_numpy,
+    "file": _refuse_file,
+}
+_ENCODERS: dict[type, Callable[[Any], pb.DataBuffer]] = {
+    Audio: lambda value: pb.DataBuffer(audio=encode_audio(value)),
+    Video: lambda value: pb.DataBuffer(video=encode_video(value)),
+    Tensor: _encode_tensor,
+    Json: _encode_json,
+    Text: _encode_text,
+    Binary: _encode_binary,
+    Control: _encode_control,
+}

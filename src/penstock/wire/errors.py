@@ -1,0 +1,88 @@
+"""Exceptions as ``ErrorResponse``, and an ``ErrorResponse`` as the client's exception."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from penstock.errors import (
+    Fault,
+    InputError,
+    InvalidValueError,
+    ManifestError,
+    NodeError,
+    NodeExecutionError,
+    PenstockError,
+    ResourceLimitError,
+    ServiceError,
+    SessionError,
+    StallError,
+)
+from penstock.wire.v1 import common_pb2 as pb
+
+_TYPES: tuple[tuple[type[PenstockError], pb.ErrorType], ...] = (
+    (ManifestError, pb.ERROR_TYPE_VALIDATION),
+    (InvalidValueError, pb.ERROR_TYPE_TYPE_VALIDATION),
+    (InputError, pb.ERROR_TYPE_VALIDATION),
+    (SessionError, pb.ERROR_TYPE_VALIDATION),
+    (ResourceLimitError, pb.ERROR_TYPE_RESOURCE_LIMIT),
+    (StallError, pb.ERROR_TYPE_RESOURCE_LIMIT),
+    (NodeError, pb.ERROR_TYPE_NODE_EXECUTION),
+)
+"""The first that fits; everything else is the service's own fault."""
+
+_PREFIX = "ERROR_TYPE_"
+_ELSEWHERE = ("node_id", "traceback")
+"""Facts with a field of their own in the message."""
+
+
+def encode_error(error: PenstockError) -> pb.ErrorResponse:
+    """What went wrong, with its facts as a JSON object in ``context``.
+
+    ``stack_trace`` is the failing node's, never the service's.
+    """
+    facts = {name: fact for name, fact in vars(error).items() if name not in _ELSEWHERE}
+    return pb.ErrorResponse(
+        error_type=error_type(error),
+        message=_clean(str(error)),
+        failing_node_id=_clean(error.node_id) if isinstance(error, NodeError) else "",
+        context=json.dumps(facts, default=_plain) if facts else "",
+        stack_trace=_clean(error.traceback) if isinstance(error, NodeExecutionError) else "",
+    )
+
+
+def error_type(error: PenstockError) -> pb.ErrorType:
+    """The protocol's type for an exception."""
+    return next(
+        (number for cls, number in _TYPES if isinstance(error, cls)), pb.ERROR_TYPE_INTERNAL
+    )
+
+
+def internal_error() -> pb.ErrorResponse:
+    """What a client hears of an exception that nobody foresaw: the operator's log has it."""
+    return pb.ErrorResponse(
+        error_type=pb.ERROR_TYPE_INTERNAL, message="the service failed; its log says how"
+    )
+
+
+def decode_error(message: pb.ErrorResponse) -> ServiceError:
+    """The exception that a client raises for an ``ErrorResponse``."""
+    known = message.error_type in pb.ErrorType.values()
+    name = pb.ErrorType.Name(message.error_type) if known else str(message.error_type)
+    return ServiceError(
+        message.message,
+        error_type=name.removeprefix(_PREFIX),
+        node_id=message.failing_node_id,
+        context=message.context,
+        traceback=message.stack_trace,
+    )
+
+
+def _plain(fact: Any) -> Any:
+    return dataclasses.asdict(fact) if isinstance(fact, Fault) else str(fact)
+
+
+def _clean(text: str) -> str:
+    """Text that a protobuf string can hold: output of a process may have lone surrogates."""
+    return text.encode("utf-8", "replace").decode()

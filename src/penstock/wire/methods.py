@@ -1,0 +1,43 @@
+"""The protocol's methods: their paths and the messages that they take and give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from penstock.wire.v1 import execution_pb2 as execution
+from penstock.wire.v1 import streaming_pb2 as streaming
+
+PROTOCOL = "v1"
+PACKAGE = "remotemedia.v1"
+
+RequestT = TypeVar("RequestT", bound=Message)
+ResponseT = TypeVar("ResponseT", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[RequestT, ResponseT]):
+    """One method of a service; ``path`` is what goes over the wire."""
+
+    service: str
+    name: str
+    request: type[RequestT]
+    response: type[ResponseT]
+
+    @property
+    def path(self) -> str:
+        return f"/{self.service}/{self.name}"
+
+
+_EXECUTION = f"{PACKAGE}.PipelineExecutionService"
+_STREAMING = f"{PACKAGE}.StreamingPipelineService"
+
+EXECUTE_PIPELINE = Method(
+    _EXECUTION, "ExecutePipeline", execution.ExecuteRequest, execution.ExecuteResponse
+)
+GET_VERSION = Method(_EXECUTION, "GetVersion", execution.VersionRequest, execution.VersionResponse)
+STREAM_PIPELINE = Method(
+    _STREAMING, "StreamPipeline", streaming.StreamRequest, streaming.StreamResponse
+)

@@ -1,0 +1,77 @@
+"""What a session measured, as protocol messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from penstock.bridges import BridgeStatistics
+from penstock.session import NodeMetrics, SessionMetrics
+from penstock.wire.v1 import common_pb2 as pb
+from penstock.wire.v1 import streaming_pb2 as streaming
+
+
+@dataclass(slots=True)
+class CodecTime:
+    """Seconds that the service spent between messages and values, in each direction."""
+
+    decoding_s: float = 0.0
+    encoding_s: float = 0.0
+
+
+def encode_metrics(
+    metrics: SessionMetrics, reasons: Mapping[str, str], codec: CodecTime
+) -> pb.ExecutionMetrics:
+    """A session's metrics; ``reasons`` says for each node why it ran on its executor."""
+    message = pb.ExecutionMetrics(
+        wall_time_ms=metrics.wall_time_s * 1e3,
+        cpu_time_ms=metrics.cpu_time_s * 1e3,
+        memory_used_bytes=metrics.peak_memory_bytes,
+        serialization_time_ms=(codec.decoding_s + codec.encoding_s) * 1e3,
+        proto_to_runtime_ms=codec.decoding_s * 1e3,
+        runtime_to_proto_ms=codec.encoding_s * 1e3,
+        data_type_breakdown={str(kind): count for kind, count in metrics.items_by_kind.items()},
+        bridges=[_bridge(bridge) for bridge in metrics.bridges],
+    )
+    for node_id, node in metrics.nodes.items():
+        message.node_metrics[node_id].CopyFrom(_node(node, reasons.get(node_id, "")))
+    return message
+
+
+def _node(node: NodeMetrics, reason: str) -> pb.NodeMetrics:
+    return pb.NodeMetrics(
+        execution_time_ms=node.execution_time_s * 1e3,
+        memory_bytes=node.peak_memory_bytes,
+        items_processed=node.items_processed,
+        outputs=node.outputs,
+        cpu_time_ms=node.cpu_time_s * 1e3,
+        executor=node.executor,
+        pid=node.pid,
+        reason=reason,
+    )
+
+
+def _bridge(bridge: BridgeStatistics) -> pb.BridgeMetrics:
+    return pb.BridgeMetrics(
+        source=bridge.source,
+        target=bridge.target,
+        strategy=bridge.strategy,
+        state=bridge.state,
+        messages_transferred=bridge.messages_transferred,
+        bytes_transferred=bridge.bytes_transferred,
+        conversion_latency_us=bridge.conversion_latency_us,
+    )
+
+
+def encode_stream_metrics(metrics: SessionMetrics) -> streaming.StreamMetrics:
+    """A running session's metrics."""
+    return streaming.StreamMetrics(
+        session_id=metrics.session_id,
+        chunks_processed=metrics.inputs,
+        average_latency_ms=(metrics.average_latency_s or 0.0) * 1e3,
+        total_items=sum(node.items_processed for node in metrics.nodes.values()),
+        buffer_items=metrics.waiting,
+        chunks_dropped=metrics.dropped,
+        peak_memory_bytes=metrics.peak_memory_bytes,
+        data_type_breakdown={str(kind): count for kind, count in metrics.items_by_kind.items()},
+    )
