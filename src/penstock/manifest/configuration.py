@@ -151,7 +151,7 @@ def _overrides(draft: Draft, faults: list[Fault]) -> Mapping[str, ExecutorType]:
         return MappingProxyType({})
     known = {spec.id for _, spec in draft.nodes} | {spec.node_type for _, spec in draft.nodes}
     wrong = [key for key in overrides if key not in known | draft.unread]
-    if draft.complete and not draft.unread:
+    if draft.complete:
         closest = Closest()
         for key in wrong:
             path = path_of((*_AT, "executor_overrides", key))

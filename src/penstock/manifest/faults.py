@@ -15,6 +15,7 @@ Location = tuple[str | int, ...]
 
 _LONGEST_NAME = 128
 _LONGEST_FOUND = 80
+_SUBJECTS = ("Input", "String", "List", "Tuple", "Dictionary", "Value")  # as pydantic begins
 
 
 class Closest:
@@ -94,12 +95,14 @@ def _unknown_key(path: str, location: Location, model: type[BaseModel], closest:
 def _wrong_value(path: str, message: str, value: object) -> Fault:
     if message.startswith("Value error, "):
         return Fault(path, message.removeprefix("Value error, "), found=shown(value))
-    expected = message.removeprefix("Input should be ")
-    if expected.startswith("a valid dictionary"):
-        expected = "an object"
+    subject, should, rest = message.partition(" should ")
     found = shown(value)
-    lead = "must be " if expected != message else ""
-    return Fault(path, f"{lead}{expected}, got {found}", found=found, expected=expected)
+    expected = "be an object" if rest.startswith("be a valid dictionary") else rest
+    if not should or subject not in _SUBJECTS:
+        return Fault(path, f"{message}, got {found}", found=found)
+    return Fault(
+        path, f"must {expected}, got {found}", found=found, expected=expected.removeprefix("be ")
+    )
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

@@ -25,8 +25,8 @@ from penstock.manifest.schema import (
 class Draft:
     """What could be read of a manifest, each part with its index in the document.
 
-    ``manifest`` is None where a structural fault is left. ``unread`` holds the IDs of nodes
-    that have one; where ``complete`` is false, there may be nodes whose ID isn't known.
+    ``manifest`` is None where a structural fault is left. ``unread`` holds the IDs and types
+    of nodes that have one; where ``complete`` is false, there may be nodes whose ID isn't known.
     """
 
     manifest: Manifest | None
@@ -86,7 +86,8 @@ def _salvaged(data: dict[str, Any], error: ValidationError) -> Draft:
     wrong = {found["loc"][:2] for found in error.errors(include_url=False, include_input=False)}
     nodes = _items(data, "nodes")
     unread = [node for index, node in enumerate(nodes) if ("nodes", index) in wrong]
-    ids = [node.get("id") if isinstance(node, Mapping) else None for node in unread]
+    ids = [_named(node, "id") for node in unread]
+    names = {*ids, *(_named(node, "node_type") for node in unread)}
     return Draft(
         manifest=None,
         metadata=_metadata(data.get("metadata"), faulty=any("metadata" in at for at in wrong)),
@@ -97,10 +98,15 @@ def _salvaged(data: dict[str, Any], error: ValidationError) -> Draft:
             (index, Connection.model_validate(connection))
             for index, connection in _right(_items(data, "connections"), "connections", wrong)
         ),
-        unread=frozenset(name for name in ids if isinstance(name, str)),
+        unread=frozenset(name for name in names if name is not None),
         complete=isinstance(data.get("nodes"), list) and all(isinstance(name, str) for name in ids),
         faults=tuple(faults_of(error, Manifest)),
     )
+
+
+def _named(node: Any, key: str) -> str | None:
+    name = node.get(key) if isinstance(node, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def _items(data: dict[str, Any], key: str) -> list[Any]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from penstock.data import ExecutorType
 from penstock.errors import ConfigurationError, Fault
-from penstock.manifest import PatternSettings, Settings
+from penstock.manifest import PatternSettings, Settings, path_of
 from penstock.nodes import NodeType
 from penstock.planning.patterns import PatternRule
 from penstock.planning.reasons import (
@@ -72,7 +72,10 @@ class ExecutorRegistry:
             names = [name for name, _ in pairs]
             twice = sorted({name for name in names if names.count(name) > 1})
             raise ConfigurationError(
-                [Fault(f"executors.mappings.{name}", "is mapped more than once") for name in twice]
+                [
+                    Fault(path_of(("executors", "mappings", name)), "is mapped more than once")
+                    for name in twice
+                ]
             )
         return cls(found, tuple(pattern_rules), default_executor)
 
@@ -129,9 +132,9 @@ def _is_executor(value: object) -> bool:
 
 def _mapping_faults(mappings: Mapping[str, ExecutorType]) -> Iterable[Fault]:
     for name, executor in mappings.items():
-        path = f"executors.mappings.{name}"
+        path = path_of(("executors", "mappings", name))
         if not name:
-            yield Fault("executors.mappings", f"has an empty node type")
+            yield Fault("executors.mappings", "has an empty node type")
         elif not _is_executor(executor):
             yield Fault(path, f"must be an executor, got {executor!r}", found=repr(executor))
 

@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field, field_validator
+
+from penstock.data import Audio, ExecutorType, Kind, Text, Value
+from penstock.manifest import ManifestError, Settings, parse_manifest
+from penstock.nodes import Catalogue, Node, NodeParams, node
+from penstock.nodes.catalogue import provider_of
+from penstock.planning import (
+    Edge,
+    ExecutorRegistry,
+    NodeExecutionPlan,
+    Report,
+    check_manifest,
+    make_plan,
+)
+
+NATIVE, MULTIPROCESS = ExecutorType.NATIVE, ExecutorType.MULTIPROCESS
+
+
+@node("AnyNode", executor=NATIVE)
+class AnyKind(Node):
+    def process(self, item: Value) -> Value:
+        return item
+
+
+@node("PythonNode")
+class InProcess(Node):
+    def process(self, item: Value) -> Value:
+        return item
+
+
+@node("HearNode", executor=NATIVE)
+class Hear(Node):
+    class Params(NodeParams):
+        chunk_size: int = Field(512, ge=1)
+
+    def process(self, item: Audio) -> Text | None:
+        return None
+
+
+@node("SpeakNode", executor=NATIVE)
+class Speak(Node):
+    def process(self, item: Text) -> Audio | None:
+        return None
+
+
+@node("TickNode", executor=NATIVE)
+class Tick(Node):
+    def produce(self) -> Iterator[Text]:
+        yield Text("tick")
+
+
+@node("BrokenParamsNode", executor=NATIVE)
+class BrokenParams(Node):
+    class Params(NodeParams):
+        size: int = 0
+
+        @field_validator("size")
+        @classmethod
+        def _broken(cls, value: int) -> int:
+            raise KeyError(value)
+
+    def process(self, item: Value) -> Value:
+        return item
+
+
+CATALOGUE = Catalogue(
+    {
+        cls.__penstock_node__[0]: provider_of(cls)  # type: ignore[attr-defined]  # the mark
+        for cls in (AnyKind, InProcess, Hear, Speak, Tick, BrokenParams)
+    }
+    | {"MissingNode": "no_such_module:Missing"}
+)
+
+
+def document(nodes: dict[str, str], *edges: str, **multiprocess: Any) -> dict[str, Any]:
+    """Nodes as ID → type, edges as ``"a b"``."""
+    return {
+        "version": "v1",
+        "metadata": {"name": "x", "multiprocess": multiprocess},
+        "nodes": [{"id": name, "node_type": kind} for name, kind in nodes.items()],
+        "connections": [dict(zip(("from", "to"), edge.split(), strict=True)) for edge in edges],
+    }
+
+
+def planned(source: dict[str, Any], **options: Any) -> NodeExecutionPlan:
+    return make_plan(parse_manifest(source), CATALOGUE, Settings(), **options)
+
+
+def checked(source: Any, settings: Settings | None = None) -> Report:
+    return check_manifest(source, CATALOGUE, settings or Settings())
+
+
+def faults(source: Any, settings: Settings | None = None) -> dict[str, str]:
+    report = checked(source, settings)
+    assert report.plan is None
+    assert not report.ok
+    return {fault.path: str(fault) for fault in report.faults}
+
+
+def test_a_plan_says_everything() -> None:
+    source = document(
+        {"speak": "SpeakNode", "tick": "TickNode", "hear": "HearNode", "any": "PythonNode"},
+        "hear speak",
+        "tick speak",
+        "speak any",
+        "hear any",
+        channel_capacity=7,
+        enable_backpressure=False,
+    )
+    source["nodes"][2]["params"] = {"chunkSize": 64}
+    source["connections"][0] |= {
+        "channel_capacity": 3,
+        "enable_backpressure": True,
+        "drop_policy": "oldest",
+    }
+    plan = planned(source, durations={"HearNode": 2.4, "SpeakNode": 4.0, "TickNode": 3.0})
+    assert [[one.node_id for one in stage.nodes] for stage in plan.stages] == [
+        ["tick", "hear"],
+        ["speak"],
+        ["any"],
+    ]
+    assert [stage.stage_index for stage in plan.stages] == [0, 1, 2]
+    assert plan.dependency_graph == {
+        "speak": ("tick", "hear"),
+        "tick": (),
+        "hear": (),
+        "any": ("speak", "hear"),
+    }
+    assert plan.estimated_duration_ms == 7
+    text, audio = frozenset({Kind.TEXT}), frozenset({Kind.AUDIO})
+    assert plan.edges == (
+        Edge("hear", "speak", text, 3, True, "oldest"),
+        Edge("tick", "speak", text, 7, False, "newest"),
+        Edge("speak", "any", audio, 7, False, "newest"),
+        Edge("hear", "any", text, 7, False, "newest"),
+    )
+    assert plan.order == ("tick", "hear", "speak", "any")
+    assert (plan.sources, plan.producers, plan.sinks) == (("hear",), ("tick",), ("any",))
+    assert plan.executors == {NATIVE, MULTIPROCESS}
+    hear = plan.node("hear")
+    assert (hear.params, hear.accepts, hear.executor) == ({"chunkSize": 64}, audio, NATIVE)
+    assert hear.provider == CATALOGUE.get("HearNode").provider
+    assert plan.node("tick").is_source
+    assert [(one.node_id, str(one.assignment_reason)) for one in plan.assignments] == [
+        ("speak", "explicit mapping (declaration)"),
+        ("tick", "explicit mapping (declaration)"),
+        ("hear", "explicit mapping (declaration)"),
+        ("any", "default"),
+    ]
+
+
+def test_a_single_node_is_source_and_sink() -> None:
+    plan = planned(document({"a": "AnyNode"}))
+    assert (plan.sources, plan.sinks, plan.edges) == (("a",), ("a",), ())
+    assert plan.estimated_duration_ms == 0
+
+
+def test_every_fault_is_reported_at_once() -> None:
+    source = document(
+        {"a": "AnyNod", "b": "HearNode", "c": "AnyNode", "t": "TickNode", "h": "HearNode"},
+        "a bb",
+        "b c",
+        "c b",
+        "c c",
+        "b c",
+        "b t",
+        "t h",
+        executor_overrides={"cc": "native"},
+    )
+    source["nodes"][1]["params"] = {"chunk_sise": 0, "chunkSize": 0}
+    source["nodes"].append({"id": "b", "node_type": "AnyNode"})
+    found = faults(source)
+    assert found.keys() == {
+        "nodes[0].node_type",
+        "nodes[1].params.chunk_sise",
+        "nodes[1].params.chunkSize",
+        "nodes[5].id",
+        "connections[0].to",
+        "connections[2]",
+        "connections[4]",
+        "connections[5].to",
+        "connections[6]",
+        "metadata.multiprocess.executor_overrides.cc",
+    }
+    assert "did you mean 'AnyNode'?" in found["nodes[0].node_type"]
+    assert "did you mean 'chunk_size'?" in found["nodes[1].params.chunk_sise"]
+    assert "did you mean 'b'?" in found["connections[0].to"]
+    assert "b → c → b" in found["connections[2]"]
+    assert "as connections[1] does" in found["connections[4]"]
+    assert "takes no inputs" in found["connections[5].to"]
+    assert "emits text" in found["connections[6]"]
+    assert "accepts audio" in found["connections[6]"]
+    with pytest.raises(ManifestError) as caught:
+        make_plan(parse_manifest(source), CATALOGUE, Settings())
+    assert {fault.path for fault in caught.value.faults} == found.keys()
+
+
+def test_a_structural_fault_hides_no_other() -> None:
+    source = document({"a": "AnyNode", "b": "NoNode", "c": "AnyNode"}, "a c", "a d")
+    source["nodes"][0]["parms"] = {}
+    source["version"] = "v2"
+    assert faults(source).keys() == {
+        "version",
+        "nodes[0].parms",
+        "nodes[1].node_type",
+        "connections[1].to",
+    }
+
+
+def test_a_self_loop_is_a_cycle() -> None:
+    assert "a → a" in faults(document({"a": "AnyNode"}, "a a"))["connections[0]"]
+
+
+def test_no_nodes() -> None:
+    assert faults(document({})).keys() == {"nodes"}
+
+
+def test_what_can_not_be_read_is_reported() -> None:
+    report = checked("[1, 2]\n")
+    assert (report.manifest, report.plan, len(report.faults)) == (None, None, 1)
+
+
+def test_warnings_do_not_keep_a_plan_from_being_made() -> None:
+    source = document({"a": "AnyNode"})
+    source["nodes"][0]["runtime_hint"] = "cpython"
+    report = checked(source)
+    assert report.ok
+    assert report.plan is not None
+    assert [warning.path for warning in report.warnings] == ["nodes[0].runtime_hint"]
+
+
+def test_a_type_that_nobody_provides_is_refused_though_a_pattern_would_route_it() -> None:
+    settings = Settings.model_validate(
+        {"executors": {"patterns": [{"suffix": "Node", "executor": "native", "priority": 1}]}}
+    )
+    assert faults(document({"a": "HeerNode"}), settings).keys() == {"nodes[0].node_type"}
+
+
+def test_what_a_node_author_got_wrong_is_the_nodes_fault() -> None:
+    source = document({"a": "MissingNode", "b": "BrokenParamsNode"})
+    source["nodes"][1]["params"] = {"size": 1}
+    found = faults(source)
+    assert "no_such_module" in found["nodes[0].node_type"]
+    assert "raised KeyError" in found["nodes[1].params"]
+
+
+def test_wasm_is_not_in_this_build() -> None:
+    found = faults(document({"a": "AnyNode"}, executor_overrides={"a": "wasm"}))
+    assert "not available in this build" in found["nodes[0]"]
+    assert "explicit mapping (manifest)" in found["nodes[0]"]
+
+
+def test_more_processes_than_allowed() -> None:
+    three = {"a": "PythonNode", "b": "PythonNode", "c": "PythonNode", "d": "AnyNode"}
+    path = "metadata.multiprocess.max_processes_per_session"
+    assert (
+        "need 3 processes, and 2 are" in faults(document(three, max_processes_per_session=2))[path]
+    )
+    assert planned(document(three, max_processes_per_session=3))
+    two = Settings.model_validate({"limits": {"max_processes": 2}})
+    assert "need 3 processes" in faults(document(three), two)["nodes"]
+
+
+def test_the_handed_registry_decides() -> None:
+    registry = ExecutorRegistry({"PythonNode": NATIVE})
+    plan = planned(document({"a": "PythonNode"}), registry=registry)
+    assert plan.node("a").executor is NATIVE
+
+
+def test_an_override_by_type_holds_for_all_its_nodes_but_one_by_id_goes_before() -> None:
+    plan = planned(
+        document(
+            {"a": "AnyNode", "b": "AnyNode"},
+            executor_overrides={"AnyNode": "multiprocess", "b": "native"},
+        )
+    )
+    assert [plan.node(name).executor for name in "ab"] == [MULTIPROCESS, NATIVE]
+
+
+@given(st.integers(1, 12), st.data())
+def test_random_graphs_plan_or_name_their_cycle(count: int, data: st.DataObject) -> None:
+    names = [f"n{index}" for index in range(count)]
+    pairs = st.tuples(st.sampled_from(names), st.sampled_from(names))
+    edges = data.draw(st.lists(pairs, unique=True, max_size=20))
+    source = document(dict.fromkeys(names, "AnyNode"), *(" ".join(pair) for pair in edges))
+    report = checked(source)
+    if report.plan is None:
+        assert all("closes a cycle" in fault.message for fault in report.faults)
+        return
+    place = {name: index for index, name in enumerate(report.plan.order)}
+    assert place.keys() == set(names)
+    assert all(place[source] < place[target] for source, target in edges)
+
+
+def test_a_thousand_nodes_with_many_edges() -> None:
+    names = [f"n{index}" for index in range(1000)]
+    edges = [f"n{i} n{j}" for i in range(1000) for j in range(i + 1, min(i + 9, 1000))]
+    plan = planned(document(dict.fromkeys(names, "AnyNode"), *edges))
+    assert len(plan.stages) == 1000
+    assert len(plan.edges) == len(edges)
