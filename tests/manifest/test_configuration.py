@@ -103,6 +103,13 @@ def test_a_stranger_may_name_an_interpreter_but_give_no_path() -> None:
         assert "other, python" in message
 
 
+def test_a_stranger_does_not_learn_where_an_interpreter_lies() -> None:
+    settings = Settings.model_validate({"interpreters": {"old": "/secret/python"}})
+    wrong = faults(manifest(python_executable="old"), settings, trusted=False)
+    assert "'old'" in wrong["metadata.multiprocess.python_executable"]
+    assert "secret" not in str(wrong)
+
+
 def test_the_user_may_give_a_path_or_a_name_on_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

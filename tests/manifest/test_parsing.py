@@ -96,6 +96,18 @@ def test_a_document_that_contains_itself_is_refused() -> None:
     assert all("nested" in message for message in faults(document).values())
 
 
+@pytest.mark.parametrize("odd", [{10**5000: 1}, {None: 1}, {"x": 10**5000}, {"x": object()}])
+def test_what_no_json_text_could_say_is_refused(odd: dict[Any, Any]) -> None:
+    assert next(iter(faults(with_(metadata=odd)))).startswith("metadata")
+
+
+@pytest.mark.parametrize("lone", ["\ud800", "a\udfffb"])
+def test_text_that_is_no_unicode_is_refused(lone: str) -> None:
+    for document in (with_(metadata={"name": lone}), with_(metadata={lone: 1})):
+        for source in (document, json.dumps(document)):
+            assert any("surrogate" in message for message in faults(source).values())
+
+
 def test_shared_parts_can_not_multiply() -> None:
     shared: Any = [0] * 10
     for _ in range(12):

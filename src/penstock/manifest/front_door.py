@@ -118,15 +118,19 @@ class _Admission:
         if len(at) == MAX_DEPTH:
             return self._refuse(at, f"is nested more than {MAX_DEPTH} levels deep", "more")
         if isinstance(value, Mapping):
-            return {self._key(k, at): self._plain(v, (*at, str(k))) for k, v in value.items()}
+            return {
+                name: self._plain(item, (*at, name))
+                for key, item in value.items()
+                if (name := self._key(key, at)) is not None
+            }
         return [self._plain(item, (*at, index)) for index, item in enumerate(value)]
 
-    def _key(self, key: Any, at: Location) -> str:
-        if not isinstance(key, str):
-            self._refuse(at, f"the key {shown(key)} is not text", shown(key))
-            return str(key)
-        self._text(key, at)
-        return key
+    def _key(self, key: Any, at: Location) -> str | None:
+        if isinstance(key, str):
+            return self._text(key, at)
+        kind = type(key).__name__
+        self._refuse(at, f"has a key that is {kind}, not text", kind)
+        return None
 
     def _text(self, text: str, at: Location) -> str:
         if not text.isascii():

@@ -17,9 +17,17 @@ class UnknownInterpreterError(ValueError):
 
 
 def named_interpreter(name: str, table: Mapping[str, str]) -> Path:
-    """The interpreter that the operator's table has under ``name``."""
+    """The interpreter that the operator's table has under ``name``.
+
+    Errors don't say where it lies: a client reads them.
+    """
     if name in table:
-        return executable(table[name])
+        try:
+            return executable(table[name])
+        except UnknownInterpreterError as exc:
+            raise UnknownInterpreterError(
+                f"the operator's interpreter {name!r} is no executable file"
+            ) from exc
     if name == OWN:
         return Path(sys.executable)
     known = ", ".join(sorted({OWN, *table}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from penstock.data import ExecutorType
 from penstock.errors import Fault, ManifestError
@@ -163,7 +164,7 @@ def _laid_out(
             )
             for index, level in enumerate(levels)
         ),
-        dependency_graph=predecessors(examined.graph),
+        dependency_graph=MappingProxyType(predecessors(examined.graph)),
         estimated_duration_ms=round(critical_path(examined.graph, order, weights)),
         edges=tuple(
             _edge(connection, examined.types, configuration)
