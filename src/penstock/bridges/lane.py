@@ -38,7 +38,8 @@ class LaneSpec(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return f"{self.source} → {self.target}"
+        """Its two ends, for people to read."""
+        return f"{self.source.removeprefix('@')} → {self.target.removeprefix('@')}"
 
 
 class ProducerStatistics(msgspec.Struct):

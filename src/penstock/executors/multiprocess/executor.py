@@ -278,10 +278,10 @@ class MultiprocessExecutor:
         remote.gone = True
         self._measuring.discard(death.node_id)
         self._measured.set()
-        if self._stopping and death.exit_code == 0:
-            return
         if remote.failure is not None:
             self._report_failure(remote)
+        elif self._stopping and death.exit_code == 0:
+            return  # as it was asked to
         elif death.timed_out:
             limit_s = self._config.init_timeout_secs
             self._fail(
@@ -319,6 +319,8 @@ class MultiprocessExecutor:
             )
 
     def _on_broken(self, error: LaneError) -> None:
+        if self._stopping:
+            return  # processes end in any order
         wait_s = DEATH_NOTICE_S if isinstance(error, LaneClosedError) else 0
         self._event_loop.call_later(wait_s, self._events.failed, error)
 

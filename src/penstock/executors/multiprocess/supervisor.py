@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 from penstock.executors.multiprocess import kernel, messages
@@ -35,6 +35,7 @@ class Supervisor:
             sock, self._reactor, messages.ToSupervisor, self._on_message, self._on_session_gone
         )
         self._children: dict[str, Child] = {}
+        self._missed: Counter[str] = Counter()
         self._stop: messages.Stop | None = None
         self._session_gone = False
 
@@ -68,8 +69,13 @@ class Supervisor:
         self._channel.send(messages.Spawned(order.node_id, child.pid))
 
     def _on_output(self, node_id: str, stream: str, lines: list[str]) -> None:
-        if self._channel.waiting < _MAX_BACKLOG:
-            self._channel.send(messages.Output(node_id, stream, lines))
+        """Pass on what a node says; a session that can't keep up is told what it missed."""
+        if self._channel.waiting >= _MAX_BACKLOG:
+            self._missed[node_id] += len(lines)
+            return
+        if missed := self._missed.pop(node_id, 0):
+            lines = [f"[{missed} lines of its output were dropped]", *lines]
+        self._channel.send(messages.Output(node_id, stream, lines))
 
     def _on_death(self, child: Child) -> None:
         _, status = os.waitpid(child.pid, 0)
