@@ -20,9 +20,6 @@ class EspeakParams(NodeParams):
     )
     rate_wpm: int = Field(175, ge=80, le=450, description="words per minute")
     pitch: int = Field(50, ge=0, le=99, description="pitch; 50 is normal")
-    piece_ms: int = Field(
-        60, ge=10, le=1_000, description="length of the pieces that audio comes in, in ms"
-    )
 
 
 @node("EspeakNode")
@@ -30,7 +27,7 @@ class Espeak(Node):
     """Speak texts with espeak-ng.
 
     Gives mono int16 audio at the library's own rate (22,050 Hz; an `AudioOutputNode` makes
-    another of it), in pieces that leave while the rest is still being made. A text without
+    another of it), in pieces of 60 ms that leave while the rest is still being made. A text without
     words gives nothing. The library has one voice per process, so that several nodes of this
     type need the multiprocess executor, which is the default. Needs
     `pip install 'penstock[tts]'`; espeak-ng is under the GPL.
@@ -41,9 +38,8 @@ class Espeak(Node):
     _voice: EspeakVoice | None = None
 
     def setup(self) -> None:
-        self._voice = EspeakVoice(
-            Speech(self.params.voice, self.params.rate_wpm, self.params.pitch, self.params.piece_ms)
-        )
+        speech = Speech(self.params.voice, self.params.rate_wpm, self.params.pitch)
+        self._voice = EspeakVoice(speech)
 
     def process(self, item: Text) -> Iterator[Audio]:
         voice = self._voice

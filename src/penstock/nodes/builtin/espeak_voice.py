@@ -1,12 +1,14 @@
 """A voice of espeak-ng; the only file that knows its library.
 
 The library keeps one voice in global state, so a process can have one ``EspeakVoice`` at a
-time. It is under the GPL: an extra, loaded when a voice is made.
+time. It is under the GPL: an extra, loaded when the first voice is made. Once loaded it stays,
+since it doesn't survive being terminated and initialised again.
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import queue
 import threading
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ _DONT_EXIT = 1 << 15
 _RATE, _PITCH = 1, 3
 _CHARACTER_POSITION = 1
 _UTF8 = 1
+_PIECE_MS = 60  # the shortest that the library makes
 _Callback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
 )
@@ -35,15 +38,11 @@ _in_use = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """How to speak: the voice's name, words per minute, and pitch from 0 to 99.
-
-    ``piece_ms`` is how much sound comes at once.
-    """
+    """How to speak: the voice's name, words per minute, and pitch from 0 to 99."""
 
     voice: str = "en"
     rate_wpm: int = 175
     pitch: int = 50
-    piece_ms: int = 60
 
 
 SPEAKER = Speech("en-us", rate_wpm=150)
@@ -59,7 +58,7 @@ class EspeakVoice:
     """
 
     def __init__(self, speech: Speech) -> None:
-        self._library, data_path = _load()
+        self._library, self.sample_rate_hz = _loaded()
         if not _in_use.acquire(blocking=False):
             raise LibraryError(
                 "espeak-ng can have one voice in a process, and one is open: "
@@ -68,15 +67,16 @@ class EspeakVoice:
         self._pieces: queue.Queue[NDArray[np.int16] | None] = queue.Queue(maxsize=8)
         self._stopped = False
         self._callback = _Callback(self._deliver)
-        try:
-            self.sample_rate_hz = self._open(speech, data_path)
-        except BaseException:
+        if self._library.espeak_SetVoiceByName(speech.voice.encode()) != 0:
             self.close()
-            raise
+            raise ValueError(f"voice: espeak-ng has no voice {speech.voice!r}; try 'en' or 'de'")
+        self._library.espeak_SetSynthCallback(self._callback)
+        self._library.espeak_SetParameter(_RATE, speech.rate_wpm, 0)
+        self._library.espeak_SetParameter(_PITCH, speech.pitch, 0)
 
     def close(self) -> None:
-        """Release the library for the next voice."""
-        self._library.espeak_Terminate()
+        """Leave the library to the next voice."""
+        self._library.espeak_SetSynthCallback(_Callback())
         _in_use.release()
 
     def speak(self, text: str) -> Iterator[NDArray[np.int16]]:
@@ -104,19 +104,6 @@ class EspeakVoice:
             thread.join()
         if failures:
             raise LibraryError(f"espeak_Synth: expected status 0, got {failures[0]}")
-
-    def _open(self, speech: Speech, data_path: bytes) -> int:
-        rate = int(
-            self._library.espeak_Initialize(_SYNCHRONOUS, speech.piece_ms, data_path, _DONT_EXIT)
-        )
-        if rate <= 0:
-            raise LibraryError(f"espeak_Initialize: expected a sample rate, got {rate}")
-        if self._library.espeak_SetVoiceByName(speech.voice.encode()) != 0:
-            raise ValueError(f"voice: espeak-ng has no voice {speech.voice!r}; try 'en' or 'de'")
-        self._library.espeak_SetSynthCallback(self._callback)
-        self._library.espeak_SetParameter(_RATE, speech.rate_wpm, 0)
-        self._library.espeak_SetParameter(_PITCH, speech.pitch, 0)
-        return rate
 
     def _synthesise(self, text: bytes, failures: list[int]) -> None:
         try:
@@ -149,8 +136,9 @@ def synthesise(text: str, sample_rate_hz: int, speech: Speech = SPEAKER) -> Audi
     return Audio(sound, sample_rate_hz)
 
 
-def _load() -> tuple[Any, bytes]:
-    """The library, and where its voices lie."""
+@functools.cache
+def _loaded() -> tuple[Any, int]:
+    """The library, initialised once in a process, and its sample rate in Hz."""
     try:
         import espeakng_loader  # noqa: PLC0415  # an extra
     except ImportError as exc:
@@ -166,4 +154,8 @@ def _load() -> tuple[Any, bytes]:
         ctypes.c_void_p,
         ctypes.c_void_p,
     )
-    return library, espeakng_loader.get_data_path().encode()
+    data = espeakng_loader.get_data_path().encode()
+    rate = int(library.espeak_Initialize(_SYNCHRONOUS, _PIECE_MS, data, _DONT_EXIT))
+    if rate <= 0:
+        raise LibraryError(f"espeak_Initialize: expected a sample rate, got {rate}")
+    return library, rate

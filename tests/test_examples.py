@@ -1,0 +1,65 @@
+"""The examples do what they say; the voice assistant's nodes understand each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from penstock.data import Audio, Text, Value
+from penstock.nodes import Catalogue
+from penstock.nodes.builtin.espeak_voice import Speech, synthesise
+from penstock.testing import run_node
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+CATALOGUE = Catalogue.installed()
+
+
+def nodes(name: str) -> dict[str, dict[str, Any]]:
+    manifest = json.loads((EXAMPLES / name).read_text(encoding="utf-8"))
+    return {spec["id"]: spec for spec in manifest["nodes"]}
+
+
+async def through(name: str, path: Iterable[str], values: list[Value]) -> dict[str, list[Value]]:
+    """What each node of a linear path gives, run one after the other."""
+    given: dict[str, list[Value]] = {}
+    specs = nodes(name)
+    for node_id in path:
+        kind = CATALOGUE.get(specs[node_id]["node_type"])
+        accepted = [value for value in values if value.kind in kind.accepts]
+        values = given[node_id] = await run_node(kind.cls, accepted, specs[node_id].get("params"))
+    return given
+
+
+@pytest.mark.parametrize("speech", [Speech("en-us", 150), Speech("en-us", 175), Speech("en", 130)])
+@pytest.mark.parametrize(
+    ("said", "reply"),
+    [
+        ("turn off the kitchen light", "Okay, the kitchen light is off."),
+        ("turn on the living room light", "Okay, the living room light is on."),
+        ("turn off the bedroom light", "Okay, the bedroom light is off."),
+        ("play some music", "Okay, playing some music."),
+        ("stop the music", "Okay, the music is off."),
+    ],
+)
+async def test_the_voice_assistant_understands_and_answers(
+    said: str, reply: str, speech: Speech
+) -> None:
+    silence = np.zeros((9_600, 1), np.int16)
+    signal = np.concatenate([silence, synthesise(said, 16_000, speech).samples, silence])
+    chunks: list[Value] = [Audio(signal[i : i + 320], 16_000) for i in range(0, len(signal), 320)]
+    path = ["chunker", "vad", "asr", "reply", "tts", "speaker"]
+    given = await through("voice_assistant.json", path, chunks)
+    assert given["asr"] == [Text(said, language="en")]
+    assert given["reply"] == [Text(reply, language="en")]
+    sound = [value for value in given["speaker"] if isinstance(value, Audio)]
+    assert sum(piece.duration_s for piece in sound) > 1
+
+
+async def test_the_first_pipeline_answers() -> None:
+    given = await through("first_pipeline.json", ["hear", "reply"], [Text("My name is Ada.")])
+    assert given["reply"] == [Text("Hello, ada!")]
