@@ -53,7 +53,9 @@ async def main() -> None:
             await session.send("gain", Audio(wave, 16_000))
         await session.end()
         async for output in session.outputs():
-            print(f"{output.node_id} #{output.sequence}: peak {output.value.samples.max():.2f}")
+            if isinstance(output.value, Audio):
+                peak = output.value.samples.max()
+                print(f"{output.node_id} #{output.sequence}: peak {peak:.2f}")
 
 
 if __name__ == "__main__":

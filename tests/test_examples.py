@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ import numpy as np
 import pytest
 
 from penstock.data import Audio, Text, Value
+from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.nodes.builtin.espeak_voice import Speech, synthesise
+from penstock.planning import check_manifest
 from penstock.testing import run_node
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -63,3 +67,15 @@ async def test_the_voice_assistant_understands_and_answers(
 async def test_the_first_pipeline_answers() -> None:
     given = await through("first_pipeline.json", ["hear", "reply"], [Text("My name is Ada.")])
     assert given["reply"] == [Text("Hello, ada!")]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.json")), ids=lambda path: path.stem)
+def test_every_example_is_a_sound_manifest(path: Path) -> None:
+    report = check_manifest(path, CATALOGUE, Settings())
+    assert (report.faults, report.warnings) == ((), ())
+
+
+def test_the_gain_node_runs_by_itself() -> None:
+    script = [sys.executable, str(EXAMPLES / "gain_node.py")]
+    ended = subprocess.run(script, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == [f"gain #{number}: peak 0.50" for number in (1, 2, 3)]
