@@ -33,7 +33,7 @@ _TYPES: tuple[tuple[type[PenstockError], pb.ErrorType], ...] = (
 """The first that fits; everything else is the service's own fault."""
 
 _PREFIX = "ERROR_TYPE_"
-_ELSEWHERE = ("node_id", "traceback")
+_ELSEWHERE = ("node_id", "traceback", "error_type", "context")
 """Facts with a field of their own in the message."""
 
 
@@ -56,13 +56,6 @@ def error_type(error: PenstockError) -> pb.ErrorType:
     """The protocol's type for an exception."""
     return next(
         (number for cls, number in _TYPES if isinstance(error, cls)), pb.ERROR_TYPE_INTERNAL
-    )
-
-
-def internal_error() -> pb.ErrorResponse:
-    """What a client hears of an exception that nobody foresaw: the operator's log has it."""
-    return pb.ErrorResponse(
-        error_type=pb.ERROR_TYPE_INTERNAL, message="the service failed; its log says how"
     )
 
 

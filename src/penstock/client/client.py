@@ -1,0 +1,158 @@
+"""A client of the service, for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import grpc
+
+from penstock.client.metrics import ExecutionReport, execution_report
+from penstock.client.stream import Stream
+from penstock.client.transport import open_channel, translated
+from penstock.data import Value
+from penstock.manifest import Manifest, parse_manifest
+from penstock.manifest.front_door import Source
+from penstock.session import NodeProgress, Output
+from penstock.wire.buffers import decode, encode
+from penstock.wire.errors import decode_error
+from penstock.wire.manifests import encode_manifest
+from penstock.wire.methods import (
+    EXECUTE_PIPELINE,
+    GET_VERSION,
+    PROTOCOL,
+    STREAM_PIPELINE,
+    Method,
+    RequestT,
+    ResponseT,
+)
+from penstock.wire.v1 import execution_pb2 as pb
+from penstock.wire.v1 import streaming_pb2 as streaming
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceVersion:
+    """What a service is; ``message`` says why it isn't ``compatible``."""
+
+    protocol: str
+    runtime: str
+    node_types: tuple[str, ...]
+    compatible: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionOutcome:
+    """Every output of every sink, in order, and what was measured."""
+
+    outputs: tuple[Output, ...]
+    metrics: ExecutionReport
+
+
+class Client:
+    """Talks to one service; ``target`` is ``HOST:PORT`` or ``unix:PATH``.
+
+    Connects with the first call, and belongs to the event loop of that. Every method raises
+    ``ServiceError`` with what the service said, or with gRPC's status where it said nothing.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self._opened: grpc.aio.Channel | None = None
+
+    async def version(self) -> ServiceVersion:
+        """Ask the service what it is."""
+        with translated():
+            answer = await self._unary(GET_VERSION)(pb.VersionRequest(client_version=PROTOCOL))
+        info = answer.version_info
+        return ServiceVersion(
+            protocol=info.protocol_version,
+            runtime=info.runtime_version,
+            node_types=tuple(info.supported_node_types),
+            compatible=answer.compatible,
+            message=answer.compatibility_message,
+        )
+
+    async def execute(
+        self,
+        manifest: Source | Manifest,
+        inputs: Mapping[str, Value],
+        *,
+        timeout_s: float | None = None,
+    ) -> ExecutionOutcome:
+        """Run a manifest on one input for each source, to its end.
+
+        After ``timeout_s`` seconds the service gives up and everything of it is gone. Raises
+        ``ManifestError`` and ``InputError`` for what can't be sent in the first place.
+        """
+        request = pb.ExecuteRequest(
+            manifest=encode_manifest(parse_manifest(manifest)),
+            data_inputs={node_id: encode(value) for node_id, value in inputs.items()},
+            client_version=PROTOCOL,
+        )
+        with translated():
+            response = await self._unary(EXECUTE_PIPELINE)(request, timeout=timeout_s)
+        if response.WhichOneof("outcome") != "result":
+            raise decode_error(response.error)
+        outputs = tuple(_output(output) for output in response.result.outputs)
+        return ExecutionOutcome(outputs, execution_report(response.result.metrics))
+
+    def stream(
+        self,
+        manifest: Source | Manifest,
+        *,
+        on_progress: Callable[[NodeProgress], None] | None = None,
+    ) -> Stream:
+        """A stream through a manifest, to be opened with ``async with``.
+
+        ``on_progress`` is called as nodes initialise. Raises ``ManifestError`` for what is no
+        manifest.
+        """
+        init = streaming.StreamInit(
+            manifest=encode_manifest(parse_manifest(manifest)), client_version=PROTOCOL
+        )
+        method: Any = self._channel.stream_stream(
+            STREAM_PIPELINE.path,
+            request_serializer=STREAM_PIPELINE.request.SerializeToString,
+            response_deserializer=STREAM_PIPELINE.response.FromString,
+        )
+        return Stream(method, init, on_progress)
+
+    async def aclose(self) -> None:
+        """Give up the connection, and every call that still uses it."""
+        if self._opened is not None:
+            await self._opened.close()
+            self._opened = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    @property
+    def _channel(self) -> grpc.aio.Channel:
+        if self._opened is None:
+            self._opened = open_channel(self.target)
+        return self._opened
+
+    def _unary(
+        self, method: Method[RequestT, ResponseT]
+    ) -> grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]:
+        return self._channel.unary_unary(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )
+
+
+def _output(message: pb.SinkOutput) -> Output:
+    return Output(
+        node_id=message.node_id,
+        value=decode(message.buffer, f"outputs of {message.node_id!r}"),
+        sequence=message.sequence,
+        part=message.part,
+        timestamp_us=message.timestamp_us,
+        latency_s=None,
+    )

@@ -1,0 +1,217 @@
+"""A client's side of ``StreamPipeline``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Self
+
+import grpc
+
+from penstock.client.metrics import ExecutionReport, StreamReport, execution_report, stream_report
+from penstock.client.transport import translated
+from penstock.data import Value
+from penstock.errors import ServiceError, SessionClosedError
+from penstock.session import NodeProgress, Output
+from penstock.wire.buffers import decode, encode
+from penstock.wire.errors import decode_error
+from penstock.wire.v1 import streaming_pb2 as pb
+
+CANCEL_S = 1.0
+"""How long a CANCEL may wait for a service that reads no more, before the call is given up."""
+
+
+class Stream:
+    """One session of the service: send, read, close.
+
+    ::
+
+        async with client.stream("pipeline.json") as stream:
+            await stream.send("asr", Audio(samples, 16_000))
+            await stream.close()
+            async for output in stream.outputs():
+                print(output.node_id, output.value)
+
+    Entering waits until all nodes are ready. ``send`` waits while the pipeline is full, and the
+    pipeline while nobody reads ``outputs``: with more than a few chunks, send and read in two
+    tasks. Leaving the block ends the session, at once where it is not complete.
+
+    ``metrics`` is the last that the service told while it ran; ``final_metrics`` and
+    ``reason`` are set by the end of ``outputs``.
+    """
+
+    def __init__(
+        self,
+        method: Callable[[], Any],
+        init: pb.StreamInit,
+        on_progress: Callable[[NodeProgress], None] | None,
+    ) -> None:
+        self.session_id = ""
+        self.metrics: StreamReport | None = None
+        self.final_metrics: ExecutionReport | None = None
+        self.reason: str | None = None
+        self._method = method
+        self._init = init
+        self._on_progress = on_progress
+        self._call: Any = None
+        self._failure: ServiceError | None = None
+        self._ended = False
+        self._closing = False
+        self._reading = asyncio.Lock()
+        self._writing = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        self._call = self._method()
+        try:
+            await self._write(pb.StreamRequest(init=self._init))
+            await self._until_ready()
+        except BaseException:
+            self._call.cancel()
+            raise
+        return self
+
+    async def _until_ready(self) -> None:
+        while not self.session_id:
+            response = await self._read()
+            if response is None:
+                raise SessionClosedError("the service ended the stream before it was ready")
+            self.session_id = response.ready.session_id
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ended = True
+        self._call.cancel()
+
+    async def send(
+        self,
+        node_id: str,
+        value: Value,
+        *,
+        sequence: int | None = None,
+        timestamp_ms: int = 0,
+    ) -> None:
+        """Send a value to a source, waiting while there is no room.
+
+        Without ``sequence`` the service numbers in order of arrival; number all or none.
+        Raises ``InputError`` for what can't be sent, ``SessionClosedError`` after the end,
+        and the stream's ``ServiceError`` once it has failed.
+        """
+        if self._closing or self._ended:
+            raise SessionClosedError("the stream's inputs have ended")
+        chunk = pb.DataChunk(
+            node_id=node_id,
+            buffer=encode(value),
+            sequence=sequence or 0,
+            timestamp_ms=timestamp_ms,
+        )
+        await self._write(pb.StreamRequest(data_chunk=chunk))
+
+    async def close(self) -> None:
+        """No more inputs: everything is delivered, then ``outputs`` ends."""
+        if not self._closing:
+            self._closing = True
+            await self._control(pb.StreamControl.COMMAND_CLOSE)
+
+    async def cancel(self) -> None:
+        """Stop at once; ``outputs`` ends, and what is on its way may be lost."""
+        self._closing = True
+        if self._ended:
+            return
+        if self._writing.locked():  # a sender waits for room, and CANCEL would queue behind it
+            self._give_up()
+            return
+        try:
+            async with asyncio.timeout(CANCEL_S):
+                await self._control(pb.StreamControl.COMMAND_CANCEL)
+        except TimeoutError:
+            self._give_up()
+
+    async def outputs(self) -> AsyncIterator[Output]:
+        """What leaves the pipeline, as it comes; raises the stream's ``ServiceError``."""
+        while (response := await self._read()) is not None:
+            if response.WhichOneof("response") == "result":
+                for output in _outputs(response.result):
+                    yield output
+
+    def _give_up(self) -> None:
+        self.reason = "cancelled"
+        self._ended = True
+        self._call.cancel()
+
+    async def _control(self, command: pb.StreamControl.Command) -> None:
+        await self._write(pb.StreamRequest(control=pb.StreamControl(command=command)))
+
+    async def _write(self, request: pb.StreamRequest) -> None:
+        try:
+            async with self._writing:
+                with translated():
+                    await self._call.write(request)
+        except (asyncio.InvalidStateError, ServiceError) as exc:
+            await self._explain(exc)
+
+    async def _explain(self, failure: Exception) -> None:
+        """The call has ended: raise what the service said of it, read to its end."""
+        while await self._read() is not None:
+            pass
+        raise SessionClosedError("the stream has ended") from failure
+
+    async def _read(self) -> pb.StreamResponse | None:
+        """The next message, or None at the end; notes what isn't for the reader."""
+        async with self._reading:
+            if self._failure is not None:
+                raise self._failure
+            if self._ended:
+                return None
+            response = await self._read_raw()
+            if response is None:
+                self._ended = True
+                return None
+            if response.HasField("error"):
+                self._ended = True
+                self._failure = decode_error(response.error)
+                raise self._failure
+            self._note(response)
+            return response
+
+    async def _read_raw(self) -> pb.StreamResponse | None:
+        try:
+            with translated():
+                response = await self._call.read()
+        except asyncio.CancelledError:
+            if not self._ended:  # the reader was cancelled, not the call by ``cancel``
+                raise
+            return None
+        except ServiceError as exc:
+            self._failure = exc
+            self._ended = True
+            raise
+        return None if response is grpc.aio.EOF else response
+
+    def _note(self, response: pb.StreamResponse) -> None:
+        match response.WhichOneof("response"):
+            case "progress" if self._on_progress is not None:
+                self._on_progress(_progress(response.progress))
+            case "metrics":
+                self.metrics = stream_report(response.metrics)
+            case "closed":
+                self.final_metrics = execution_report(response.closed.final_metrics)
+                self.reason = response.closed.reason
+
+
+def _progress(message: pb.NodeProgress) -> NodeProgress:
+    return NodeProgress(
+        message.node_id, message.stage, message.fraction, message.message, message.elapsed_s
+    )
+
+
+def _outputs(message: pb.ChunkResult) -> list[Output]:
+    return [
+        Output(
+            node_id=node_id,
+            value=decode(buffer, f"outputs of {node_id!r}"),
+            sequence=message.sequence,
+            part=message.part,
+            timestamp_us=message.timestamp_us,
+            latency_s=message.processing_time_ms / 1e3 or None,
+        )
+        for node_id, buffer in message.data_outputs.items()
+    ]

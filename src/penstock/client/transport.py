@@ -1,0 +1,32 @@
+"""The channel to a service, and gRPC's errors as Penstock's."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import grpc
+
+from penstock.errors import ServiceError
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+)
+
+
+def open_channel(target: str) -> grpc.aio.Channel:
+    """A channel to ``HOST:PORT`` or ``unix:PATH``; it connects with the first call."""
+    return grpc.aio.insecure_channel(target, options=_OPTIONS)
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Raise ``ServiceError`` for a call that ended otherwise than by a message.
+
+    ``error_type`` is then the name of gRPC's status, such as ``UNAVAILABLE``.
+    """
+    try:
+        yield
+    except grpc.aio.AioRpcError as exc:
+        raise ServiceError(exc.details() or exc.code().name, error_type=exc.code().name) from exc

@@ -1,0 +1,78 @@
+"""Where the service listens: ``HOST:PORT`` or ``unix:PATH``."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.errors import ConfigurationError, Fault
+
+UNIX = "unix:"
+MAX_SOCKET_PATH = 107
+"""Bytes that Linux has for a socket's path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """``text`` is what gRPC binds; ``socket_path`` is set where that is a file."""
+
+    text: str
+    socket_path: Path | None = None
+
+    def with_port(self, port: int) -> str:
+        """The address as clients use it, with the port that was really bound."""
+        if self.socket_path is not None:
+            return self.text
+        return f"{self.text.rpartition(':')[0]}:{port}"
+
+
+def parse_address(bind: str) -> Address:
+    """Raises ``ConfigurationError`` for what is neither ``HOST:PORT`` nor ``unix:PATH``."""
+    if bind.startswith(UNIX):
+        return _unix_address(bind)
+    host, colon, port = bind.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not host or (":" in host and not bracketed):
+        raise refused(bind, "must be HOST:PORT or unix:PATH")
+    if not (port.isascii() and port.isdecimal() and int(port) <= 65_535):
+        raise refused(bind, f"the port must be 0 to 65535, got {port!r}")
+    return Address(bind)
+
+
+def _unix_address(bind: str) -> Address:
+    path = bind.removeprefix(UNIX)
+    if not path or "\0" in path:
+        raise refused(bind, "needs a path after 'unix:'")
+    absolute = Path(path).absolute()
+    if len(bytes(absolute)) > MAX_SOCKET_PATH:
+        raise refused(bind, f"a socket's path has at most {MAX_SOCKET_PATH} bytes")
+    return Address(f"{UNIX}{absolute}", absolute)
+
+
+def clear_socket_path(path: Path) -> None:
+    """Remove a socket that a dead service left.
+
+    Raises ``ConfigurationError`` where a living one listens, or the file is no socket: gRPC
+    would replace either.
+    """
+    try:
+        is_socket = stat.S_ISSOCK(path.stat().st_mode)
+    except FileNotFoundError:
+        return
+    if not is_socket:
+        raise refused(f"{UNIX}{path}", "there is a file that is no socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+            return
+    raise refused(f"{UNIX}{path}", "another service listens there")
+
+
+def refused(bind: str, why: str) -> ConfigurationError:
+    return ConfigurationError([Fault("service.bind", f"{bind}: {why}", found=bind)])

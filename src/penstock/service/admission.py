@@ -1,0 +1,79 @@
+"""What all calls of a service share, and the sessions that they have open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable
+
+from penstock.errors import ServiceError
+from penstock.manifest import Settings
+from penstock.nodes import Catalogue
+from penstock.service.status import ServiceStoppingError
+from penstock.session import Budget, NodeProgress, Session, SessionOptions
+from penstock.wire.manifests import decode_manifest
+from penstock.wire.methods import PROTOCOL
+from penstock.wire.v1 import execution_pb2 as pb
+
+_SAID_VERSION = re.compile(r"v(\d+)(\.\d+)*")
+
+
+class Admission:
+    """Opens sessions within one budget, and ends them all when the service stops."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self.settings = settings
+        self.catalogue = catalogue
+        self.stopping = False
+        self._budget = Budget(settings.limits)
+        self._open: set[Session] = set()
+
+    @contextlib.asynccontextmanager
+    async def session(
+        self,
+        manifest: pb.PipelineManifest,
+        client_version: str = "",
+        on_progress: Callable[[NodeProgress], None] | None = None,
+    ) -> AsyncIterator[Session]:
+        """A planned session, to be started; everything of it is gone after the block.
+
+        Raises ``ManifestError`` for what can't be planned, ``ServiceError`` for a client of
+        another protocol version, ``ServiceStoppingError`` at the service's end.
+        """
+        if self.stopping:
+            raise ServiceStoppingError
+        _check_version(client_version)
+        options = SessionOptions(
+            catalogue=self.catalogue,
+            settings=self.settings,
+            budget=self._budget,
+            trusted=False,
+            on_progress=on_progress,
+        )
+        session = Session(decode_manifest(manifest), options)
+        self._open.add(session)
+        try:
+            yield session
+        finally:
+            self._open.discard(session)
+            await session.aclose()
+
+    async def stop(self) -> None:
+        """End every open session, and admit no more."""
+        self.stopping = True
+        await asyncio.gather(*(session.cancel("the service is stopping") for session in self._open))
+
+
+def compatible(client_version: str) -> bool:
+    """Whether a client can be served; one that doesn't say ``v`` and a number can."""
+    said = _SAID_VERSION.fullmatch(client_version)
+    return said is None or f"v{int(said[1])}" == PROTOCOL
+
+
+def _check_version(client_version: str) -> None:
+    if not compatible(client_version):
+        raise ServiceError(
+            f"client_version: expected {PROTOCOL}, got {client_version}",
+            error_type="VERSION_MISMATCH",
+        )

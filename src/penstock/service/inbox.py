@@ -1,0 +1,59 @@
+"""What a stream's client sent and the session has not taken yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TypeAlias
+
+from penstock.errors import InputError
+from penstock.wire.v1 import streaming_pb2 as pb
+
+Chunk: TypeAlias = pb.DataChunk | pb.AudioChunk
+
+READ_AHEAD = 64
+"""Chunks that are read before their turn, so that a CANCEL behind them is seen."""
+READ_AHEAD_BYTES = 1 << 20
+"""The same in bytes; one chunk may be larger."""
+
+
+class Inbox:
+    """A bounded queue between one reader and one taker, with an end."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[tuple[Chunk, int]] = deque()
+        self._bytes = 0
+        self._ended = False
+        self._changed = asyncio.Condition()
+
+    async def put(self, chunk: Chunk) -> None:
+        """Wait for room; raises ``InputError`` after the end."""
+        if self._ended:
+            raise InputError("a chunk came after CLOSE")
+        size = chunk.ByteSize()
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._has_room(size))
+            self._chunks.append((chunk, size))
+            self._bytes += size
+            self._changed.notify_all()
+
+    async def end(self) -> None:
+        """Nothing more comes; doing it twice is harmless."""
+        async with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    async def take(self) -> Chunk | None:
+        """The next chunk, or None after the last."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._chunks or self._ended)
+            if not self._chunks:
+                return None
+            chunk, size = self._chunks.popleft()
+            self._bytes -= size
+            self._changed.notify_all()
+            return chunk
+
+    def _has_room(self, size: int) -> bool:
+        fits = len(self._chunks) < READ_AHEAD and self._bytes + size <= READ_AHEAD_BYTES
+        return fits or not self._chunks

@@ -1,0 +1,39 @@
+"""The limits that a client sets for one call."""
+
+from __future__ import annotations
+
+import time
+
+from penstock.data import Audio, Value
+from penstock.errors import ResourceLimitError
+from penstock.wire.v1 import common_pb2 as pb
+
+
+class CallLimits:
+    """``ResourceLimits`` of a call; ``timeout_s`` is None where none is set.
+
+    ``max_memory_bytes`` is not enforced.
+    """
+
+    def __init__(self, message: pb.ResourceLimits) -> None:
+        self.timeout_s = message.max_timeout_ms / 1e3 or None
+        self._max_timeout_ms = message.max_timeout_ms
+        self._started = time.monotonic()
+        self._max_samples = message.max_audio_samples
+        self._samples = 0
+
+    def count(self, value: Value) -> None:
+        """Count an input; raises ``ResourceLimitError`` beyond ``max_audio_samples``."""
+        if self._max_samples and isinstance(value, Audio):
+            limit, size = self._max_samples, int(value.samples.size)
+            if self._samples + size > limit:
+                raise ResourceLimitError(
+                    "max_audio_samples", wished=size, free=limit - self._samples, limit=limit
+                )
+            self._samples += size
+
+    def timed_out(self) -> ResourceLimitError:
+        """What ends a call that took longer than it may."""
+        limit = self._max_timeout_ms
+        taken = round((time.monotonic() - self._started) * 1e3)
+        return ResourceLimitError("max_timeout_ms", wished=taken, free=limit, limit=limit)

@@ -1,0 +1,22 @@
+"""A sink's output as the protocol's buffer."""
+
+from __future__ import annotations
+
+import time
+
+from penstock.errors import InputError, NodeError
+from penstock.session import Output
+from penstock.wire.buffers import encode
+from penstock.wire.metrics import CodecTime
+from penstock.wire.v1 import common_pb2 as pb
+
+
+def encode_output(output: Output, codec: CodecTime) -> pb.DataBuffer:
+    """Raises ``NodeError`` for a value that has no place in the protocol: its node made it."""
+    started = time.perf_counter()
+    try:
+        return encode(output.value)
+    except InputError as exc:
+        raise NodeError(output.node_id, f"its output {output.sequence}: {exc}") from exc
+    finally:
+        codec.encoding_s += time.perf_counter() - started

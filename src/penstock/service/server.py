@@ -1,0 +1,125 @@
+"""The gRPC server: from binding its address to a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import grpc
+
+from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.manifest import Settings
+from penstock.nodes import Catalogue
+from penstock.service.address import Address, clear_socket_path, parse_address, refused
+from penstock.service.admission import Admission
+from penstock.service.execution import ExecutionServicer
+from penstock.service.streaming import StreamingServicer
+from penstock.wire.methods import EXECUTE_PIPELINE, GET_VERSION, STREAM_PIPELINE, Method
+
+STOP_S = 2.0
+"""How long calls may take to tell their clients that the service stops."""
+_FRAMING_BYTES = 64 << 10
+"""What a message may have around its largest payload."""
+_KEEPALIVE_MS = 20_000
+_KEEPALIVE_TIMEOUT_MS = 10_000
+
+
+async def serve(
+    settings: Settings,
+    bind: str | None,
+    catalogue: Catalogue,
+    announce: Callable[[str], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT; then end all sessions and return.
+
+    ``announce`` gets the line ``listening on ADDRESS`` once clients can connect. Raises
+    ``ConfigurationError`` for an address that can't be bound, or that another service has.
+    """
+    LAUNCHER.warm_up()
+    try:
+        with _stop_signal() as stop:
+            async with running(settings, bind or settings.service.bind, catalogue) as address:
+                announce(f"listening on {address}")
+                await stop.wait()
+    finally:
+        await asyncio.to_thread(LAUNCHER.close)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, bind: str, catalogue: Catalogue) -> AsyncIterator[str]:
+    """A server on this event loop, as the address that clients connect to."""
+    address = parse_address(bind)
+    admission = Admission(settings, catalogue)
+    server = grpc.aio.server(options=_options(settings))
+    server.add_generic_rpc_handlers(tuple(_handlers(admission)))
+    port = _bind(server, address)
+    await server.start()
+    try:
+        yield address.with_port(port)
+    finally:
+        refusing = asyncio.create_task(server.stop(STOP_S))
+        await admission.stop()
+        await refusing
+        if address.socket_path is not None:
+            address.socket_path.unlink(missing_ok=True)
+
+
+def _options(settings: Settings) -> list[tuple[str, Any]]:
+    largest = settings.limits.max_message_bytes + _FRAMING_BYTES
+    return [
+        ("grpc.so_reuseport", 0),  # a second service on the port must fail, not share it
+        ("grpc.max_receive_message_length", largest),
+        ("grpc.max_send_message_length", -1),  # what a call gives is bounded where it is made
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),  # a client whose host is gone is noticed
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+    ]
+
+
+def _bind(server: grpc.aio.Server, address: Address) -> int:
+    if address.socket_path is not None:
+        clear_socket_path(address.socket_path)
+    try:
+        return server.add_insecure_port(address.text)
+    except RuntimeError as exc:
+        raise refused(address.text, "can't be bound; is another service there?") from exc
+
+
+def _handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
+    execution = ExecutionServicer(admission)
+    streaming = StreamingServicer(admission)
+    unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+    for method, make, behaviour in (
+        (EXECUTE_PIPELINE, unary, execution.execute),
+        (GET_VERSION, unary, execution.version),
+        (STREAM_PIPELINE, stream, streaming.stream),
+    ):
+        yield _handler(method, make, behaviour)
+
+
+def _handler(
+    method: Method[Any, Any], make: Callable[..., Any], behaviour: Callable[..., Any]
+) -> grpc.GenericRpcHandler:
+    handler = make(
+        behaviour,
+        request_deserializer=method.request.FromString,
+        response_serializer=method.response.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(method.service, {method.name: handler})
+
+
+@contextlib.contextmanager
+def _stop_signal() -> Iterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,220 @@
+"""``StreamingPipelineService``: a manifest run on a stream of chunks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator
+
+import grpc
+
+from penstock.data import Value
+from penstock.errors import (
+    InputError,
+    PenstockError,
+    SessionCancelledError,
+    SessionClosedError,
+)
+from penstock.service.admission import Admission
+from penstock.service.inbox import Chunk, Inbox
+from penstock.service.limits import CallLimits
+from penstock.service.replies import Replies
+from penstock.service.status import Context, ServiceStoppingError, abort
+from penstock.session import Session
+from penstock.wire.buffers import decode, decode_audio_buffer
+from penstock.wire.v1 import streaming_pb2 as pb
+
+_log = logging.getLogger(__name__)
+COMPLETED = "completed"
+CANCELLED = "cancelled"
+_MAX_TIMESTAMP_MS = (1 << 64) // 1000 - 1
+
+
+class StreamingServicer:
+    """Answers ``StreamPipeline``; every call has a session of its own."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    async def stream(self, _requests: AsyncIterator[pb.StreamRequest], context: Context) -> None:
+        """Serve one client; one that leaves cancels this call and so its session."""
+        call = StreamCall(self._admission, context)
+        try:
+            await call.serve()
+        except PenstockError as exc:
+            if self._admission.stopping:
+                await abort(context, ServiceStoppingError())
+            await call.replies.error(exc)
+        except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so
+            _log.exception("StreamPipeline failed")
+            await abort(context, exc)
+
+
+class StreamCall:
+    """One call, from ``init`` to ``closed``; ``serve`` raises what has to be told instead."""
+
+    def __init__(self, admission: Admission, context: Context) -> None:
+        self.replies = Replies(context)
+        self._admission = admission
+        self._context = context
+        self._inbox = Inbox()
+        self._over = asyncio.Event()
+        self._failure: PenstockError | None = None
+        self._cancelled = False
+        self._taken = 0
+
+    async def serve(self) -> None:
+        init = await self._read_init()
+        self._limits = CallLimits(init.resource_limits)
+        admitted = self._admission.session(init.manifest, init.client_version, self.replies.note)
+        async with admitted as session:
+            await self._converse(session, init)
+            if self._failure is not None and not self._ended_by_client:
+                raise self._failure
+            reason = CANCELLED if self._cancelled else COMPLETED
+            await self.replies.closed(session, reason)
+
+    @property
+    def _ended_by_client(self) -> bool:
+        return self._cancelled and isinstance(self._failure, SessionCancelledError)
+
+    async def _read_init(self) -> pb.StreamInit:
+        request = await self._context.read()
+        found = None if request is grpc.aio.EOF else request.WhichOneof("request")
+        if found != "init":
+            raise InputError(f"the first message must be init, got {found or 'nothing'}")
+        init: pb.StreamInit = request.init
+        return init
+
+    async def _converse(self, session: Session, init: pb.StreamInit) -> None:
+        """Run the session; returns when it and everything of it is gone.
+
+        Tasks that read are cancelled at the end; those that write end by themselves.
+        """
+        async with asyncio.TaskGroup() as group:
+            reading = [group.create_task(self._guard(session, self._read(session)))]
+            group.create_task(self.replies.forward_progress())
+            try:
+                await session.start()
+                await self.replies.ready(session)
+                reading.append(group.create_task(self._guard(session, self._feed(session, init))))
+                group.create_task(self._report(session))
+                group.create_task(self._limit(session))
+                async for output in session.outputs():
+                    await self.replies.result(output, self._taken)
+            except PenstockError as exc:
+                self._fail(exc)
+            finally:
+                for task in reading:
+                    task.cancel()
+                self._over.set()
+                self.replies.finish()
+                await session.aclose()
+
+    def _fail(self, error: PenstockError) -> None:
+        """Keep the first failure: what follows is its consequence."""
+        self._failure = self._failure or error
+
+    async def _guard(self, session: Session, work: Awaitable[None]) -> None:
+        """A failure on the client's side of the session ends it, and then ``outputs`` too."""
+        try:
+            await work
+        except SessionClosedError:
+            return  # it ended before its client did, as a pipeline of producers may
+        except PenstockError as exc:
+            self._fail(exc)
+            await session.cancel(str(exc))
+
+    async def _read(self, session: Session) -> None:
+        """The client's messages, as far ahead as the inbox has room."""
+        while (request := await self._context.read()) is not grpc.aio.EOF:
+            match request.WhichOneof("request"):
+                case "data_chunk":
+                    await self._inbox.put(request.data_chunk)
+                case "audio_chunk":
+                    await self._inbox.put(request.audio_chunk)
+                case "control":
+                    await self._obey(session, request.control.command)
+                case found:
+                    raise InputError(f"expected a chunk or control, got {found or 'nothing'}")
+        await self._inbox.end()
+
+    async def _obey(self, session: Session, command: pb.StreamControl.Command) -> None:
+        match command:
+            case pb.StreamControl.COMMAND_CLOSE:
+                await self._inbox.end()
+            case pb.StreamControl.COMMAND_CANCEL:
+                self._cancelled = True
+                await session.cancel("cancelled by the client")
+            case _:
+                raise InputError(f"control.command: expected CLOSE or CANCEL, got {command}")
+
+    async def _feed(self, session: Session, init: pb.StreamInit) -> None:
+        """Values into the session, in order; a full inlet waits here."""
+        for node_id, buffer in init.data_inputs.items():
+            with self._decoding():
+                value = decode(buffer, f"init.data_inputs[{node_id!r}]")
+            await self._send(session, node_id, value, 0, 0)
+        while (chunk := await self._inbox.take()) is not None:
+            if chunk.timestamp_ms > _MAX_TIMESTAMP_MS:
+                raise InputError(f"timestamp_ms: {chunk.timestamp_ms} is too far in the future")
+            with self._decoding():
+                values = list(_values(chunk))
+            number = None if self._taken and not chunk.sequence else chunk.sequence
+            for node_id, value in values:
+                used = await self._send(session, node_id, value, number, chunk.timestamp_ms)
+                number = used
+        await session.end()
+
+    async def _send(
+        self, session: Session, node_id: str, value: Value, number: int | None, timestamp_ms: int
+    ) -> int:
+        self._limits.count(value)
+        target = node_id or _only_source(session)
+        used = await session.send(target, value, sequence=number, timestamp_us=timestamp_ms * 1000)
+        self._taken += 1
+        return used
+
+    @contextlib.contextmanager
+    def _decoding(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.replies.codec.decoding_s += time.perf_counter() - started
+
+    async def _report(self, session: Session) -> None:
+        """Metrics at a steady pace, while there is something to measure."""
+        interval_s = self._admission.settings.service.metrics_interval_secs
+        while not await self._over_within(interval_s):
+            await self.replies.metrics(session)
+
+    async def _limit(self, session: Session) -> None:
+        if not await self._over_within(self._limits.timeout_s):
+            self._fail(self._limits.timed_out())
+            await session.cancel("max_timeout_ms has passed")
+
+    async def _over_within(self, limit_s: float | None) -> bool:
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._over.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+def _values(chunk: Chunk) -> Iterator[tuple[str, Value]]:
+    """A chunk's values by node ID; an empty ID means the only source."""
+    if isinstance(chunk, pb.AudioChunk):
+        yield chunk.node_id, decode_audio_buffer(chunk.buffer, "audio_chunk.buffer")
+        return
+    if chunk.HasField("buffer") or not chunk.named_buffers:
+        yield chunk.node_id, decode(chunk.buffer, "data_chunk.buffer")
+    for node_id, buffer in chunk.named_buffers.items():
+        yield node_id, decode(buffer, f"data_chunk.named_buffers[{node_id!r}]")
+
+
+def _only_source(session: Session) -> str:
+    if len(session.sources) != 1:
+        raise InputError(f"node_id: expected one of {', '.join(session.sources)}, got nothing")
+    return session.sources[0]
