@@ -42,8 +42,13 @@ class Caller(Protocol):
     async def __call__(self, function: Callable[..., Any], *args: Any) -> Any: ...
 
 
+async def call_plain(function: Callable[..., Any], *args: Any) -> Any:
+    """The ``Caller`` of a process without an event loop."""
+    return function(*args)
+
+
 async def call_here(function: Callable[..., Any], *args: Any) -> Any:
-    """The ``Caller`` for quick functions, for coroutines, and for a node's own process."""
+    """The ``Caller`` for coroutines, and for what is quick enough for an event loop."""
     result = function(*args)
     return await result if inspect.isawaitable(result) else result
 
@@ -96,6 +101,9 @@ def close_iterator(result: Any) -> Awaitable[None] | None:
 
 
 def _checked(value: Any) -> Value:
+    if inspect.iscoroutine(value):
+        value.close()
+        raise TypeError("a plain method returned a coroutine: declare the method async")
     if not is_value(value):
         names = sorted(kind.__name__ for kind in VALUE_TYPES)
         raise TypeError(f"expected {', '.join(names)} or None, got {type(value).__name__}")

@@ -26,33 +26,44 @@ from penstock.executors.pump import Pump
 from penstock.executors.statistics import NodeStatistics
 from penstock.nodes import Node
 
+_REMEMBERED = 128
+
 
 class Stamper:
-    """Numbers a node's outputs: the sequence of the last input, and a part within it."""
+    """Numbers a node's outputs: the sequence of the last input, and a part within it.
 
-    __slots__ = ("_epoch", "_node_id", "_part", "_sequence", "_timestamp_us")
+    The parts of a sequence are counted on when another input comes in between, as it may
+    behind a fan-in, for as long as that is one of the last few.
+    """
+
+    __slots__ = ("_epoch", "_node_id", "_parts", "_sequence", "_timestamp_us")
 
     def __init__(self, node_id: str) -> None:
         self._node_id = node_id
-        self._sequence = self._part = self._timestamp_us = self._epoch = 0
+        self._sequence = self._timestamp_us = self._epoch = 0
+        self._parts = {0: 0}
 
     def follow(self, message: Message) -> None:
         """What comes next is made of this input."""
-        if message.sequence != self._sequence:
-            self._sequence = message.sequence
-            self._part = 0
+        self._count(message.sequence)
         self._timestamp_us = message.timestamp_us
         self._epoch = message.epoch
 
     def advance(self) -> None:
         """What comes next is made of nothing: a producer's own numbering."""
-        self._sequence += 1
-        self._part = 0
+        self._count(self._sequence + 1)
 
     def stamp(self, value: Value) -> Message:
-        part = self._part
-        self._part += 1
+        part = self._parts[self._sequence]
+        self._parts[self._sequence] = part + 1
         return Message(value, self._sequence, part, self._timestamp_us, self._epoch, self._node_id)
+
+    def _count(self, sequence: int) -> None:
+        self._sequence = sequence
+        if sequence not in self._parts:
+            self._parts[sequence] = 0
+            if len(self._parts) > _REMEMBERED:
+                del self._parts[next(iter(self._parts))]
 
 
 class NodeLoop:

@@ -106,6 +106,7 @@ class Session:
         try:
             await asyncio.shield(self._life.ready)
         except asyncio.CancelledError:
+            self._life.ready.cancel()  # nobody waits for it any more
             await self.cancel("client disconnected")
             raise
 

@@ -19,7 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.errors import ConfigurationError, LaneClosedError, LaneError
-from penstock.executors.calling import NodeFault, call_here, describe_fault, is_async
+from penstock.executors.calling import (
+    Caller,
+    NodeFault,
+    call_here,
+    call_plain,
+    describe_fault,
+    is_async,
+)
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.transport import DataPlane, Reactor
@@ -89,6 +96,7 @@ class Worker:
         self._plane: DataPlane | None = None
         self._loop: NodeLoop | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._call: Caller = call_plain
         self._running = False
         self._stopping = False
 
@@ -161,6 +169,7 @@ class Worker:
         if not is_async(node_class):
             return _PlainPump(self)
         self._task = asyncio.current_task()
+        self._call = call_here
         pump = _ReactorPump(self)
         asyncio.get_running_loop().add_reader(self.reactor.fileno(), pump.ready)
         return pump
@@ -173,8 +182,8 @@ class Worker:
         context = NodeContext(config.node_id, config.session_id, self)
         try:
             node = node_class(node_class.Params.model_validate(config.params), context)
-            self._loop = NodeLoop(node, config.node_id, pump, call_here)
-            await call_here(node.setup)
+            self._loop = NodeLoop(node, config.node_id, pump, self._call)
+            await self._call(node.setup)
         except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
             self._fail("setup", exc)
             return None
@@ -200,7 +209,7 @@ class Worker:
 
     async def _tear_down(self, node: Node) -> None:
         try:
-            await call_here(node.teardown)
+            await self._call(node.teardown)
         except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
             self._fail("teardown", exc)
 
@@ -270,8 +279,6 @@ def _run_plain(life: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine that never really waits: its pump blocks in the reactor instead."""
     with contextlib.suppress(StopIteration):
         life.send(None)
-        while True:
-            life.throw(TypeError("a plain method returned an awaitable; declare it async"))
 
 
 def _run_in_loop(life: Coroutine[Any, Any, None]) -> None:

@@ -81,6 +81,7 @@ class ForeignSlab:
         self.fd = fd
         self.nbytes = os.fstat(fd).st_size
         if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _NEVER_RESIZED != _NEVER_RESIZED:
+            os.close(fd)
             raise LaneError(lane, "a slab came unsealed: its owner could truncate it")
         self.memory = mmap.mmap(fd, self.nbytes, mmap.MAP_SHARED, mmap.PROT_READ)
 

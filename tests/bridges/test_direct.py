@@ -1,0 +1,92 @@
+"""Lanes inside one process: bounded, ordered, lossless or dropping as they are told."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.bridges import DirectLane, LaneSpec, LaneState
+from penstock.data import Json, Kind, Message, Text
+
+
+def lane(**options):
+    return DirectLane(LaneSpec(1, "a", "b", frozenset({Kind.TEXT}), **options))
+
+
+def text(number):
+    return Message(Text(str(number)), number)
+
+
+def test_a_reference_passes():
+    direct = lane()
+    message = text(1)
+    assert direct.producer.offer(message)
+    assert direct.consumer.take() is message
+
+
+def test_a_full_lane_blocks_and_is_unblocked_by_a_take():
+    direct = lane(capacity=2)
+    changes = []
+    direct.producer.on_change = lambda: changes.append(direct.machine.state)
+    assert direct.producer.offer(text(1))
+    assert direct.producer.offer(text(2))
+    assert not direct.producer.offer(text(3))
+    assert direct.machine.state is LaneState.BLOCKED
+    assert not direct.producer.offer(text(3))
+    assert direct.consumer.take().sequence == 1
+    assert changes == [LaneState.IDLE]
+    assert direct.producer.offer(text(3))
+    assert direct.producer.statistics().blocked_ns > 0
+    assert direct.producer.statistics().dropped == {}
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("newest", [3, 4, 5]), ("oldest", [1, 2, 3])])
+def test_without_backpressure_the_excess_is_dropped_and_counted(keep, kept):
+    direct = lane(capacity=3, backpressure=False, keep=keep)
+    for number in range(1, 6):
+        assert direct.producer.offer(text(number))
+    taken = [direct.consumer.take().sequence for _ in kept]
+    stats = direct.producer.statistics()
+    assert taken == kept
+    assert stats.sent == 5
+    assert stats.dropped == {"full": 2}
+
+
+def test_other_kinds_are_filtered_and_counted():
+    direct = lane()
+    assert direct.producer.offer(Message(Json(1)))
+    assert direct.consumer.take() is None
+    assert direct.producer.statistics().filtered == 1
+    assert direct.producer.statistics().sent == 0
+
+
+def test_the_end_is_confirmed_when_everything_is_taken():
+    direct = lane()
+    direct.producer.offer(text(1))
+    direct.producer.end()
+    assert not direct.consumer.ended
+    assert not direct.producer.finished
+    direct.consumer.take()
+    assert direct.consumer.ended
+    assert direct.producer.finished
+
+
+@given(
+    capacity=st.integers(1, 5),
+    backpressure=st.booleans(),
+    steps=st.lists(st.booleans(), max_size=60),
+)
+def test_nothing_is_lost_but_what_is_counted_and_the_bound_holds(capacity, backpressure, steps):
+    direct = lane(capacity=capacity, backpressure=backpressure)
+    taken, next_number = [], 1
+    for offer in steps:
+        if offer:
+            next_number += direct.producer.offer(text(next_number))
+        elif (message := direct.consumer.take()) is not None:
+            taken.append(message.sequence)
+        assert len(direct.queue) <= capacity
+    waiting = len(direct.queue)
+    stats = direct.producer.statistics()
+    assert taken == sorted(taken)
+    assert stats.sent == next_number - 1
+    assert stats.sent == len(taken) + waiting + sum(stats.dropped.values())
+    assert not (backpressure and stats.dropped)

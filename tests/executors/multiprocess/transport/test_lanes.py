@@ -1,0 +1,279 @@
+"""Lanes over slabs and sockets: every kind bit for bit, in order, bounded, conserved."""
+
+import gc
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from penstock.bridges import LaneState
+from penstock.data import (
+    Audio,
+    BatchHint,
+    Binary,
+    CancelSpeculation,
+    Control,
+    DeadlineWarning,
+    Json,
+    Message,
+    PixelFormat,
+    Tensor,
+    Text,
+    Video,
+    VideoCodec,
+)
+from penstock.errors import InputError
+
+RNG = np.random.default_rng(7)
+
+
+def noise(nbytes):
+    return RNG.integers(0, 256, nbytes, dtype=np.uint8)
+
+
+VALUES = {
+    "audio f32": Audio(RNG.standard_normal((4000, 2), dtype=np.float32), 48_000),
+    "audio i16": Audio(noise(8000).view(np.int16), 16_000, {"a": "b"}, b'{"x": 1}'),
+    "audio i32": Audio(noise(8000).view(np.int32).reshape(-1, 4), 8_000),
+    "audio empty": Audio(np.empty((0, 2), np.float32), 48_000),
+    "video raw": Video(noise(64 * 48 * 3), 64, 48, PixelFormat.RGB24, frame_number=7),
+    "video encoded": Video(
+        noise(5000), 640, 480, PixelFormat.ENCODED, VideoCodec.H264, 1, 40_000, True
+    ),
+    "tensor f64": Tensor(RNG.standard_normal((7, 11, 13)), "CHW"),
+    "tensor fortran": Tensor(np.asfortranarray(RNG.standard_normal((50, 60)))),
+    "tensor complex": Tensor(RNG.standard_normal((9, 9)) + 1j),
+    "tensor bool": Tensor(noise(3000) > 127),
+    "tensor zero-dimensional": Tensor(np.array(3.5, np.float16)),
+    "tensor empty": Tensor(np.empty((0, 3), np.int8)),
+    "text": Text("čau, 世界 " * 500, "cs", "main"),
+    "text empty": Text(""),
+    "json": Json({"a": [1, 2.5, None, True, 2**80], "b": {"c": "d" * 3000}}, "schema"),
+    "binary": Binary(noise(100_000), "application/octet-stream", {"k": "v"}),
+    "control cancel": Control(CancelSpeculation(1, 2), "segment", 3, "why"),
+    "control hint": Control(BatchHint(8)),
+    "control deadline": Control(DeadlineWarning(2**60)),
+    "long metadata": Text("short", metadata={"long": "x" * 5000}),
+    "long metadata and payload": Binary(noise(9000), metadata={"long": "y" * 5000}),
+}
+
+
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.parametrize("name", VALUES)
+def test_every_kind_crosses_bit_for_bit(lanes, name, verify):
+    pair = lanes(verify=verify)
+    sent = Message(VALUES[name], 2**64 - 1, 2**32 - 1, -5, 3, "a")
+    assert pair.sender.offer(sent)
+    (received,) = pair.drain()
+    assert received == sent
+    assert received.value == VALUES[name]
+
+
+@pytest.mark.parametrize("nbytes", [0, 1, 1023, 1024, 1025, 4096, 65_537, 3_840_000, 16 << 20])
+def test_every_size_crosses(lanes, nbytes):
+    pair = lanes(verify=True)
+    value = Binary(noise(nbytes))
+    assert pair.sender.offer(Message(value))
+    (received,) = pair.drain()
+    assert received.value == value
+    assert pair.sender.statistics().payload_bytes == nbytes
+    assert pair.sender.statistics().copies == (nbytes > 1024)
+    assert pair.receiver.statistics().copies == 0
+
+
+def test_a_payload_that_came_by_is_passed_on_where_it_lies(lanes):
+    pair = lanes()
+    onward = pair.plane()
+    sender, receiver, _ = pair.lane(pair.target, onward)
+    value = Binary(noise(500_000))
+    pair.sender.offer(Message(value))
+    (message,) = pair.drain()
+    halves = [Binary(message.value.data[:250_000]), Binary(message.value.data[250_000:])]
+    for part in [message.value, *halves]:
+        assert sender.offer(Message(part))
+    pair.settle()
+    received = [receiver.take().value for _ in range(3)]
+    assert received[0] == value
+    assert received[1] == Binary(value.data[:250_000])
+    assert received[2] == Binary(value.data[250_000:])
+    assert sender.statistics().copies == 0
+    assert pair.target.arena.used_bytes == 0
+
+
+def test_allocated_memory_leaves_without_a_copy_and_is_read_only_from_then_on(lanes):
+    pair = lanes()
+    flat = pair.source.arena.allocate(80_000)
+    samples = flat.view(np.float32).reshape(-1, 2)
+    samples[:] = 0.25
+    assert pair.sender.offer(Message(Audio(samples, 48_000)))
+    assert not flat.flags.writeable
+    (received,) = pair.drain()
+    assert received.value.samples[0, 0] == 0.25
+    assert pair.sender.statistics().copies == 0
+
+
+def test_a_view_can_not_be_written_to(lanes):
+    pair = lanes()
+    pair.sender.offer(Message(Binary(noise(5000))))
+    (received,) = pair.drain()
+    with pytest.raises(ValueError, match="read-only"):
+        received.value.data[0] = 1
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        received.value.data.flags.writeable = True
+
+
+def test_a_slot_is_not_reused_while_a_slice_of_it_lives(lanes):
+    pair = lanes(budget=1 << 20)
+    pair.sender.offer(Message(Binary(np.full(100_000, 1, np.uint8))))
+    (message,) = pair.drain()
+    kept = message.value.data[5::7]
+    del message
+    for _ in range(50):
+        pair.sender.offer(Message(Binary(np.full(100_000, 2, np.uint8))))
+        pair.drain()
+    assert (kept == 1).all()
+
+
+def test_memory_that_runs_out_blocks_and_a_released_view_unblocks(lanes):
+    pair = lanes(budget=256 << 10, max_message_bytes=100_000)
+    sent = 0
+    while pair.sender.offer(Message(Binary(noise(100_000)), sent)):
+        sent += 1
+    assert 1 <= sent <= 3
+    assert pair.sender.statistics().state is LaneState.BLOCKED
+    changes = []
+    pair.sender.on_change = lambda: changes.append(True)
+    pair.drain()
+    gc.collect()
+    pair.settle()
+    assert changes
+    assert pair.sender.offer(Message(Binary(noise(100_000)), sent))
+
+
+def test_another_size_finds_room_when_idle_slabs_can_go(lanes):
+    pair = lanes(budget=1 << 20, max_message_bytes=800_000)
+    for size in (5_000, 60_000, 800_000, 5_000, 400_000):
+        assert pair.sender.offer(Message(Binary(noise(size))))
+        assert len(pair.drain()) == 1
+        gc.collect()
+        pair.receiver._flush_returns()
+        pair.settle()
+    assert pair.source.arena.used_bytes <= 1 << 20
+
+
+def test_a_consumer_that_hoards_gets_copies_and_the_producer_goes_on(lanes):
+    pair = lanes(budget=4 << 20, max_message_bytes=100_000, capacity=4)
+    hoard = []
+    for number in range(100):
+        assert pair.sender.offer(Message(Binary(np.full(90_000, number, np.uint8)), number))
+        hoard += pair.drain()
+        pair.settle()
+    assert [m.value.data[0] for m in hoard] == list(range(100))
+    assert pair.receiver.statistics().copies > 50
+
+
+def test_a_message_over_the_limit_is_refused_at_the_sender(lanes):
+    pair = lanes(max_message_bytes=1000)
+    with pytest.raises(InputError, match="1001 bytes exceeds max_message_bytes 1000"):
+        pair.sender.offer(Message(Binary(noise(1001))))
+
+
+def test_nan_is_no_json(lanes):
+    with pytest.raises(ValueError, match="not JSON"):
+        lanes().sender.offer(Message(Json(float("nan"))))
+
+
+def test_a_full_lane_blocks_until_the_consumer_takes(lanes):
+    pair = lanes(capacity=4)
+    for number in range(4):
+        assert pair.sender.offer(Message(Text("x"), number))
+    assert not pair.sender.offer(Message(Text("x"), 4))
+    pair.settle()
+    assert pair.sender.statistics().state is LaneState.BLOCKED
+    assert pair.receiver.take().sequence == 0
+    pair.settle()
+    assert pair.sender.statistics().state is LaneState.IDLE
+    assert pair.sender.statistics().blocked_ns > 0
+    assert pair.sender.offer(Message(Text("x"), 4))
+
+
+def test_thousands_of_messages_may_wait_though_a_socket_holds_far_fewer(lanes):
+    pair = lanes(capacity=10_000)
+    for number in range(10_000):
+        assert pair.sender.offer(Message(Text("x" * 50), number))
+    assert not pair.sender.offer(Message(Text("x"), 10_000))
+    received = []
+    while len(received) < 10_000:
+        received += pair.drain()
+    assert [m.sequence for m in received] == list(range(10_000))
+
+
+@pytest.mark.parametrize("keep", ["newest", "oldest"])
+def test_without_backpressure_the_excess_is_dropped_and_counted(lanes, keep):
+    pair = lanes(capacity=10, backpressure=False, keep=keep)
+    for number in range(100):
+        assert pair.sender.offer(Message(Text("x"), number))
+    pair.sender.end()
+    received = [m.sequence for m in pair.drain()]
+    pair.settle()
+    dropped = sum(pair.sender.statistics().dropped.values())
+    dropped += sum(pair.receiver.statistics().dropped.values())
+    assert received == sorted(received)
+    assert len(received) + dropped == 100
+    assert dropped > 50
+    assert (99 in received) == (keep == "newest")
+    assert (0 in received) == (keep == "oldest" or pair.receiver.statistics().dropped == {})
+    assert pair.sender.finished
+    assert pair.broken == []
+
+
+def test_the_end_waits_for_everything_and_is_confirmed(lanes):
+    pair = lanes()
+    for number in range(3):
+        pair.sender.offer(Message(Text("x"), number))
+    pair.sender.end()
+    pair.settle()
+    assert not pair.receiver.ended
+    assert not pair.sender.finished
+    assert len(pair.drain()) == 3
+    pair.settle()
+    assert pair.receiver.ended
+    assert pair.sender.finished
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    capacity=st.integers(1, 12),
+    backpressure=st.booleans(),
+    keep=st.sampled_from(["newest", "oldest"]),
+    steps=st.lists(st.sampled_from(["offer", "take", "producer", "consumer"]), max_size=120),
+    size=st.sampled_from([1, 900, 5_000, 70_000]),
+)
+def test_whatever_the_order_of_things_nothing_is_lost_uncounted(
+    lanes, capacity, backpressure, keep, steps, size
+):
+    pair = lanes(capacity=capacity, backpressure=backpressure, keep=keep)
+    taken, number = [], 0
+    for step in steps:
+        if step == "offer":
+            number += pair.sender.offer(
+                Message(Binary(np.full(size, number % 251, np.uint8)), number)
+            )
+        elif step == "take" and (message := pair.receiver.take()) is not None:
+            assert (message.value.data == message.sequence % 251).all()
+            taken.append(message.sequence)
+        elif step == "producer":
+            pair.source.reactor.poll(0)
+        else:
+            pair.target.reactor.poll(0)
+    pair.sender.end()
+    taken += [message.sequence for message in pair.drain()]
+    pair.settle()
+    dropped = sum(pair.sender.statistics().dropped.values())
+    dropped += sum(pair.receiver.statistics().dropped.values())
+    assert pair.broken == []
+    assert pair.sender.finished
+    assert taken == sorted(set(taken))
+    assert len(taken) + dropped == number
+    assert not (backpressure and dropped)

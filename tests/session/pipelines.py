@@ -1,0 +1,208 @@
+"""Small manifests and nodes for the tests of sessions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+from pydantic import Field
+
+from penstock.data import Audio, ExecutorType, Json, Text, Value
+from penstock.nodes import Node, NodeParams, node
+from penstock.session import Output, Session, SessionOptions
+
+
+def chain(*nodes, connections=None, **multiprocess):
+    """A manifest of nodes ``n0``, ``n1``, …; each is a type or (type, params)."""
+    named = [spec if isinstance(spec, tuple) else (spec, {}) for spec in nodes]
+    if connections is None:
+        connections = [(f"n{i}", f"n{i + 1}") for i in range(len(named) - 1)]
+    return {
+        "version": "v1",
+        "metadata": {"name": "test", "multiprocess": multiprocess},
+        "nodes": [
+            {"id": f"n{i}", "node_type": kind, "params": params}
+            for i, (kind, params) in enumerate(named)
+        ],
+        "connections": [{"from": source, "to": target} for source, target in connections],
+    }
+
+
+def options(**more):
+    return SessionOptions(nodes=(__file__, "penstock.testing.faults"), **more)
+
+
+async def run(manifest, inputs, session_options=None) -> list[Output]:
+    """Send values to ``n0`` while reading what comes out."""
+    async with Session(manifest, session_options or options()) as session:
+
+        async def feed():
+            for value in inputs:
+                await session.send("n0", value)
+            await session.end()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(feed())
+            return [output async for output in session.outputs()]
+
+
+class TimesParams(NodeParams):
+    times: int = Field(2, ge=0)
+
+
+class Repeat(Node):
+    """Gives each text ``times`` times, numbered."""
+
+    Params = TimesParams
+    params: TimesParams
+
+    def process(self, item: Text) -> Iterator[Text]:
+        for number in range(self.params.times):
+            yield Text(f"{item.text}{number}")
+
+
+@node("repeat")
+class RepeatInProcess(Repeat):
+    """In a process."""
+
+
+@node("repeat_native", executor=ExecutorType.NATIVE)
+class RepeatNative(Repeat):
+    """In the session's process, on a thread."""
+
+
+class Collect(Node):
+    """Gives nothing until the end, then everything that it got."""
+
+    def setup(self) -> None:
+        self._texts: list[str] = []
+
+    def process(self, item: Text) -> None:
+        self._texts.append(item.text)
+
+    def flush(self) -> Text:
+        return Text(",".join(self._texts))
+
+
+@node("collect")
+class CollectInProcess(Collect):
+    """In a process."""
+
+
+@node("collect_native", executor=ExecutorType.NATIVE)
+class CollectNative(Collect):
+    """In the session's process."""
+
+
+class Shout(Node):
+    """Asynchronous in every method."""
+
+    async def setup(self) -> None:
+        await asyncio.sleep(0)
+        self._count = 0
+
+    async def process(self, item: Text) -> AsyncIterator[Text]:
+        await asyncio.sleep(0)
+        self._count += 1
+        yield Text(item.text.upper())
+        await asyncio.sleep(0)
+        yield Text("!")
+
+    async def flush(self) -> Text:
+        return Text(f"{self._count} shouted")
+
+    async def teardown(self) -> None:
+        await asyncio.sleep(0)
+
+
+@node("shout")
+class ShoutInProcess(Shout):
+    """In a process."""
+
+
+@node("shout_native", executor=ExecutorType.NATIVE)
+class ShoutNative(Shout):
+    """In the session's process."""
+
+
+class Count(Node):
+    """Produces numbers until it is stopped, or ``times`` of them."""
+
+    Params = TimesParams
+    params: TimesParams
+
+    def produce(self) -> Iterator[Json]:
+        number = 0
+        while self.params.times == 0 or number < self.params.times:
+            number += 1
+            yield Json(number)
+
+
+@node("count")
+class CountInProcess(Count):
+    """In a process."""
+
+
+@node("count_native", executor=ExecutorType.NATIVE)
+class CountNative(Count):
+    """In the session's process."""
+
+
+@node("origin")
+class Origin(Node):
+    """Says where each input came from."""
+
+    def process(self, item: Text) -> Text:
+        arrival = self.ctx.arrival
+        assert arrival is not None
+        return Text(f"{item.text} from {arrival.origin} #{arrival.sequence}.{arrival.part}")
+
+
+@node("tone")
+class Tone(Node):
+    """Allocates its output where it can leave without a copy."""
+
+    def process(self, item: Audio) -> Audio:
+        samples = self.ctx.allocate(item.samples.shape, item.samples.dtype)
+        samples[:] = item.samples * 2
+        return Audio(samples, item.sample_rate_hz)
+
+
+@node("both")
+class Both(Node):
+    """Gives every input on, and a text about it."""
+
+    def process(self, item: Value) -> Iterator[Value]:
+        yield item
+        yield Text(str(item.kind))
+
+
+@node("only_text", executor=ExecutorType.NATIVE)
+class OnlyText(Node):
+    """Accepts text, and nothing else reaches it."""
+
+    blocking = False
+
+    def process(self, item: Text) -> Text:
+        assert type(item) is Text
+        return item
+
+
+@node("slow_setup", executor=ExecutorType.NATIVE)
+class SlowSetup(Node):
+    """Waits in setup, as a model that loads, and tells about it."""
+
+    async def setup(self) -> None:
+        self.ctx.progress(0.5, "half of the weights")
+        await asyncio.Event().wait()
+
+    def process(self, item: Text) -> Text:
+        return item
+
+
+@node("awaitable_from_plain")
+class AwaitableFromPlain(Node):
+    """A plain method that gives a coroutine, in a process without an event loop."""
+
+    def process(self, item: Text) -> Text:
+        return asyncio.sleep(1)  # type: ignore[return-value]

@@ -1,0 +1,312 @@
+"""Every way to fail ends the session, names node and cause, and leaves nothing running."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from pipelines import chain, options
+
+from penstock.data import Text
+from penstock.errors import (
+    ConfigurationError,
+    NodeExecutionError,
+    NodeExitedError,
+    NodeTimeoutError,
+    PenstockError,
+    ResourceLimitError,
+    SessionCancelledError,
+    SessionError,
+    StallError,
+)
+from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.manifest import Limits
+from penstock.session import Budget, Session, SessionStatus
+
+
+async def failure_of(manifest, inputs=3):
+    """What the session fails with, at the reader and at the sender; and the session."""
+    session = Session(manifest, options())
+    error = sender = None
+    try:
+        await session.start()
+        feeding = asyncio.create_task(feed(session, inputs))
+        try:
+            await read_all(session)
+        except PenstockError as exc:
+            error = exc
+        sender = (await asyncio.gather(feeding, return_exceptions=True))[0]
+    except PenstockError as exc:
+        error = exc
+    await session.aclose()
+    assert session.context.status is SessionStatus.TERMINATED
+    assert sender is None or sender is error
+    return error, session
+
+
+async def read_all(session):
+    async for _ in session.outputs():
+        pass
+
+
+async def feed(session, inputs):
+    for _ in range(inputs):
+        await session.send("n0", Text("x"))
+    await session.end()
+
+
+BORDERS = [("PassThrough", "{}", "EchoNode"), ("EchoNode", "{}", "PassThrough"), ("{}",)]
+
+
+def around(border, kind):
+    return chain(*(kind if name == "{}" else name for name in border))
+
+
+@pytest.mark.parametrize("border", BORDERS)
+async def test_raise_in_process(border):
+    error, session = await failure_of(around(border, ("raise_in_process", {"on": 2})))
+    assert type(error) is NodeExecutionError
+    assert error.node_id == f"n{border.index('{}')}"
+    assert error.during == "process"
+    assert error.exception_type == "ValueError"
+    assert "can't digest input 2" in error.exception_message
+    assert "faults.py" in error.traceback
+    assert "about to fail" in error.stderr
+    assert session.context.error == str(error)
+    assert SessionStatus.ERROR in session.context.machine.history
+
+
+@pytest.mark.parametrize(
+    ("kind", "during"), [("raise_in_setup", "setup"), ("raise_in_flush", "flush")]
+)
+@pytest.mark.parametrize("executor", ["native", "multiprocess"])
+async def test_raise_elsewhere(kind, during, executor):
+    manifest = chain("PassThrough", kind, executor_overrides={"n1": executor})
+    error, _ = await failure_of(manifest)
+    assert type(error) is NodeExecutionError
+    assert (error.node_id, error.during) == ("n1", during)
+
+
+@pytest.mark.parametrize("executor", ["native", "multiprocess"])
+async def test_raise_in_teardown_is_recorded_and_the_session_still_ends(executor):
+    manifest = chain("PassThrough", "raise_in_teardown", executor_overrides={"n1": executor})
+    error, session = await failure_of(manifest)
+    assert error is None
+    assert "can't close the model" in session.context.faults[0]
+
+
+async def test_return_rubbish():
+    error, _ = await failure_of(chain("return_rubbish"))
+    assert "expected Audio, Binary, Control, Json, Tensor, Text, Video or None, got int" in str(
+        error
+    )
+
+
+async def test_a_plain_method_that_gives_an_awaitable():
+    error, _ = await failure_of(chain("awaitable_from_plain"))
+    assert "declare the method async" in str(error)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+async def test_exit_in_process(border):
+    error, _ = await failure_of(around(border, "exit_in_process"))
+    assert type(error) is NodeExitedError
+    assert (error.exit_code, error.signal) == (3, None)
+    assert error.stderr == "giving up"
+
+
+async def test_exit_in_setup():
+    error, session = await failure_of(chain("PassThrough", "exit_in_setup", "EchoNode"))
+    assert type(error) is NodeExitedError
+    assert (error.node_id, error.exit_code) == ("n1", 7)
+    assert list(session.context.machine.history) == ["Initializing", "Error", "Terminated"]
+
+
+async def test_segfault_in_process():
+    error, _ = await failure_of(chain("PassThrough", "segfault_in_process", "EchoNode"))
+    assert type(error) is NodeExitedError
+    assert (error.node_id, error.signal) == ("n1", "SIGSEGV")
+
+
+@pytest.mark.parametrize("executor", ["native", "multiprocess"])
+async def test_hang_in_setup(executor):
+    kind = "slow_setup" if executor == "native" else "hang_in_setup"
+    manifest = chain("PassThrough", kind, "EchoNode", init_timeout_secs=1)
+    error, _ = await failure_of(manifest)
+    assert type(error) is NodeTimeoutError
+    assert (error.node_id, error.during, error.limit_s) == ("n1", "setup", 1)
+
+
+@pytest.mark.parametrize("kind", ["hang_in_process", "ignore_sigterm", "hang_in_teardown"])
+async def test_a_hanging_node_is_ended_when_its_session_is_cancelled(kind):
+    session = Session(chain("EchoNode", kind, "EchoNode"), options())
+    await session.start()
+    await session.send("n0", Text("x"))
+    pids = [node.pid for node in (await session.metrics()).nodes.values()]
+    started = time.monotonic()
+    await session.cancel("changed my mind")
+    assert time.monotonic() - started < 5
+    assert [pid for pid in pids if is_running(pid)] == []
+    with pytest.raises(SessionCancelledError, match="changed my mind"):
+        await session.send("n0", Text("x"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
+@pytest.mark.parametrize("victim", [0, 1, 2])
+async def test_a_killed_node_is_named_with_its_signal(number, victim):
+    async with Session(chain("EchoNode", "EchoNode", "EchoNode"), options()) as session:
+        await session.send("n0", Text("x"))
+        os.kill((await session.metrics()).nodes[f"n{victim}"].pid, number)
+        with pytest.raises(NodeExitedError) as failed:
+            await read_all(session)
+    assert failed.value.node_id == f"n{victim}"
+    assert failed.value.signal == number.name
+
+
+async def test_a_killed_supervisor_takes_everything_with_it():
+    async with Session(chain("EchoNode", "setsid_grandchild"), options()) as session:
+        nodes = (await session.metrics()).nodes
+        os.kill(parent_of(nodes["n0"].pid), signal.SIGKILL)
+        with pytest.raises(SessionError, match="its supervisor process has died"):
+            await read_all(session)
+
+
+def is_running(pid):
+    return Path(f"/proc/{pid}").exists()
+
+
+def parent_of(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return int(stat.read().rsplit(")", 1)[1].split()[1])
+
+
+async def test_a_killed_zygote_does_not_hurt_running_sessions_and_is_replaced():
+    async with Session(chain("EchoNode"), options()) as session:
+        await session.send("n0", Text("before"))
+        first = LAUNCHER.pid
+        os.kill(first, signal.SIGKILL)
+        await session.send("n0", Text("after"))
+        async with Session(chain("EchoNode"), options()) as other:
+            await other.send("n0", Text("new"))
+            await other.end()
+            assert [o.value.text async for o in other.outputs()] == ["new"]
+        await session.end()
+        assert [o.value.text async for o in session.outputs()] == ["before", "after"]
+    assert LAUNCHER.pid != first
+
+
+async def test_what_a_node_left_behind_goes_with_its_session():
+    error, _ = await failure_of(chain("setsid_grandchild"))
+    assert error is None
+
+
+async def test_flooding_output_does_not_hold_up_the_pipeline():
+    error, _ = await failure_of(chain("flood_stdout", "EchoNode"), inputs=20)
+    assert error is None
+
+
+async def test_what_a_node_says_is_heard_with_its_name():
+    heard = []
+    async with Session(
+        chain(("raise_in_process", {"on": 1})), options(on_output=heard.append)
+    ) as session:
+        await session.send("n0", Text("x"))
+        with pytest.raises(NodeExecutionError):
+            await read_all(session)
+    assert ("n0", "stderr", "about to fail") in [(o.node_id, o.stream, o.line) for o in heard]
+
+
+async def test_a_client_that_writes_everything_before_it_reads_is_told_so():
+    manifest = chain("PassThrough", "EchoNode", channel_capacity=2, stall_timeout_secs=0.5)
+    async with Session(manifest, options()) as session:
+        with pytest.raises(StallError) as stalled:
+            await feed(session, 100)
+    assert stalled.value.ring == ("client", "n0", "n1")
+    assert "client → n0 → n1 → client" in str(stalled.value)
+
+
+async def test_a_slow_node_is_no_stall():
+    manifest = chain("hang_in_process", channel_capacity=1, stall_timeout_secs=0.2)
+    async with Session(manifest, options()) as session:
+        await session.send("n0", Text("x"))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(feed(session, 10), 1)
+        assert session.context.status is SessionStatus.EXECUTING
+
+
+async def test_progress_is_told_for_every_node():
+    told = []
+    async with Session(chain("PassThrough", "EchoNode"), options(on_progress=told.append)):
+        pass
+    for node_id in ("n0", "n1"):
+        stages = [p.stage for p in told if p.node_id == node_id]
+        assert stages == ["starting", "loading_model", "ready"]
+    assert told[-1].fraction == 1.0
+    assert [p.elapsed_s for p in told] == sorted(p.elapsed_s for p in told)
+
+
+async def test_a_node_tells_how_far_its_model_is_and_can_be_given_up():
+    told = asyncio.Queue()
+    session = Session(chain("slow_setup"), options(on_progress=told.put_nowait))
+    starting = asyncio.create_task(session.start())
+    while (progress := await told.get()).fraction != 0.5:
+        pass
+    assert (progress.stage, progress.message) == ("loading_model", "half of the weights")
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert list(session.context.machine.history) == ["Initializing", "Error", "Terminated"]
+    assert session.context.error == "session ended early: client disconnected"
+
+
+async def test_a_client_that_leaves_before_anything_ran():
+    session = Session(chain("EchoNode"), options())
+    await session.start()
+    await session.cancel("client disconnected")
+    assert list(session.context.machine.history) == [
+        "Initializing", "Ready", "Terminating", "Terminated",
+    ]  # fmt: skip
+
+
+async def test_leaving_early_ends_the_session():
+    async with Session(chain("PassThrough", "EchoNode"), options()) as session:
+        await session.send("n0", Text("x"))
+    assert session.context.status is SessionStatus.TERMINATED
+    assert "closed before its end" in session.context.error
+
+
+async def test_the_budget_is_shared_and_given_back():
+    budget = Budget(Limits(max_processes=2))
+    two = chain("EchoNode", "EchoNode", max_processes_per_session=2)
+    async with Session(two, options(budget=budget)):
+        with pytest.raises(ResourceLimitError) as refused:
+            await Session(chain("EchoNode", max_processes_per_session=1),
+                          options(budget=budget)).start()  # fmt: skip
+        assert (refused.value.wished, refused.value.free, refused.value.limit) == (1, 0, 2)
+    async with Session(two, options(budget=budget)):
+        pass
+    assert budget.sessions == ()
+
+
+async def test_a_failed_start_gives_its_budget_back():
+    budget = Budget(Limits())
+    session = Session(chain("raise_in_setup"), options(budget=budget))
+    with pytest.raises(NodeExecutionError):
+        await session.start()
+    assert budget.sessions == ()
+
+
+async def test_a_session_id_is_unique_among_the_living():
+    budget = Budget(Limits())
+    async with Session(chain("PassThrough"), options(budget=budget, session_id="one")):
+        with pytest.raises(SessionError, match="'one' is taken by a living session"):
+            await Session(chain("PassThrough"), options(budget=budget, session_id="one")).start()
+
+
+def test_nodes_that_can_not_be_loaded_are_told_of_before_anything_starts():
+    from penstock.session import SessionOptions
+
+    with pytest.raises(ConfigurationError, match="no_such_module"):
+        Session(chain("PassThrough"), SessionOptions(nodes=("no_such_module",)))

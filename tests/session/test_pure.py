@@ -1,0 +1,65 @@
+"""The pure parts: stall rings, budgets."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.errors import ResourceLimitError
+from penstock.manifest import Limits
+from penstock.session import Budget, Cost, find_ring
+
+NAMES = st.sampled_from("abcdefgh")
+
+
+def test_a_chain_is_no_ring():
+    assert find_ring({"client": ["a"], "a": ["b"], "b": ["c"]}) is None
+
+
+def test_a_ring_is_found_behind_dead_ends():
+    waits = {"client": ["x", "a"], "x": ["y"], "a": ["b"], "b": ["y", "client"]}
+    assert find_ring(waits) == ("client", "a", "b")
+
+
+@given(st.dictionaries(NAMES, st.lists(NAMES, max_size=4), max_size=8))
+def test_a_ring_is_a_ring_and_none_is_missed(waits):
+    ring = find_ring(waits)
+    if ring is not None:
+        for name, following in zip(ring, (*ring[1:], ring[0]), strict=True):
+            assert following in waits[name]
+    assert (ring is None) == (not has_cycle(waits))
+
+
+def has_cycle(waits):
+    """Whether removing members that wait for nobody, again and again, leaves some."""
+    left = {name: set(following) for name, following in waits.items()}
+    while True:
+        free = [name for name, following in left.items() if not following & set(left)]
+        if not free:
+            return bool(left)
+        for name in free:
+            del left[name]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 50)), max_size=30))
+def test_what_is_admitted_never_exceeds_the_limits(wishes):
+    limits = Limits(max_processes=10, max_shared_memory_bytes=100, max_sessions=5)
+    budget = Budget(limits)
+    admitted = {}
+    for number, (processes, nbytes) in enumerate(wishes):
+        session_id, cost = str(number), Cost(processes, nbytes)
+        try:
+            budget.reserve(session_id, cost)
+        except ResourceLimitError:
+            if admitted:
+                budget.release(admitted.popitem()[0])
+        else:
+            admitted[session_id] = cost
+        assert sum(c.processes for c in admitted.values()) <= 10
+        assert sum(c.shared_memory_bytes for c in admitted.values()) <= 100
+        assert len(admitted) <= 5
+        assert budget.sessions == tuple(admitted)
+
+
+def test_a_refusal_names_the_resource():
+    with pytest.raises(ResourceLimitError, match="processes: 3 wished, 2 free of 2"):
+        Budget(Limits(max_processes=2)).reserve("s", Cost(3, 0))
