@@ -1,0 +1,80 @@
+"""``penstock``: finds the command, and turns what it raises into a message and a status."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from penstock import __version__
+from penstock.cli.status import FAILED, INTERRUPTED, complain, status_of
+from penstock.errors import PenstockError
+
+COMMANDS = {
+    "check": "say what is wrong with a manifest",
+    "plan": "show where each node of a manifest would run, and why",
+    "run": "run a manifest on files",
+    "serve": "serve manifests over gRPC",
+    "demo": "hold a spoken dialogue through a service",
+}
+
+
+class Command(Protocol):
+    """What a command's module has."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it and return the exit status."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, 1 (it failed) or 2 (what it was given is wrong)."""
+    words = sys.argv[1:] if argv is None else argv
+    name = next((word for word in words if not word.startswith("-")), None)
+    command = _load(name) if name in COMMANDS else None
+    arguments = _parser(name, command).parse_args(words)
+    if command is None:  # parse_args has let a call without a command through
+        _parser(None, None).print_help(sys.stderr)
+        return 2
+    try:
+        return _run(command, arguments)
+    except PenstockError as exc:
+        complain(exc)
+        return status_of(exc)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(command: Command, arguments: argparse.Namespace) -> int:
+    try:
+        status = command.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return status
+
+
+def _load(name: str | None) -> Command:
+    return cast("Command", importlib.import_module(f"penstock.cli.{name}"))
+
+
+def _parser(name: str | None, command: Command | None) -> argparse.ArgumentParser:
+    """Every command's name, but only the arguments of the one that was called."""
+    parser = argparse.ArgumentParser(
+        prog="penstock",
+        description="Media and AI pipelines from a manifest.",
+        epilog="Exit status: 0, 1 (the pipeline failed), 2 (what it was given is wrong).",
+    )
+    parser.add_argument("--version", action="version", version=f"penstock {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND")
+    for known, summary in COMMANDS.items():
+        of_command = commands.add_parser(known, help=summary)
+        if command is not None and known == name:
+            command.add_arguments(of_command)
+    return parser

@@ -1,0 +1,35 @@
+"""``penstock serve``: the service in this process, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+
+from penstock.cli.surroundings import add_surroundings, surroundings
+from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.service import serve
+
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bind",
+        metavar="HOST:PORT|unix:PATH",
+        help="where to listen (default: 127.0.0.1:50051, or what the configuration says); "
+        "port 0 takes a free one",
+    )
+    add_surroundings(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    LAUNCHER.warm_up()  # while there is no thread yet: gRPC has some
+    around = surroundings(arguments)
+    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
+    asyncio.run(serve(around.settings, arguments.bind, around.catalogue, _announce))
+    return 0
+
+
+def _announce(line: str) -> None:
+    print(line, flush=True)
