@@ -126,6 +126,8 @@ class NodeLoop:
             await _close(each, values)
 
     async def _flush(self) -> None:
+        if type(self.node).flush is Node.flush:
+            return
         await self._emit_all(await self._timed("flush", self._call(self.node.flush)), "flush")
 
     async def _next(self) -> Message | None:

@@ -6,6 +6,7 @@ Classes are imported when they are looked up, not when the catalogue is made.
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -54,9 +55,8 @@ class Catalogue:
 
     @classmethod
     def installed(cls) -> Catalogue:
-        """The built-in node types and those of installed packages."""
-        found = importlib.metadata.entry_points(group=ENTRY_POINTS)
-        return cls({**{entry.name: entry.value for entry in found}, **BUILTIN})
+        """The built-in node types and those of installed packages, as found at first use."""
+        return _installed()
 
     def extended(self, *sources: type[Node] | ModuleType | str | Path) -> Catalogue:
         """This catalogue and the node types of classes, modules, module names or files.
@@ -91,6 +91,12 @@ class Catalogue:
         if known is None:
             known = self._types[name] = describe(load(self._providers[name]))
         return known
+
+
+@functools.cache
+def _installed() -> Catalogue:
+    found = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    return Catalogue({**{entry.name: entry.value for entry in found}, **BUILTIN})
 
 
 def describe(cls: type[Node], provider: str | None = None) -> NodeType:

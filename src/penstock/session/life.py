@@ -58,8 +58,7 @@ class Life:
     async def run(self) -> None:
         """The root task: it never raises, but keeps the first failure."""
         async with asyncio.TaskGroup() as group:
-            self._initialising = group.create_task(self._initialise(group))
-            await asyncio.wait([self._initialising])
+            await self._initialise(group)
             if self.failure is None:
                 self.context.machine.step(SessionEvent.INITIALIZED)
                 self.ready.set_result(None)
@@ -126,13 +125,20 @@ class Life:
         self.gateway.wake()
 
     async def _initialise(self, group: asyncio.TaskGroup) -> None:
-        """All executors at once, then the lanes between them."""
+        """All executors at once, then the lanes between them; a client may leave meanwhile."""
+        self._initialising = root = asyncio.current_task()
         try:
             native = self._make_executors(group)
             await self._start_executors()
             Wiring(self.context, self.gateway, native, self._multiprocess).lay_all()
         except PenstockError as exc:
             self.failure = self.failure or exc
+        except asyncio.CancelledError:
+            if self.failure is None or root is None:
+                raise
+            root.uncancel()
+        finally:
+            self._initialising = None
 
     def _make_executors(self, group: asyncio.TaskGroup) -> NativeExecutor:
         context, config = self.context, self.context.plan.configuration
@@ -179,9 +185,10 @@ class Life:
         self._step_to_the_end()
         ask_s = END_S if self.failure is None else ABORT_S
         stops = [executor.stop(ask_s) for executor in self.executors]
-        for outcome in await asyncio.gather(*stops, return_exceptions=True):
-            if outcome is not None:
-                self.context.faults.append(repr(outcome))
+        if len(stops) == 1:
+            await stops[0]
+        else:
+            await asyncio.gather(*stops)
         self.ended_at = time.monotonic()
         self.context.release()
         self.context.machine.step(SessionEvent.CLEANED_UP)

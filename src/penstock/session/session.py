@@ -171,14 +171,14 @@ class Session:
         """Stop at once and wait until everything is gone; what is on its way is lost."""
         if self._life is not None and self._root is not None:
             self._life.leave(reason)
-            await asyncio.shield(asyncio.wait([self._root]))
+            await asyncio.shield(self._root)
 
     async def aclose(self) -> None:
         """Release everything: a complete session in order, any other at once."""
         if self._life is not None and not self._life.over.is_set():
             self._life.leave("closed before its end")
-        if self._root is not None:
-            await asyncio.shield(asyncio.wait([self._root]))
+        if self._root is not None and not self._root.done():
+            await asyncio.shield(self._root)
 
     async def __aenter__(self) -> Self:
         await self.start()

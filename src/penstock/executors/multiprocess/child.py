@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NoReturn, TextIO
 
-import numpy as np
+import numpy.random
 
 from penstock.executors.multiprocess import kernel, messages, worker
 from penstock.executors.multiprocess.interpreter import environment, module_arguments
@@ -172,7 +172,7 @@ def _become_node(
             _exec(order.python, sockets)
         kernel.name_process(f"pn:{order.node_id}")
         gc.unfreeze()
-        np.random.seed()  # the legacy generator is what a fork duplicates
+        numpy.random.seed()  # the legacy generator is what a fork duplicates
         sys.stdout, sys.stderr = _text(1), _text(2)
         worker.main(*sockets)
         code = 0

@@ -80,6 +80,12 @@ class NativeNode:
         else:
             self._events.finished(self.node_id)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing to tear down."""
+        plain = self.node is None or type(self.node).teardown is Node.teardown
+        return plain and self._thread is None
+
     async def tear_down(self, limit_s: float) -> None:
         """End the node; a call that does not return in time is left to its daemon thread."""
         try:
@@ -191,13 +197,15 @@ class NativeExecutor:
         return os.getpid()
 
     async def stop(self, ask_s: float) -> None:
-        tasks = [node.task for node in self._nodes.values() if node.task is not None]
+        running = [node.task for node in self._nodes.values() if node.task is not None]
+        tasks = [task for task in running if not task.done()]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=ask_s)
-        for node in self._nodes.values():
-            await node.tear_down(ask_s)
+        to_end = [node.tear_down(ask_s) for node in self._nodes.values() if not node.has_ended]
+        if to_end:
+            await asyncio.gather(*to_end)
 
     async def _set_up(self, node: NativeNode) -> None:
         try:

@@ -6,7 +6,7 @@ import time
 
 from pydantic import Field, field_validator
 
-from penstock.data import Text
+from penstock.data import ExecutorType, Text
 from penstock.nodes.base import Node, node
 from penstock.nodes.builtin.phrases import Phrase, fill, slots, words
 from penstock.nodes.params import NodeParams
@@ -44,7 +44,7 @@ class CommandReplyParams(NodeParams):
         return replies
 
 
-@node("CommandReplyNode")
+@node("CommandReplyNode", executor=ExecutorType.MULTIPROCESS)
 class CommandReply(Node):
     """Answer commands by a table of phrases, tried in order.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from penstock.data import Audio, Text
+from penstock.data import Audio, ExecutorType, Text
 from penstock.nodes.base import Node, node
 from penstock.nodes.builtin.espeak_voice import EspeakVoice, Speech
 from penstock.nodes.params import NodeParams
@@ -22,7 +22,7 @@ class EspeakParams(NodeParams):
     pitch: int = Field(50, ge=0, le=99, description="pitch; 50 is normal")
 
 
-@node("EspeakNode")
+@node("EspeakNode", executor=ExecutorType.MULTIPROCESS)
 class Espeak(Node):
     """Speak texts with espeak-ng.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from penstock.data import Audio, Json, Text
+from penstock.data import Audio, ExecutorType, Json, Text
 from penstock.errors import MissingExtraError
 from penstock.nodes.base import Node, node
 from penstock.nodes.builtin.sample_format import FORMATS, mono
@@ -50,7 +50,7 @@ class PocketSphinxParams(NodeParams):
     )
 
 
-@node("PocketSphinxNode")
+@node("PocketSphinxNode", executor=ExecutorType.MULTIPROCESS)
 class PocketSphinx(Node):
     """Recognise English speech with PocketSphinx; one text for each utterance.
 
