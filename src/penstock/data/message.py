@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from penstock.data.values import Value
 
@@ -10,8 +10,7 @@ CLIENT = "@client"
 """Stands for the session's client where a node's ID would stand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One value with its place in the stream.
 
     ``sequence`` is the number of the client's input that it comes from, ``part`` counts the

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -90,8 +89,7 @@ class _ControlMeta(_Meta, frozen=True, array_like=True, gc=False):
     message_metadata: str
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(NamedTuple):
     """A value taken apart: its kind, its description, and its payload as flat bytes.
 
     ``payload`` is one-dimensional uint8 and a view on the value's own memory wherever that

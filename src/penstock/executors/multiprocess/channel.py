@@ -58,10 +58,6 @@ class Channel(Generic[Incoming]):
             start += _FRAGMENT
         self._port.send(_LAST + data[start:], descriptors)
 
-    def read(self) -> None:
-        """Hand on what has arrived, without waiting for the reactor."""
-        self._port.read()
-
     def close(self) -> None:
         self._port.close()
 

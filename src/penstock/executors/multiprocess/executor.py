@@ -76,7 +76,7 @@ class MultiprocessExecutor:
         self._pool_bytes = pool_bytes
         self._event_loop = asyncio.get_running_loop()
         self._reactor = Reactor()
-        self._event_loop.add_reader(self._reactor.fileno(), self._reactor.poll, 0)
+        self._event_loop.add_reader(self._reactor.fileno(), self._reactor.poll_batch)
         self._plane = DataPlane(
             self._reactor,
             _OWNER_OF_SESSION,

@@ -68,7 +68,7 @@ class _ReactorPump(LoopPump):
         self._worker = worker
 
     def ready(self) -> None:
-        self._worker.reactor.poll(0)
+        self._worker.reactor.poll_batch()
         self.notify()
 
     async def idle(self) -> None:

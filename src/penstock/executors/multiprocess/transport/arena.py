@@ -77,9 +77,17 @@ class SharedArena:
         self._regions: dict[int, Region] = {}
 
     def allocate(self, nbytes: int) -> NDArray[np.uint8] | None:
-        """A writable root array in an own slot; None while the budget leaves no room."""
+        """A writable root array, in an own slot where it is not small enough to ride along.
+
+        None while the budget leaves no room.
+        """
         if nbytes <= INLINE_BYTES:
             return np.empty(nbytes, dtype=np.uint8)
+        slot = self.reserve(nbytes)
+        return None if slot is None else slot.root
+
+    def reserve(self, nbytes: int) -> Slot | None:
+        """An own slot, free again when its root array dies; None while there is no room."""
         with self._lock:
             slab = self._slab_with_room(slot_size(nbytes))
             if slab is None:
@@ -94,7 +102,7 @@ class SharedArena:
             self.on_free()
 
         self._remember(root, slab.slab_id, offset, release)
-        return root
+        return Slot(slab.slab_id, offset, root)
 
     def view(
         self, slab_id: int, offset: int, length: int, lane: str, release: Callable[[], None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 import zlib
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +22,7 @@ from penstock.executors.multiprocess.transport.frames import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A value that is ready to travel; ``holds`` keeps its slots until every lane let go."""
 
     kind: Kind
@@ -133,12 +131,12 @@ class Placer:
         if slot is not None:
             slot.root.flags.writeable = False
             return _Spot(0, b"", slot)
-        root = self.arena.allocate(payload.nbytes)
-        if root is None:
+        slot = self.arena.reserve(payload.nbytes)
+        if slot is None:
             return None
-        np.copyto(root, payload)
-        root.flags.writeable = False
-        return _Spot(0, b"", self.arena.locate(root), copied=True)
+        np.copyto(slot.root, payload)
+        slot.root.flags.writeable = False
+        return _Spot(0, b"", slot, copied=True)
 
 
 class _Spot(NamedTuple):

@@ -16,7 +16,6 @@ MAX_FRAME = 128 << 10
 """Bytes of a datagram at most; below the kernel's default send buffer."""
 _MAX_DESCRIPTORS = 8
 _ANCILLARY = socket.CMSG_SPACE(_MAX_DESCRIPTORS * 4)
-_BATCH = 64
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
@@ -66,21 +65,10 @@ class Port:
             if len(self._outbox) == 1:
                 self._reactor.watch_writable(self._sock.fileno(), wanted=True)
 
-    def read(self) -> None:
-        """Hand on what has arrived, up to a batch."""
-        for _ in range(_BATCH):
-            if self._gone:
-                return
-            try:
-                frame, ancillary, _, _ = self._sock.recvmsg(self._frame_bytes, _ANCILLARY)
-            except BlockingIOError:
-                return
-            except ConnectionResetError:
-                continue  # the peer left something unread; what it sent is still queued
-            if not frame:
-                self._end()
-                return
-            self._on_frame(frame, _descriptors(ancillary) if ancillary else [])
+    def drain(self) -> None:
+        """Hand on everything that has arrived, without waiting for the reactor."""
+        while self._read():
+            pass
 
     def close(self) -> None:
         if self._sock.fileno() >= 0:
@@ -93,7 +81,27 @@ class Port:
         if events & select.EPOLLOUT:
             self._flush()
         if events & ~select.EPOLLOUT:
-            self.read()
+            self._read()
+
+    def _read(self) -> bool:
+        """Hand on one datagram; whether there was one.
+
+        The reactor comes back while there are more: asking whether there is another costs
+        more than being told.
+        """
+        if self._gone:
+            return False
+        try:
+            frame, ancillary, _, _ = self._sock.recvmsg(self._frame_bytes, _ANCILLARY)
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            return True  # the peer left something unread; what it sent is still queued
+        if not frame:
+            self._end()
+            return False
+        self._on_frame(frame, _descriptors(ancillary) if ancillary else [])
+        return True
 
     def _flush(self) -> None:
         while self._outbox and self._sent(*self._outbox[0]):

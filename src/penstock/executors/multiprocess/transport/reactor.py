@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 Handler: TypeAlias = Callable[[int], None]
+_BATCH = 64
 
 
 class Reactor:
@@ -40,14 +41,27 @@ class Reactor:
         if self._handlers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def poll(self, timeout_s: float | None) -> None:
-        """Do the chores, wait until something is ready (None: however long), handle it."""
-        self._do_chores()
-        for fd, events in self._epoll.poll(timeout_s):
+    def poll(self, timeout_s: float | None) -> int:
+        """Do the chores, wait until something is ready (None: however long), handle it.
+
+        Gives the number of descriptors that were ready.
+        """
+        if self._chores:
+            self._do_chores()
+        ready = self._epoll.poll(timeout_s)
+        for fd, events in ready:
             handler = self._handlers.get(fd)
             if handler is not None:  # one handled before it may have closed it
                 handler(events)
-        self._do_chores()
+        if self._chores:
+            self._do_chores()
+        return len(ready)
+
+    def poll_batch(self) -> None:
+        """Handle what is ready now, again and again within reason: one turn of a busy loop."""
+        for _ in range(_BATCH):
+            if not self.poll(0):
+                return
 
     def defer(self, chore: Callable[[], None]) -> None:
         """Have ``poll`` do this; may be called from any thread, in a destructor too."""

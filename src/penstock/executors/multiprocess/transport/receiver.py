@@ -85,7 +85,7 @@ class LaneReceiver:
         Raises ``LaneError`` for a message that is not what its envelope says.
         """
         if not self.spec.backpressure:
-            self._port.read()  # the newest may still be in the socket
+            self._port.drain()  # the newest may still be in the socket
         if not self._ready:
             return None
         envelope, frame = self._ready.popleft()
