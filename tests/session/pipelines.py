@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 
 from pydantic import Field
@@ -206,3 +207,11 @@ class AwaitableFromPlain(Node):
 
     def process(self, item: Text) -> Text:
         return asyncio.sleep(1)  # type: ignore[return-value]
+
+
+@node("interpreter")
+class Interpreter(Node):
+    """Gives the environment variable that a text names."""
+
+    def process(self, item: Text) -> Text:
+        return Text(os.environ.get(item.text, "none"))

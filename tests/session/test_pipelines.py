@@ -1,6 +1,7 @@
 """Whole pipelines, in real processes: what goes in comes out, in order, wherever nodes run."""
 
 import asyncio
+import sys
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from penstock.data import (
     Video,
 )
 from penstock.errors import InputError, SessionClosedError, SessionError
-from penstock.session import Session, SessionStatus
+from penstock.session import Durations, Session, SessionStatus
 
 SEVEN_KINDS = [
     Audio(np.arange(9000, dtype=np.int16).reshape(-1, 3), 44_100, {"k": "v"}, b"{}"),
@@ -277,3 +278,68 @@ async def test_a_session_can_not_be_used_before_it_started_or_started_twice():
         with pytest.raises(SessionError, match="started once"):
             await session.start()
     await session.aclose()
+
+
+async def test_plans_are_estimated_by_what_earlier_sessions_measured():
+    durations = Durations()
+    manifest = chain("PassThrough", "EchoNode")
+    first = Session(manifest, options(durations=durations))
+    assert first.plan.estimated_duration_ms == 0
+    async with first:
+        await first.send("n0", Text("x"))
+        await first.end()
+        assert len([output async for output in first.outputs()]) == 1
+    means = durations.means_ms()
+    assert set(means) == {"PassThrough", "EchoNode"}
+    assert all(mean > 0 for mean in means.values())
+    durations.record("EchoNode", 4000.0, 1)
+    expected = sum(durations.means_ms().values())
+    second = Session(manifest, options(durations=durations))
+    assert second.plan.estimated_duration_ms == pytest.approx(expected, abs=1)
+
+
+async def test_another_interpreter_runs_the_nodes_processes(tmp_path):
+    python = tmp_path / "other-python"
+    python.write_text(f'#!/bin/sh\nMARK=other exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    manifest = chain("interpreter", "EchoNode", python_executable=str(python))
+    (output,) = await run(manifest, [Text("MARK")])
+    assert output.value.text == "other"
+    (output,) = await run(chain("interpreter"), [Text("MARK")])
+    assert output.value.text == "none"
+
+
+async def test_what_a_nodes_main_script_defines_is_found_in_its_process(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    result = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await result.communicate()
+    assert said == b"hello from another process: True\n"
+    assert result.returncode == 0
+
+
+SCRIPT = """
+import asyncio, os
+from penstock.data import Text
+from penstock.nodes import Node, node
+from penstock.session import Session, SessionOptions
+
+@node("here")
+class Here(Node):
+    def process(self, item: Text) -> Text:
+        return Text(f"{item.text} from {os.getpid()}")
+
+async def main():
+    manifest = {"version": "v1", "nodes": [{"id": "n", "node_type": "here"}], "connections": []}
+    async with Session(manifest, SessionOptions(nodes=(Here,))) as session:
+        await session.send("n", Text("hello"))
+        await session.end()
+        async for output in session.outputs():
+            text, _, pid = output.value.text.rpartition(" ")
+            print(text, "another process:", int(pid) != os.getpid())
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""

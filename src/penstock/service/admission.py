@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import re
 from collections.abc import AsyncIterator, Callable
 
 from penstock.errors import ServiceError
-from penstock.manifest import Settings
+from penstock.manifest import Manifest, Settings
 from penstock.nodes import Catalogue
 from penstock.service.status import ServiceStoppingError
-from penstock.session import Budget, NodeProgress, Session, SessionOptions
+from penstock.session import Budget, Durations, NodeProgress, Session, SessionOptions
 from penstock.wire.manifests import decode_manifest
 from penstock.wire.methods import PROTOCOL
 from penstock.wire.v1 import execution_pb2 as pb
 
+REMEMBERED = 64
+"""Manifests that are kept decoded, for clients that run the same one again and again."""
+REMEMBERED_BYTES = 16 << 10
+"""The largest of them."""
 _SAID_VERSION = re.compile(r"v(\d+)(\.\d+)*")
 
 
@@ -27,6 +32,7 @@ class Admission:
         self.catalogue = catalogue
         self.stopping = False
         self._budget = Budget(settings.limits)
+        self._durations = Durations()
         self._open: set[Session] = set()
 
     @contextlib.asynccontextmanager
@@ -48,10 +54,11 @@ class Admission:
             catalogue=self.catalogue,
             settings=self.settings,
             budget=self._budget,
+            durations=self._durations,
             trusted=False,
             on_progress=on_progress,
         )
-        session = Session(decode_manifest(manifest), options)
+        session = Session(_decoded(manifest), options)
         self._open.add(session)
         try:
             yield session
@@ -63,6 +70,19 @@ class Admission:
         """End every open session, and admit no more."""
         self.stopping = True
         await asyncio.gather(*(session.cancel("the service is stopping") for session in self._open))
+
+
+def _decoded(message: pb.PipelineManifest) -> Manifest:
+    """The manifest in a message; small ones that come again are decoded once."""
+    serialized = message.SerializeToString(deterministic=True)
+    if len(serialized) > REMEMBERED_BYTES:
+        return decode_manifest(message)
+    return _remembered(serialized)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _remembered(serialized: bytes) -> Manifest:
+    return decode_manifest(pb.PipelineManifest.FromString(serialized))
 
 
 def compatible(client_version: str) -> bool:

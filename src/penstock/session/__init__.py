@@ -6,6 +6,7 @@ from penstock.session.context import (
     SessionExecutionContext,
     SessionExecutorBinding,
 )
+from penstock.session.durations import Durations
 from penstock.session.metrics import NodeMetrics, SessionMetrics
 from penstock.session.options import NodeOutput, NodeProgress, Output, SessionOptions
 from penstock.session.session import Session
@@ -16,6 +17,7 @@ __all__ = [
     "SESSION_TABLE",
     "Budget",
     "Cost",
+    "Durations",
     "ExecutorDataFlow",
     "NodeMetrics",
     "NodeOutput",

@@ -11,6 +11,7 @@ from penstock.data import Value
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue, Node
 from penstock.session.budget import Budget
+from penstock.session.durations import Durations
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class SessionOptions:
 
     ``nodes`` (classes, modules, module names, files) extend ``catalogue`` (default: what is
     installed). Sessions with one ``budget`` share its limits; without, ``settings.limits``
-    bind this session alone. ``trusted`` says that whoever wrote the manifest may choose an
+    bind this session alone, and with one ``durations`` they estimate by what they all have
+    measured. ``trusted`` says that whoever wrote the manifest may choose an
     interpreter by its path. The callbacks are called on the session's event loop.
     """
 
@@ -66,6 +68,7 @@ class SessionOptions:
     catalogue: Catalogue | None = None
     settings: Settings = field(default_factory=Settings)
     budget: Budget | None = None
+    durations: Durations = field(default_factory=Durations)
     trusted: bool = True
     session_id: str | None = None
     on_progress: Callable[[NodeProgress], None] | None = None

@@ -61,6 +61,7 @@ class Session:
             catalogue,
             self._options.settings,
             trusted=self._options.trusted,
+            durations=self._options.durations.means_ms(),
         )
         session_id = self._options.session_id or uuid.uuid4().hex
         self.context = SessionExecutionContext(session_id, plan)
@@ -231,7 +232,12 @@ class Session:
     def _on_root_done(self, root: asyncio.Task[None]) -> None:
         """Everything is gone: give the budget back, and let ``start`` raise if it waits."""
         self._budget.release(self.session_id)
-        ready = self._started().ready
+        life = self._started()
+        for executor in life.executors:
+            for node_id, stats in executor.statistics.items():
+                node_type = self.plan.node(node_id).node_type
+                self._options.durations.record(node_type, stats.execution_ns / 1e6, stats.items)
+        ready = life.ready
         if not ready.done():
             ready.set_exception(self._failure() or root.exception() or SessionError("ended"))
 
