@@ -23,6 +23,9 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: $(VENV)/.ready
+	$(BIN)/python -m bench $(ARGS)
+
 proto: $(VENV)/.ready
 	$(BIN)/python tools/generate_proto.py
 

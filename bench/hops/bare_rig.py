@@ -1,0 +1,70 @@
+"""Sets the floor up: its two ends in this process, or each in a bare Python process."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from bench.hops.bare import FRAME_BYTES, BareSource, BareTarget, lane, serve_source, serve_target
+from bench.hops.payload import Arrival, Order
+from bench.hops.rig import Place, SplitRig
+
+_SERVE = {"source": serve_source, "target": serve_target}
+_ROOT = __file__.removesuffix("/bench/hops/bare_rig.py")
+EXIT_S = 10.0
+
+
+@contextmanager
+def bare_rig(source: Place, target: Place, nbytes: int) -> Iterator[SplitRig]:
+    """A bare lane with at least one end in a process of its own."""
+    with ExitStack() as stack:
+        out, into = map(stack.enter_context, lane())
+        send = _sending(stack, source, out, nbytes)
+        yield SplitRig(send, _arriving(stack, target, into, nbytes))
+
+
+def _sending(
+    stack: ExitStack, place: Place, sock: socket.socket, nbytes: int
+) -> Callable[[Order], None]:
+    if place == "native":
+        return BareSource(sock, nbytes).run
+    control = stack.enter_context(_process("source", sock, nbytes))
+    return lambda order: control.sendall(order.pack())
+
+
+def _arriving(
+    stack: ExitStack, place: Place, sock: socket.socket, nbytes: int
+) -> Callable[[], Arrival]:
+    if place == "native":
+        return BareTarget(sock, nbytes).run
+    control = stack.enter_context(_process("target", sock, nbytes))
+    return lambda: Arrival.unpack(control.recv(FRAME_BYTES))
+
+
+@contextmanager
+def _process(role: str, sock: socket.socket, nbytes: int) -> Iterator[socket.socket]:
+    """An end in a process of its own, which takes ``sock`` along; yields the way to it."""
+    ours, theirs = lane()
+    with sock, theirs:
+        fds = (sock.fileno(), theirs.fileno())
+        command = [sys.executable, "-m", __name__, role, *map(str, fds), str(nbytes)]
+        process = subprocess.Popen(command, pass_fds=fds, cwd=_ROOT)
+    with process, ours:
+        try:
+            yield ours
+        finally:
+            process.kill()
+
+
+def main(role: str, lane_fd: str, control_fd: str, nbytes: str) -> None:
+    """An end's process; it is killed when it isn't needed any more."""
+    sock, control = (socket.socket(fileno=int(fd)) for fd in (lane_fd, control_fd))
+    with sock, control:
+        _SERVE[role](sock, control, int(nbytes))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,50 @@
+"""Hops that stay in this process: a plain call (the floor), and ``asyncio.Queue`` (the peer)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.hops.payload import Arrival, Order, Pattern, Tally
+from bench.hops.rig import window
+
+
+class CallRig:
+    """Writes each payload and calls a function with it."""
+
+    def __init__(self, nbytes: int) -> None:
+        self._pattern = Pattern(nbytes)
+        self._tally = Tally()
+
+    async def run(self, order: Order) -> Arrival:
+        for payload in self._pattern.series(order.count):
+            arrival = self._tally.note(payload)
+        assert arrival is not None
+        return arrival
+
+
+class LoopQueueRig:
+    """Two tasks and an ``asyncio.Queue`` between them."""
+
+    def __init__(self, nbytes: int) -> None:
+        self._pattern = Pattern(nbytes)
+        self._queue: asyncio.Queue[NDArray[np.uint8]] = asyncio.Queue(window(nbytes))
+        self._tally = Tally()
+
+    async def run(self, order: Order) -> Arrival:
+        async with asyncio.TaskGroup() as group:
+            receiving = group.create_task(self._receive())
+            group.create_task(self._send(self._pattern.series(order.count)))
+        return receiving.result()
+
+    async def _send(self, payloads: Iterator[NDArray[np.uint8]]) -> None:
+        for payload in payloads:
+            await self._queue.put(payload)
+
+    async def _receive(self) -> Arrival:
+        while (arrival := self._tally.note(await self._queue.get())) is None:
+            pass
+        return arrival

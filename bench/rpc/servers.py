@@ -1,0 +1,37 @@
+"""Starts servers, each in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent.parent
+_LISTENING = "listening on "
+STOP_S = 10.0
+
+PENSTOCK = ("penstock", "serve", "--bind", "127.0.0.1:0")
+ECHO = ("bench.rpc.echo_server",)
+
+
+@contextmanager
+def server(module: str, *arguments: str) -> Iterator[str]:
+    """A server, by the address that it says it listens on; ended with SIGTERM."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline().strip()
+            assert line.startswith(_LISTENING), line
+            yield line.removeprefix(_LISTENING)
+        finally:
+            process.terminate()
+            process.wait(STOP_S)
