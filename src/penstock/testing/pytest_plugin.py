@@ -1,0 +1,54 @@
+"""Fixtures that fail a test which leaves something behind.
+
+In your ``conftest.py``::
+
+    from penstock.testing.pytest_plugin import close_zygote, no_leaks  # noqa: F401
+
+and ask for ``no_leaks`` in a test, or by ``pytestmark = pytest.mark.usefixtures("no_leaks")``.
+A test may name what it must leave: ``@pytest.mark.leaves("threads")``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import fields, replace
+
+import pytest
+
+from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.testing.leaks import LeakCheck, Leaks
+
+MARKER = "leaves(*kinds): the test leaves these behind: " + ", ".join(
+    kind.name for kind in fields(Leaks)
+)
+
+
+@pytest.fixture
+def no_leaks(request: pytest.FixtureRequest) -> Iterator[LeakCheck]:
+    """Fail where a test leaves a process, a shared-memory file, a descriptor or a thread."""
+    check = LeakCheck()
+    yield check
+    marker = request.node.get_closest_marker("leaves")
+    allowed: dict[str, tuple[str, ...]] = dict.fromkeys(marker.args, ()) if marker else {}
+    leaks = replace(check.leaks(), **allowed)
+    if leaks:
+        pytest.fail(f"left behind: {leaks}", pytrace=False)
+
+
+@pytest.fixture
+async def no_leaked_tasks(no_leaks: LeakCheck) -> AsyncIterator[None]:
+    """Fail where an asynchronous test leaves a task running on its event loop."""
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    if left:
+        names = ", ".join(sorted(task.get_name() for task in left))
+        pytest.fail(f"left behind: tasks: {names}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def close_zygote() -> Iterator[None]:
+    """At the end of all tests, end the process that sessions are forked from."""
+    yield
+    LAUNCHER.close()

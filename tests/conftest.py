@@ -1,0 +1,23 @@
+"""Every test is checked for what it leaves behind."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from penstock.testing.pytest_plugin import MARKER, close_zygote, no_leaked_tasks, no_leaks
+
+__all__ = ["close_zygote", "no_leaked_tasks", "no_leaks"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", MARKER)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function):
+            is_async = inspect.iscoroutinefunction(item.function)
+            names = ["close_zygote", "no_leaked_tasks" if is_async else "no_leaks"]
+            item.fixturenames[:0] = [name for name in names if name not in item.fixturenames]
