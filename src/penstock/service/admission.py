@@ -34,6 +34,8 @@ class Admission:
         self._budget = Budget(settings.limits)
         self._durations = Durations()
         self._open: set[Session] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     @contextlib.asynccontextmanager
     async def session(
@@ -60,16 +62,20 @@ class Admission:
         )
         session = Session(_decoded(manifest), options)
         self._open.add(session)
+        self._empty.clear()
         try:
             yield session
         finally:
-            self._open.discard(session)
             await session.aclose()
+            self._open.discard(session)
+            if not self._open:
+                self._empty.set()
 
     async def stop(self) -> None:
-        """End every open session, and admit no more."""
+        """End every open session, admit no more, and wait until the calls have let go."""
         self.stopping = True
         await asyncio.gather(*(session.cancel("the service is stopping") for session in self._open))
+        await self._empty.wait()
 
 
 def _decoded(message: pb.PipelineManifest) -> Manifest:

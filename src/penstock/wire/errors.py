@@ -54,9 +54,10 @@ def encode_error(error: PenstockError) -> pb.ErrorResponse:
 
 def error_type(error: PenstockError) -> pb.ErrorType:
     """The protocol's type for an exception."""
-    return next(
-        (number for cls, number in _TYPES if isinstance(error, cls)), pb.ERROR_TYPE_INTERNAL
-    )
+    if isinstance(error, ServiceError):
+        return pb.ErrorType.Value(_PREFIX + error.error_type)
+    fitting = (number for cls, number in _TYPES if isinstance(error, cls))
+    return next(fitting, pb.ERROR_TYPE_INTERNAL)
 
 
 def decode_error(message: pb.ErrorResponse) -> ServiceError:

@@ -1,0 +1,55 @@
+"""A service on this event loop, and a bare client of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from wire_client import WireClient
+
+from penstock.manifest import Settings
+from penstock.nodes import Catalogue
+from penstock.service import running
+from penstock.wire.v1 import execution_pb2 as execution
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """What the service is configured with; a test may override it."""
+    return Settings()
+
+
+def pytest_collection_finish() -> None:
+    """gRPC's poller and its descriptors live as long as the process: have them from the start."""
+    grpc.aio.init_grpc_aio()
+
+    async def use_once() -> None:
+        async with (
+            running(Settings(), "127.0.0.1:0", Catalogue.installed()) as address,
+            WireClient(address) as client,
+        ):
+            await client.version(execution.VersionRequest())
+
+    asyncio.run(use_once())
+
+
+@pytest.fixture
+async def service(settings: Settings) -> AsyncIterator[str]:
+    """The address of a service that has the fault nodes too."""
+    catalogue = Catalogue.installed().extended("penstock.testing.faults")
+    async with running(settings, "127.0.0.1:0", catalogue) as address:
+        yield address
+
+
+@pytest.fixture
+async def wire(service: str) -> AsyncIterator[WireClient]:
+    """A client that knows the protocol's messages and nothing else."""
+    async with WireClient(service) as client:
+        yield client

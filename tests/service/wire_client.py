@@ -1,0 +1,99 @@
+"""A bare gRPC client, as one in another language would be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Self
+
+import grpc
+
+from penstock.wire.v1 import common_pb2 as pb
+from penstock.wire.v1 import execution_pb2 as execution
+from penstock.wire.v1 import streaming_pb2 as streaming
+
+CLOSE = streaming.StreamRequest(
+    control=streaming.StreamControl(command=streaming.StreamControl.COMMAND_CLOSE)
+)
+CANCEL = streaming.StreamRequest(
+    control=streaming.StreamControl(command=streaming.StreamControl.COMMAND_CANCEL)
+)
+
+
+class WireClient:
+    """Calls methods by their paths."""
+
+    def __init__(self, target: str) -> None:
+        self._channel = grpc.aio.insecure_channel(target)
+        service = "/remotemedia.v1.PipelineExecutionService/"
+        self.execute = self._channel.unary_unary(
+            service + "ExecutePipeline",
+            request_serializer=execution.ExecuteRequest.SerializeToString,
+            response_deserializer=execution.ExecuteResponse.FromString,
+        )
+        self.version = self._channel.unary_unary(
+            service + "GetVersion",
+            request_serializer=execution.VersionRequest.SerializeToString,
+            response_deserializer=execution.VersionResponse.FromString,
+        )
+        self.stream = self._channel.stream_stream(
+            "/remotemedia.v1.StreamingPipelineService/StreamPipeline",
+            request_serializer=streaming.StreamRequest.SerializeToString,
+            response_deserializer=streaming.StreamResponse.FromString,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+
+
+def pipeline(*types: str, params: Any = None, **multiprocess: Any) -> execution.PipelineManifest:
+    """A chain of nodes called ``n0``, ``n1``, …; ``params`` are those of the first."""
+    return execution.PipelineManifest(
+        version="1.0",
+        metadata=execution.ManifestMetadata(
+            multiprocess=execution.MultiprocessConfig(**multiprocess)
+        ),
+        nodes=[
+            execution.NodeManifest(
+                id=f"n{index}",
+                node_type=name,
+                params=json.dumps(params) if params and not index else "",
+            )
+            for index, name in enumerate(types)
+        ],
+        connections=[
+            execution.Connection(**{"from": f"n{index}", "to": f"n{index + 1}"})
+            for index in range(len(types) - 1)
+        ],
+    )
+
+
+def text(said: str) -> pb.DataBuffer:
+    return pb.DataBuffer(text=pb.TextBuffer(text_data=said.encode()))
+
+
+def init(manifest: execution.PipelineManifest, **fields: Any) -> streaming.StreamRequest:
+    return streaming.StreamRequest(init=streaming.StreamInit(manifest=manifest, **fields))
+
+
+def chunk(said: str, node_id: str = "n0", **fields: Any) -> streaming.StreamRequest:
+    return streaming.StreamRequest(
+        data_chunk=streaming.DataChunk(node_id=node_id, buffer=text(said), **fields)
+    )
+
+
+async def converse(
+    wire: WireClient, *requests: streaming.StreamRequest
+) -> list[streaming.StreamResponse]:
+    """Send everything, end this side, and read to the end; the status must be OK."""
+    call = wire.stream(iter(requests))
+    responses = [response async for response in call]
+    assert await call.code() is grpc.StatusCode.OK
+    return responses
+
+
+def kinds(responses: Iterable[streaming.StreamResponse]) -> list[str | None]:
+    return [response.WhichOneof("response") for response in responses]
