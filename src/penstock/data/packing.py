@@ -7,6 +7,7 @@ description is msgpack, typed by kind, so that rubbish is refused and nothing is
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -141,15 +142,36 @@ def _flat(array: NDArray[Any], order: str) -> tuple[NDArray[np.uint8], bool]:
 
 
 def _pack_audio(value: Audio) -> Packed:
-    payload, copied = _flat(value.samples, "C")
-    meta = _AudioMeta(
-        metadata=_metadata(value),
-        sample_rate_hz=value.sample_rate_hz,
-        dtype=value.samples.dtype.str,
-        channels=value.channels,
-        metadata_json=value.metadata_json,
+    samples = value.samples
+    payload, copied = _flat(samples, "C")
+    form = (value.sample_rate_hz, samples.dtype.str, samples.shape[1])
+    if value.metadata or value.metadata_json is not None:
+        meta = _audio_description(*form, _metadata(value), value.metadata_json)
+    else:
+        meta = _plain_audio_description(*form)
+    return Packed(Kind.AUDIO, meta, payload, copied)
+
+
+def _audio_description(
+    sample_rate_hz: int,
+    dtype: str,
+    channels: int,
+    metadata: dict[str, str] | None = None,
+    metadata_json: bytes | None = None,
+) -> bytes:
+    return _encoder.encode(
+        _AudioMeta(
+            metadata=metadata,
+            sample_rate_hz=sample_rate_hz,
+            dtype=dtype,
+            channels=channels,
+            metadata_json=metadata_json,
+        )
     )
-    return Packed(Kind.AUDIO, _encoder.encode(meta), payload, copied)
+
+
+_plain_audio_description = functools.lru_cache(64)(_audio_description)
+"""A stream says the same of every chunk."""
 
 
 def _pack_video(value: Video) -> Packed:

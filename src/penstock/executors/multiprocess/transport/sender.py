@@ -137,18 +137,21 @@ class LaneSender:
         self._end_if_empty()
 
     def _transmit(self, message: Message) -> bool:
-        """Place and send the message; False while there is no memory for it."""
-        self._step_to_transferring()
+        """Place and send the message; False while there is no memory for it.
+
+        A message that leaves at once passes through states that nobody can see; they are
+        walked only when it has to stay in one.
+        """
         started = perf_counter_ns()
         placed = self._placer.place(message.value, verify=self.spec.verify)
         if placed is None:
             return False
-        self._machine.step(LaneEvent.CONVERSION_NEEDED)
         self._send(placed, message)
         self._stats.conversion_ns += perf_counter_ns() - started
-        self._machine.step(LaneEvent.CONVERTED)
-        if not self._port.waiting:
-            self._settle()
+        if self._port.waiting:
+            self._step_to_transferring()
+            self._machine.step(LaneEvent.CONVERSION_NEEDED)
+            self._machine.step(LaneEvent.CONVERTED)
         return True
 
     def _send(self, placed: Placed, message: Message) -> None:
