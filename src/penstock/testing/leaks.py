@@ -48,10 +48,9 @@ class Snapshot:
 
     @classmethod
     def take(cls) -> Snapshot:
-        shared = _SHARED_MEMORY.iterdir() if _SHARED_MEMORY.is_dir() else ()
         return cls(
             processes={process.pid: process for process in descendants()},
-            shared_memory=frozenset(path.name for path in shared),
+            shared_memory=_shared_memory(),
             descriptors=dict(_descriptors()),
             threads=frozenset(threading.enumerate()),
             zygote=LAUNCHER.pid,
@@ -126,6 +125,12 @@ class LeakCheck:
             yield f"{number} → {target}"
 
 
+def _shared_memory() -> frozenset[str]:
+    if not _SHARED_MEMORY.is_dir():
+        return frozenset()
+    return frozenset(path.name for path in _SHARED_MEMORY.iterdir())
+
+
 def _unclaimed(names: frozenset[str]) -> frozenset[str]:
     """Without what a process outside has mapped: all programs share one ``/dev/shm``."""
     if not names:
@@ -138,7 +143,7 @@ def _unclaimed(names: frozenset[str]) -> frozenset[str]:
             except OSError:
                 continue  # it has ended meanwhile, or is another user's
             names = frozenset(name for name in names if f"{_SHARED_MEMORY}/{name}" not in maps)
-    return names
+    return names & _shared_memory()
 
 
 def descendants() -> list[Process]:
