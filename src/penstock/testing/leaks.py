@@ -50,7 +50,7 @@ class Snapshot:
     def take(cls) -> Snapshot:
         return cls(
             processes={process.pid: process for process in descendants()},
-            shared_memory=_shared_memory(),
+            shared_memory=frozenset(_shared_memory()),
             descriptors=dict(_descriptors()),
             threads=frozenset(threading.enumerate()),
             zygote=LAUNCHER.pid,
@@ -125,25 +125,37 @@ class LeakCheck:
             yield f"{number} → {target}"
 
 
-def _shared_memory() -> frozenset[str]:
+def _shared_memory() -> dict[str, int]:
+    """The inodes of the files there, by their names."""
     if not _SHARED_MEMORY.is_dir():
-        return frozenset()
-    return frozenset(path.name for path in _SHARED_MEMORY.iterdir())
+        return {}
+    with os.scandir(_SHARED_MEMORY) as entries:
+        return {entry.name: entry.inode() for entry in entries}
 
 
 def _unclaimed(names: frozenset[str]) -> frozenset[str]:
-    """Without what a process outside has mapped: all programs share one ``/dev/shm``."""
+    """Without what a process outside has mapped: all programs share one ``/dev/shm``.
+
+    By inode: glibc maps a semaphore before it gives its file the final name.
+    """
     if not names:
         return names
     own = {os.getpid(), *(process.pid for process in descendants())}
-    for process in _process_table():
-        if process.pid not in own:
-            try:
-                maps = (_PROC / str(process.pid) / "maps").read_text(errors="replace")
-            except OSError:
-                continue  # it has ended meanwhile, or is another user's
-            names = frozenset(name for name in names if f"{_SHARED_MEMORY}/{name}" not in maps)
-    return names & _shared_memory()
+    foreign = {process.pid for process in _process_table()} - own
+    claimed = {inode for pid in foreign for inode in _mapped_inodes(pid)}
+    now = _shared_memory()
+    return frozenset(name for name in names & now.keys() if now[name] not in claimed)
+
+
+def _mapped_inodes(pid: int) -> Iterator[int]:
+    try:
+        lines = (_PROC / str(pid) / "maps").read_text(errors="replace").splitlines()
+    except OSError:
+        return  # it has ended meanwhile, or is another user's
+    for line in lines:
+        _range, _mode, _offset, _device, inode, *path = line.split(maxsplit=5)
+        if path and path[0].startswith(f"{_SHARED_MEMORY}/"):
+            yield int(inode)
 
 
 def descendants() -> list[Process]:
