@@ -28,9 +28,9 @@ def settings() -> Settings:
 
 def pytest_collection_finish() -> None:
     """gRPC's poller and its descriptors live as long as the process: have them from the start."""
-    grpc.aio.init_grpc_aio()
 
     async def use_once() -> None:
+        grpc.aio.init_grpc_aio()
         async with (
             running(Settings(), "127.0.0.1:0", Catalogue.installed()) as address,
             WireClient(address) as client,

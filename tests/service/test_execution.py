@@ -14,6 +14,8 @@ from penstock.manifest import Limits, Settings
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
 
+pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
+
 
 async def run(
     wire: WireClient, manifest: execution.PipelineManifest, said: Any = "hello", **fields: Any
@@ -167,7 +169,6 @@ async def test_a_calls_own_audio_limit_holds(wire: WireClient) -> None:
     assert refused.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
 
 
-@pytest.mark.leaves("descriptors")  # gRPC's, for the first deadline that passes in a process
 @pytest.mark.parametrize("types", [("hang_in_process",), ("hang_in_setup",)])
 async def test_a_deadline_ends_the_call_and_its_session(
     wire: WireClient, types: tuple[str, ...]

@@ -17,6 +17,8 @@ from penstock.wire.buffers import decode, encode
 from penstock.wire.errors import decode_error
 from penstock.wire.v1 import streaming_pb2 as pb
 
+READ_AHEAD = 16
+"""Results that wait at the client for its reader, before the service is held up."""
 CANCEL_S = 1.0
 """How long a CANCEL may wait for a service that reads no more, before the call is given up."""
 
@@ -55,31 +57,33 @@ class Stream:
         self._on_progress = on_progress
         self._call: Any = None
         self._failure: ServiceError | None = None
-        self._ended = False
         self._closing = False
-        self._reading = asyncio.Lock()
+        self._given_up = False
+        self._readers = 0
+        self._ready = asyncio.Event()
+        self._over = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._results: asyncio.Queue[pb.ChunkResult | None] = asyncio.Queue(READ_AHEAD)
+        self._receiving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._call = self._method()
+        self._receiving = asyncio.create_task(self._receive(), name="penstock stream")
         try:
             await self._write(pb.StreamRequest(init=self._init))
             await self._until_ready()
         except BaseException:
-            self._call.cancel()
+            await self._abandon()
             raise
         return self
 
     async def _until_ready(self) -> None:
-        while not self.session_id:
-            response = await self._read()
-            if response is None:
-                raise SessionClosedError("the service ended the stream before it was ready")
-            self.session_id = response.ready.session_id
+        await self._ready.wait()
+        if not self.session_id:
+            raise self._failure or SessionClosedError("the stream ended before it was ready")
 
     async def __aexit__(self, *_: object) -> None:
-        self._ended = True
-        self._call.cancel()
+        await self._abandon()
 
     async def send(
         self,
@@ -95,7 +99,7 @@ class Stream:
         Raises ``InputError`` for what can't be sent, ``SessionClosedError`` after the end,
         and the stream's ``ServiceError`` once it has failed.
         """
-        if self._closing or self._ended:
+        if self._closing:
             raise SessionClosedError("the stream's inputs have ended")
         chunk = pb.DataChunk(
             node_id=node_id,
@@ -114,7 +118,7 @@ class Stream:
     async def cancel(self) -> None:
         """Stop at once; ``outputs`` ends, and what is on its way may be lost."""
         self._closing = True
-        if self._ended:
+        if self._over.is_set():
             return
         if self._writing.locked():  # a sender waits for room, and CANCEL would queue behind it
             self._give_up()
@@ -127,15 +131,35 @@ class Stream:
 
     async def outputs(self) -> AsyncIterator[Output]:
         """What leaves the pipeline, as it comes; raises the stream's ``ServiceError``."""
-        while (response := await self._read()) is not None:
-            if response.WhichOneof("response") == "result":
-                for output in _outputs(response.result):
+        self._readers += 1
+        try:
+            while (result := await self._next_result()) is not None:
+                for output in _outputs(result):
                     yield output
+        finally:
+            self._readers -= 1
+        if self._failure is not None:
+            raise self._failure
+
+    async def _next_result(self) -> pb.ChunkResult | None:
+        """None at the end, as often as it is asked for."""
+        result = await self._results.get()
+        if result is None:
+            self._results.put_nowait(None)
+        return result
 
     def _give_up(self) -> None:
         self.reason = "cancelled"
-        self._ended = True
+        self._given_up = True
         self._call.cancel()
+
+    async def _abandon(self) -> None:
+        """End the call, complete or not, and the task that reads it."""
+        self._given_up = True
+        self._call.cancel()
+        if self._receiving is not None:
+            self._receiving.cancel()
+            await asyncio.wait([self._receiving])
 
     async def _control(self, command: pb.StreamControl.Command) -> None:
         await self._write(pb.StreamRequest(control=pb.StreamControl(command=command)))
@@ -146,55 +170,52 @@ class Stream:
                 with translated():
                     await self._call.write(request)
         except (asyncio.InvalidStateError, ServiceError) as exc:
-            await self._explain(exc)
+            await self._until_over()
+            raise self._failure or SessionClosedError("the stream has ended") from exc
 
-    async def _explain(self, failure: Exception) -> None:
-        """The call has ended: raise what the service said of it, read to its end."""
-        while await self._read() is not None:
-            pass
-        raise SessionClosedError("the stream has ended") from failure
+    async def _until_over(self) -> None:
+        """Wait for the last word of a call that takes no more; without a reader, read on to it."""
+        while not self._readers and await self._next_result() is not None:
+            continue
+        await self._over.wait()
 
-    async def _read(self) -> pb.StreamResponse | None:
-        """The next message, or None at the end; notes what isn't for the reader."""
-        async with self._reading:
-            if self._failure is not None:
-                raise self._failure
-            if self._ended:
-                return None
-            response = await self._read_raw()
-            if response is None:
-                self._ended = True
-                return None
-            if response.HasField("error"):
-                self._ended = True
-                self._failure = decode_error(response.error)
-                raise self._failure
-            self._note(response)
-            return response
+    async def _receive(self) -> None:
+        """The one task that reads the call, a few results ahead of who takes them.
 
-    async def _read_raw(self) -> pb.StreamResponse | None:
+        Were the service's last word unread, a failing write would hide it.
+        """
         try:
             with translated():
-                response = await self._call.read()
-        except asyncio.CancelledError:
-            if not self._ended:  # the reader was cancelled, not the call by ``cancel``
-                raise
-            return None
+                while (response := await self._call.read()) is not grpc.aio.EOF:
+                    await self._take(response)
         except ServiceError as exc:
-            self._failure = exc
-            self._ended = True
-            raise
-        return None if response is grpc.aio.EOF else response
+            self._failure = self._failure or exc
+        except asyncio.CancelledError:
+            if not self._given_up:
+                raise
+            while not self._results.empty():
+                self._results.get_nowait()  # nobody waits for them, and the end needs room
+        finally:
+            self._over.set()
+            self._ready.set()
+        await self._results.put(None)
 
-    def _note(self, response: pb.StreamResponse) -> None:
+    async def _take(self, response: pb.StreamResponse) -> None:
         match response.WhichOneof("response"):
+            case "result":
+                await self._results.put(response.result)
             case "progress" if self._on_progress is not None:
                 self._on_progress(_progress(response.progress))
+            case "ready":
+                self.session_id = response.ready.session_id
+                self._ready.set()
             case "metrics":
                 self.metrics = stream_report(response.metrics)
             case "closed":
                 self.final_metrics = execution_report(response.closed.final_metrics)
                 self.reason = response.closed.reason
+            case "error":
+                self._failure = decode_error(response.error)
 
 
 def _progress(message: pb.NodeProgress) -> NodeProgress:

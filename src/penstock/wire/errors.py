@@ -52,10 +52,10 @@ def encode_error(error: PenstockError) -> pb.ErrorResponse:
     )
 
 
-def error_type(error: PenstockError) -> pb.ErrorType:
-    """The protocol's type for an exception."""
+def error_type(error: PenstockError) -> pb.ErrorType | str:
+    """The protocol's type for an exception, by number or by name."""
     if isinstance(error, ServiceError):
-        return pb.ErrorType.Value(_PREFIX + error.error_type)
+        return _PREFIX + error.error_type
     fitting = (number for cls, number in _TYPES if isinstance(error, cls))
     return next(fitting, pb.ERROR_TYPE_INTERNAL)
 

@@ -1,0 +1,188 @@
+"""The service as a process: its address, its signals, its death."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from wire_client import WireClient, chunk, converse, init, pipeline, text
+
+from penstock.errors import ConfigurationError
+from penstock.manifest import Settings
+from penstock.nodes import Catalogue
+from penstock.service import running
+from penstock.service.address import parse_address
+from penstock.testing.leaks import descendants
+from penstock.wire.v1 import execution_pb2 as execution
+
+pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
+
+SERVE = """
+import asyncio, sys
+from penstock.manifest import Settings
+from penstock.nodes import Catalogue
+from penstock.service import serve
+catalogue = Catalogue.installed().extended("penstock.testing.faults")
+asyncio.run(serve(Settings(), sys.argv[1], catalogue, lambda line: print(line, flush=True)))
+"""
+
+
+@contextlib.asynccontextmanager
+async def serving(bind: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A service in a process of its own, and the address that it told."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVE, bind, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        line = (await process.stdout.readline()).decode().rstrip("\n")
+        assert line.startswith("listening on "), line
+        yield process, line.removeprefix("listening on ")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def echoed(target: str) -> str:
+    async with WireClient(target) as wire:
+        request = execution.ExecuteRequest(
+            manifest=pipeline("EchoNode"), data_inputs={"n0": text("hello")}
+        )
+        response = await wire.execute(request)
+    return str(response.result.data_outputs["n0"].text.text_data.decode())
+
+
+async def test_port_0_picks_one_and_the_line_says_which() -> None:
+    async with serving("127.0.0.1:0") as (_, address):
+        assert re.fullmatch(r"127\.0\.0\.1:[1-9]\d*", address)
+        assert await echoed(address) == "hello"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_it_cleanly_with_streams_open(number: signal.Signals) -> None:
+    async with serving("127.0.0.1:0") as (process, address), WireClient(address) as wire:
+        call = wire.stream()
+        await call.write(init(pipeline("hang_in_process")))
+        while not (await call.read()).HasField("ready"):
+            continue
+        await call.write(chunk("x"))
+        process.send_signal(number)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert await process.wait() == 0
+
+
+async def test_a_unix_socket_is_served_and_removed(tmp_path: Path) -> None:
+    path = tmp_path / "service.sock"
+    async with serving(f"unix:{path}") as (process, address):
+        assert address == f"unix:{path}"
+        assert await echoed(address) == "hello"
+        process.terminate()
+        assert await process.wait() == 0
+    assert not path.exists()
+
+
+async def test_a_dead_services_socket_is_taken_over_and_a_living_ones_is_not(
+    tmp_path: Path,
+) -> None:
+    bind = f"unix:{tmp_path / 'service.sock'}"
+    async with serving(bind) as (process, _):
+        with pytest.raises(ConfigurationError, match="another service listens there"):
+            async with running(Settings(), bind, Catalogue.installed()):
+                pass
+        assert await echoed(bind) == "hello"
+        process.kill()
+        await process.wait()
+    async with serving(bind) as (_, address):
+        assert await echoed(address) == "hello"
+
+
+async def test_a_file_that_is_no_socket_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    with pytest.raises(ConfigurationError, match="no socket"):
+        async with running(Settings(), f"unix:{path}", Catalogue.installed()):
+            pass
+    assert path.read_text() == "mine"
+
+
+async def test_a_second_service_on_a_port_fails(service: str) -> None:
+    with pytest.raises(ConfigurationError, match=service):
+        async with running(Settings(), service, Catalogue.installed()):
+            pass
+
+
+async def test_a_port_that_another_program_has_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        bind = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(ConfigurationError, match="can't be bound"):
+            async with running(Settings(), bind, Catalogue.installed()):
+                pass
+
+
+async def test_killed_it_leaves_no_process() -> None:
+    """Node processes, supervisor and zygote go with it; pidfds tell when."""
+    async with serving("127.0.0.1:0") as (process, address), WireClient(address) as wire:
+        call = wire.stream()
+        await call.write(init(pipeline("ignore_sigterm", "EchoNode")))
+        while not (await call.read()).HasField("ready"):
+            continue
+        await call.write(chunk("x"))
+        below = [one.pid for one in descendants() if one.pid != process.pid]
+        assert len(below) >= 4, "a zygote, a supervisor and two nodes"
+        pidfds = [os.pidfd_open(pid) for pid in below]
+        process.kill()
+        try:
+            for pidfd in pidfds:
+                await exited(pidfd)
+        finally:
+            for pidfd in pidfds:
+                os.close(pidfd)
+
+
+async def exited(pidfd: int) -> None:
+    """Wait until the process behind ``pidfd`` has ended; the issue gives it a second."""
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    loop.add_reader(pidfd, gone.set)
+    try:
+        async with asyncio.timeout(1.0):
+            await gone.wait()
+    finally:
+        loop.remove_reader(pidfd)
+
+
+async def test_calls_after_a_nodes_crash_are_served(service: str) -> None:
+    async with WireClient(service) as wire:
+        failed = await converse(wire, init(pipeline("segfault_in_process")), chunk("x"))
+        assert failed[-1].error.failing_node_id == "n0"
+    assert await echoed(service) == "hello"
+
+
+@pytest.mark.parametrize(
+    "bind", ["", "localhost", ":50051", "host:port", "host:65536", "::1:50051", "unix:", "h:-1"]
+)
+def test_an_address_that_is_none_is_refused(bind: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_address(bind)
+    assert caught.value.faults[0].path == "service.bind"
+
+
+def test_a_socket_path_that_is_too_long_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="107 bytes"):
+        parse_address("unix:/" + "x" * 108)
+
+
+def test_ipv6_keeps_its_brackets() -> None:
+    assert parse_address("[::1]:0").with_port(50051) == "[::1]:50051"

@@ -1,0 +1,88 @@
+"""Every exception has a type on the wire, and its facts arrive at the client."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from penstock.errors import (
+    ConservationError,
+    Fault,
+    InputError,
+    InvalidValueError,
+    ManifestError,
+    NodeError,
+    NodeExecutionError,
+    NodeExitedError,
+    NodeTimeoutError,
+    PenstockError,
+    ResourceLimitError,
+    ServiceError,
+    SessionClosedError,
+    StallError,
+)
+from penstock.wire.errors import decode_error, encode_error
+from penstock.wire.v1 import common_pb2 as pb
+
+RAISED = NodeExecutionError(
+    "asr",
+    during="process",
+    exception_type="ValueError",
+    exception_message="no",
+    traceback="Traceback …",
+    stderr="last words",
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (ManifestError([Fault("nodes[0].id", "is empty")]), "VALIDATION"),
+        (InputError("wrong node"), "VALIDATION"),
+        (InvalidValueError("wrong kind"), "TYPE_VALIDATION"),
+        (SessionClosedError("ended"), "VALIDATION"),
+        (ResourceLimitError("processes", wished=2, free=1, limit=3), "RESOURCE_LIMIT"),
+        (StallError(["a", "b"], limit_s=10), "RESOURCE_LIMIT"),
+        (RAISED, "NODE_EXECUTION"),
+        (NodeExitedError("asr", pid=7, signal="SIGKILL"), "NODE_EXECUTION"),
+        (NodeTimeoutError("asr", during="setup", limit_s=1), "NODE_EXECUTION"),
+        (ServiceError("v9", error_type="VERSION_MISMATCH"), "VERSION_MISMATCH"),
+        (ConservationError("a → b", sent=2, received=1, dropped=0), "INTERNAL"),
+        (PenstockError("?"), "INTERNAL"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_an_error_arrives_with_its_type_and_facts(error: PenstockError, name: str) -> None:
+    message = pb.ErrorResponse.FromString(encode_error(error).SerializeToString())
+    received = decode_error(message)
+    assert received.error_type == name
+    assert str(received) == str(error)
+    assert received.node_id == getattr(error, "node_id", "")
+    facts = json.loads(received.context or "{}")
+    for fact, value in vars(error).items():
+        if fact in facts and not isinstance(value, tuple):
+            assert facts[fact] == value
+
+
+def test_a_manifests_faults_arrive_one_by_one() -> None:
+    error = ManifestError([Fault("a", "b", found="c", suggestion="d"), Fault("e", "f")])
+    faults = json.loads(encode_error(error).context)["faults"]
+    assert [Fault(**fault) for fault in faults] == list(error.faults)
+
+
+def test_the_stack_trace_is_the_nodes() -> None:
+    assert encode_error(RAISED).stack_trace == "Traceback …"
+    with pytest.raises(NodeError) as caught:
+        raise NodeError("asr", "failed")
+    assert encode_error(caught.value).stack_trace == ""
+
+
+def test_output_of_a_process_that_is_no_unicode_can_be_sent() -> None:
+    error = NodeExitedError("asr", pid=1, exit_code=1, stderr="\udcff!")
+    assert encode_error(error).message.endswith("?!")
+
+
+def test_an_error_type_of_a_later_protocol_is_kept_as_its_number() -> None:
+    later = pb.ErrorResponse.FromString(b"\x08\x63")
+    assert decode_error(later).error_type == "99"
