@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,19 +17,20 @@ from bench.runner import run_figure
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results" / "latest.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
-COMMAND = "make bench"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmarks; timings never make it fail."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(words)
+    command = " ".join(["python -m bench", *words])
     machine = Machine.here()
     effort = Effort(rounds=1 if options.quick else options.rounds, quick=options.quick)
     results = asyncio.run(_measured(options.only or list(FIGURES), effort))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(to_json(machine, COMMAND, results), encoding="utf-8")
+    options.out.write_text(to_json(machine, command, results), encoding="utf-8")
     if options.document:
-        document(PAGE, to_markdown(machine, COMMAND, results))
+        document(PAGE, to_markdown(machine, command, results))
 
 
 async def _measured(names: Sequence[str], effort: Effort) -> list[Result]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 
 from bench.hops.contenders import contenders
 from bench.hops.payload import Order
+from bench.hops.placement import pinned, two_cores
 from bench.hops.rig import HOPS, SIZES, Place, Rig
 from bench.measurement import Case, Effort, Figure, Measure, Target
 
+_BETWEEN: tuple[Place, Place] = ("process", "process")
 _COUNTS = {4096: 400, 64 << 10: 300, 1 << 20: 100, 3_840_000: 30}
 
 
@@ -22,22 +24,30 @@ async def latencies(rig: Rig, nbytes: int, count: int) -> Sequence[float]:
 
 @asynccontextmanager
 async def _open(
-    source: Place, target: Place, nbytes: int, count: int
+    hop: tuple[Place, Place], nbytes: int, count: int, cores: tuple[int, int] | None
 ) -> AsyncIterator[Mapping[str, Measure]]:
-    async with contenders(source, target, nbytes) as rigs:
-        yield {name: partial(latencies, rig, nbytes, count) for name, rig in rigs.items()}
+    async with contenders(*hop, nbytes) as rigs:
+        with pinned(rigs.values(), cores) if cores else nullcontext():
+            yield {name: partial(latencies, rig, nbytes, count) for name, rig in rigs.items()}
 
 
 def _cases(effort: Effort) -> list[Case]:
-    return [
+    first, second = two_cores()
+    apart = [
         Case(
-            f"{source} → {target}, {size}",
-            partial(_open, source, target, nbytes, effort.count(_COUNTS[nbytes])),
-            target=Target(2) if (source, target, size) == ("process", "process", "4 KB") else None,
+            f"{hop[0]} → {hop[1]}, {size}",
+            partial(_open, hop, nbytes, effort.count(_COUNTS[nbytes]), (first, second)),
+            target=Target(2) if (hop, size) == (_BETWEEN, "4 KB") else None,
         )
-        for source, target in HOPS
+        for hop in HOPS
         for size, nbytes in SIZES.items()
     ]
+    opened = partial(_open, _BETWEEN, SIZES["4 KB"], effort.count(_COUNTS[SIZES["4 KB"]]))
+    together = Case("process → process, 4 KB, on one core", partial(opened, (first, first)))
+    free = Case("process → process, 4 KB, anywhere", partial(opened, None))
+    return [*apart, together, free]
 
 
-HOP_LATENCY = Figure("hop_latency", "Latency of a hop, hot: p50 / p99", "µs", _cases)
+HOP_LATENCY = Figure(
+    "hop_latency", "Latency of a hop, hot, from core to core: p50 / p99", "µs", _cases
+)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from bench.hops.bare import FRAME_BYTES, BareSource, BareTarget, lane, serve_source, serve_target
-from bench.hops.payload import Arrival, Order
-from bench.hops.rig import Place, SplitRig
+from bench.hops.payload import Arrival
+from bench.hops.rig import Place, SourceEnd, SplitRig, TargetEnd
 
 _SERVE = {"source": serve_source, "target": serve_target}
 _ROOT = __file__.removesuffix("/bench/hops/bare_rig.py")
@@ -22,31 +23,27 @@ def bare_rig(source: Place, target: Place, nbytes: int) -> Iterator[SplitRig]:
     """A bare lane with at least one end in a process of its own."""
     with ExitStack() as stack:
         out, into = map(stack.enter_context, lane())
-        send = _sending(stack, source, out, nbytes)
-        yield SplitRig(send, _arriving(stack, target, into, nbytes))
+        sending = _source(stack, source, out, nbytes)
+        yield SplitRig(sending, _target(stack, target, into, nbytes))
 
 
-def _sending(
-    stack: ExitStack, place: Place, sock: socket.socket, nbytes: int
-) -> Callable[[Order], None]:
+def _source(stack: ExitStack, place: Place, sock: socket.socket, nbytes: int) -> SourceEnd:
     if place == "native":
-        return BareSource(sock, nbytes).run
-    control = stack.enter_context(_process("source", sock, nbytes))
-    return lambda order: control.sendall(order.pack())
+        return SourceEnd(os.getpid(), BareSource(sock, nbytes).run)
+    pid, control = stack.enter_context(_process("source", sock, nbytes))
+    return SourceEnd(pid, lambda order: control.sendall(order.pack()))
 
 
-def _arriving(
-    stack: ExitStack, place: Place, sock: socket.socket, nbytes: int
-) -> Callable[[], Arrival]:
+def _target(stack: ExitStack, place: Place, sock: socket.socket, nbytes: int) -> TargetEnd:
     if place == "native":
-        return BareTarget(sock, nbytes).run
-    control = stack.enter_context(_process("target", sock, nbytes))
-    return lambda: Arrival.unpack(control.recv(FRAME_BYTES))
+        return TargetEnd(os.getpid(), BareTarget(sock, nbytes).run)
+    pid, control = stack.enter_context(_process("target", sock, nbytes))
+    return TargetEnd(pid, lambda: Arrival.unpack(control.recv(FRAME_BYTES)))
 
 
 @contextmanager
-def _process(role: str, sock: socket.socket, nbytes: int) -> Iterator[socket.socket]:
-    """An end in a process of its own, which takes ``sock`` along; yields the way to it."""
+def _process(role: str, sock: socket.socket, nbytes: int) -> Iterator[tuple[int, socket.socket]]:
+    """An end in a process of its own, which takes ``sock`` along, and the way to it."""
     ours, theirs = lane()
     with sock, theirs:
         fds = (sock.fileno(), theirs.fileno())
@@ -54,7 +51,7 @@ def _process(role: str, sock: socket.socket, nbytes: int) -> Iterator[socket.soc
         process = subprocess.Popen(command, pass_fds=fds, cwd=_ROOT)
     with process, ours:
         try:
-            yield ours
+            yield process.pid, ours
         finally:
             process.kill()
 

@@ -18,7 +18,8 @@ _EXECUTORS = {"native": "native", "process": "multiprocess"}
 class PenstockRig:
     """Orders go in at the source node, arrivals come out at the target node."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, pids: tuple[int, int]) -> None:
+        self.pids = pids
         self._session = session
         self._outputs = session.outputs()
 
@@ -33,7 +34,8 @@ class PenstockRig:
 async def penstock_rig(source: Place, target: Place) -> AsyncIterator[PenstockRig]:
     options = SessionOptions(nodes=("bench.hops.nodes",))
     async with Session(_manifest(source, target), options) as session:
-        yield PenstockRig(session)
+        nodes = (await session.metrics()).nodes
+        yield PenstockRig(session, (nodes["source"].pid, nodes["target"].pid))
 
 
 def _manifest(source: Place, target: Place) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.hops.payload import Arrival, Order, Pattern, Tally
-from bench.hops.rig import Place, SplitRig, window
+from bench.hops.rig import Place, SourceEnd, SplitRig, TargetEnd, window
 
 if TYPE_CHECKING:
     PayloadQueue: TypeAlias = Queue[NDArray[np.uint8]]  # generic for type checkers only
@@ -68,27 +69,30 @@ def queue_rig(source: Place, target: Place, nbytes: int) -> Iterator[SplitRig]:
     with ExitStack() as stack:
         stack.callback(queue.join_thread)
         stack.callback(queue.close)
-        send: Callable[[Order], None] = QueueSource(queue, nbytes).run
-        arrival: Callable[[], Arrival] = QueueTarget(queue).run
+        sending = SourceEnd(os.getpid(), QueueSource(queue, nbytes).run)
+        arriving = TargetEnd(os.getpid(), QueueTarget(queue).run)
         if source == "process":
-            send = stack.enter_context(_process(serve_source, queue, nbytes)).send
+            pid, orders = stack.enter_context(_process(serve_source, queue, nbytes))
+            sending = SourceEnd(pid, orders.send)
         if target == "process":
-            arrival = stack.enter_context(_process(serve_target, queue, nbytes)).recv
-        yield SplitRig(send, arrival)
+            pid, arrivals = stack.enter_context(_process(serve_target, queue, nbytes))
+            arriving = TargetEnd(pid, arrivals.recv)
+        yield SplitRig(sending, arriving)
 
 
 @contextmanager
 def _process(
     serve: Callable[[PayloadQueue, Connection, int], None], queue: PayloadQueue, nbytes: int
-) -> Iterator[Connection]:
-    """An end in a process of its own; at the end it is idle, and killed."""
+) -> Iterator[tuple[int, Connection]]:
+    """An end in a process of its own, and the way to it; at the end it is idle, and killed."""
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(target=serve, args=(queue, theirs, nbytes), daemon=True)
     process.start()
     theirs.close()
     with ours:
         try:
-            yield ours
+            assert process.pid is not None
+            yield process.pid, ours
         finally:
             process.kill()
             process.join(EXIT_S)

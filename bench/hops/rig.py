@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from bench.hops.payload import Arrival, Order
@@ -20,18 +21,37 @@ SIZES = {"4 KB": 4096, "64 KB": 64 << 10, "1 MB": 1 << 20, "3.84 MB": 3_840_000}
 
 
 class Rig(Protocol):
-    """A source and a target, ready to go."""
+    """A source and a target, ready to go; ``pids`` are the processes that they are in."""
+
+    pids: tuple[int, int]
 
     async def run(self, order: Order) -> Arrival:
         """Carry the order out; nothing else is on its way meanwhile."""
 
 
+@dataclass(frozen=True, slots=True)
+class SourceEnd:
+    """How to order payloads from a source, and the process that it is in."""
+
+    pid: int
+    send: Callable[[Order], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetEnd:
+    """How to wait for what a target says, and the process that it is in."""
+
+    pid: int
+    arrival: Callable[[], Arrival]
+
+
 class SplitRig:
     """A rig with an end elsewhere: tells the source, then waits for what the target says."""
 
-    def __init__(self, send: Callable[[Order], None], arrival: Callable[[], Arrival]) -> None:
-        self._send = send
-        self._arrival = arrival
+    def __init__(self, source: SourceEnd, target: TargetEnd) -> None:
+        self.pids = (source.pid, target.pid)
+        self._send = source.send
+        self._arrival = target.arrival
 
     async def run(self, order: Order) -> Arrival:
         self._send(order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +17,7 @@ class CallRig:
     """Writes each payload and calls a function with it."""
 
     def __init__(self, nbytes: int) -> None:
+        self.pids = (os.getpid(), os.getpid())
         self._pattern = Pattern(nbytes)
         self._tally = Tally()
 
@@ -30,6 +32,7 @@ class LoopQueueRig:
     """Two tasks and an ``asyncio.Queue`` between them."""
 
     def __init__(self, nbytes: int) -> None:
+        self.pids = (os.getpid(), os.getpid())
         self._pattern = Pattern(nbytes)
         self._queue: asyncio.Queue[NDArray[np.uint8]] = asyncio.Queue(window(nbytes))
         self._tally = Tally()

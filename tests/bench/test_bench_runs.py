@@ -24,7 +24,8 @@ CASES = {
     "grpc_execute": {"4 KB", "1 MB"},
     "grpc_stream": {"4 KB", "1 MB"},
     "grpc_stream_rate": {"4 KB", "1 MB"},
-    "hop_latency": HOPS,
+    "hop_latency": HOPS
+    | {"process → process, 4 KB, on one core", "process → process, 4 KB, anywhere"},
     "hop_throughput": HOPS,
 }
 TARGETS = {
