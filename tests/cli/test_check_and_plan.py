@@ -1,0 +1,147 @@
+"""``check`` and ``plan``: pure commands, called in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from penstock.cli.main import main
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ASSISTANT = str(EXAMPLES / "voice_assistant.json")
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> str:
+    path = tmp_path / "broken.yaml"
+    path.write_text(
+        "version: v1\n"
+        "nodes:\n"
+        "  - {id: a, node_type: PasThrough, runtime_hint: AUTO}\n"
+        "  - {id: b, node_type: AudioChunkerNode, params: {chunk_size: 0}}\n"
+        "connections:\n"
+        "  - {from: b, to: c}\n"
+    )
+    return str(path)
+
+
+def test_a_good_manifest_is_ok(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", ASSISTANT]) == 0
+    assert capsys.readouterr().out == f"{ASSISTANT}: ok\n"
+
+
+def test_a_good_manifest_is_ok_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", ASSISTANT, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "errors": [], "warnings": []}
+
+
+def test_every_fault_has_a_line_on_stderr(broken: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", broken]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "error: nodes[0].node_type: " in err
+    assert "did you mean 'PassThrough'?" in err
+    assert "error: nodes[1].params.chunk_size: " in err
+    assert "error: connections[0].to: " in err
+    assert "warning: nodes[0].runtime_hint: " in err
+
+
+def test_every_fault_is_in_the_json(broken: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", broken, "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert err == ""
+    report = json.loads(out)
+    assert report["ok"] is False
+    assert [fault["path"] for fault in report["errors"]] == [
+        "nodes[0].node_type",
+        "nodes[1].params.chunk_size",
+        "connections[0].to",
+    ]
+    assert report["errors"][0]["suggestion"] == "PassThrough"
+    assert [fault["path"] for fault in report["warnings"]] == ["nodes[0].runtime_hint"]
+    assert all(fault["message"] for fault in report["errors"] + report["warnings"])
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "run"])
+def test_a_missing_manifest_is_wrong_input(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "/no/such/file.json"]) == 2
+    assert "/no/such/file.json' can't be read: No such file" in capsys.readouterr().err
+
+
+def test_own_nodes_and_configuration_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "gain.json"
+    manifest.write_text('{"version": "v1", "nodes": [{"id": "g", "node_type": "Gain"}]}')
+    config = tmp_path / "penstock.toml"
+    config.write_text('[executors.mappings]\nGain = "native"\n')
+    assert main(["check", str(manifest)]) == 2
+    capsys.readouterr()
+    nodes = ["--nodes", str(EXAMPLES / "gain_node.py")]
+    assert main(["plan", str(manifest), "--json", *nodes, "--config", str(config)]) == 0
+    [[node]] = json.loads(capsys.readouterr().out)["stages"]
+    assert node == {
+        "node_id": "g",
+        "node_type": "Gain",
+        "executor": "native",
+        "reason": "explicit mapping (configuration)",
+        "params": {},
+    }
+
+
+def test_a_wrong_configuration_is_wrong_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "penstock.toml"
+    config.write_text("[limits]\nmax_proceses = 3\n")
+    assert main(["check", ASSISTANT, "--config", str(config)]) == 2
+    assert "did you mean 'max_processes'?" in capsys.readouterr().err
+
+
+def test_the_plan_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", ASSISTANT, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert list(plan) == [
+        "stages",
+        "edges",
+        "bridges",
+        "dependency_graph",
+        "estimated_duration_ms",
+    ]
+    executors = {node["node_id"]: node["executor"] for stage in plan["stages"] for node in stage}
+    assert executors["vad"] == "native"
+    assert executors["asr"] == "multiprocess"
+    assert [[node["node_id"] for node in stage] for stage in plan["stages"]][:3] == [
+        ["chunker"],
+        ["vad"],
+        ["asr"],
+    ]
+    assert {"from": "vad", "to": "asr", "strategy": "NativeToIPC"} in plan["edges"]
+    assert {"from": "asr", "to": "reply", "strategy": "SharedMemory"} in plan["edges"]
+    assert {"from": "tts", "to": "speaker", "strategy": "IPCToNative"} in plan["edges"]
+    assert sum(bridge["lanes"] for bridge in plan["bridges"]) == len(plan["edges"])
+    assert plan["dependency_graph"]["asr"] == ["vad"]
+    assert plan["stages"][0][0]["params"] == {"chunk_size": 512}
+
+
+def test_the_plan_for_a_reader_names_every_node_and_its_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["plan", ASSISTANT]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["stage", "node", "type", "executor", "reason"]
+    assert ["2", "asr", "PocketSphinxNode", "multiprocess"] in [line[:4] for line in lines]
+    assert ["vad", "asr", "NativeToIPC"] in lines
+
+
+def test_a_plan_of_a_broken_manifest_is_wrong_input(
+    broken: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", broken, "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "error: nodes[1].params.chunk_size: " in err

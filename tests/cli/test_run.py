@@ -1,0 +1,143 @@
+"""``penstock run`` as a program: real sessions, real files, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from penstock.cli.wav import read_wav, write_wav
+from penstock.data import Audio
+from penstock.testing.leaks import descendants
+
+PENSTOCK = [sys.executable, "-m", "penstock"]
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Any:
+    def write(*nodes: str | tuple[str, dict[str, Any]], **connections: str) -> str:
+        specs = [(node, {}) if isinstance(node, str) else node for node in nodes]
+        path = tmp_path / "pipeline.json"
+        document = {
+            "version": "v1",
+            "nodes": [
+                {"id": f"n{place}", "node_type": kind, "params": params}
+                for place, (kind, params) in enumerate(specs)
+            ],
+            "connections": [{"from": a, "to": b} for a, b in connections.items()],
+        }
+        path.write_text(json.dumps(document))
+        return str(path)
+
+    return write
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PENSTOCK, "run", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_outputs_are_printed(manifest: Any) -> None:
+    done = run(
+        manifest("PassThrough", "EchoNode", n0="n1"), "-i", "n0=text:hello", "-i", "n0=json:[1]"
+    )
+    assert (done.stdout, done.stderr) == ("n1 #1 text: hello\nn1 #2 json: [1]\n", "")
+    assert done.returncode == 0
+
+
+def test_outputs_are_lines_of_json(manifest: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"12345")
+    write_wav(tmp_path / "a.wav", [Audio(np.zeros((160, 2), np.float32), 8000)])
+    inputs = ["text:x", 'json:{"a": 1}', str(tmp_path / "a.bin"), str(tmp_path / "a.wav")]
+    done = run(manifest("PassThrough"), "--json", *(f"-in0={what}" for what in inputs))
+    common = [{"node_id": "n0", "sequence": number, "part": 0} for number in range(1, 5)]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        common[0] | {"kind": "text", "text": "x"},
+        common[1] | {"kind": "json", "value": {"a": 1}},
+        common[2] | {"kind": "binary", "bytes": 5},
+        common[3]
+        | {
+            "kind": "audio",
+            "samples": 160,
+            "channels": 2,
+            "sample_rate_hz": 8000,
+            "dtype": "float32",
+        },
+    ]
+
+
+def test_files_are_gathered_by_sink(manifest: Any, tmp_path: Path) -> None:
+    samples = np.arange(-4000, 4000, dtype=np.int16)
+    write_wav(tmp_path / "in.wav", [Audio(samples, 16_000)])
+    pipeline = manifest("PassThrough", "EchoNode", "PassThrough", "PassThrough", n0="n1")
+    outputs = {"n1": "out.wav", "n2": "out.txt", "n3": "out.jsonl"}
+    done = run(
+        pipeline,
+        *("-i", f"n0={tmp_path / 'in.wav'}"),
+        *("-i", "n2=text:one", "-i", "n2=text:two", "-i", "n2=json:3", "-i", "n3=json:[1]"),
+        *(f"-o{node_id}={tmp_path / name}" for node_id, name in outputs.items()),
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert read_wav(tmp_path / "out.wav") == Audio(samples, 16_000)
+    assert (tmp_path / "out.txt").read_text() == "one\ntwo\n"
+    assert (tmp_path / "out.jsonl").read_text() == "[1]\n"
+    assert "out.txt: 2 outputs of n2 (1 outputs of other kinds left out)" in done.stderr
+
+
+def test_a_failing_node_is_named_with_its_traceback(manifest: Any) -> None:
+    pipeline = manifest("PassThrough", "raise_in_process", n0="n1")
+    done = run(pipeline, "-i", "n0=text:x", "--nodes", "penstock.testing.faults")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "[n1] about to fail\n" in done.stderr
+    assert "ValueError: can't digest input 1\nerror: node 'n1': process raised" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-i", "n1=text:x"], "node 'n1' takes no inputs (these do: n0)"),
+        (["-o", "n0=x.txt"], "node 'n0' gives no outputs (these do: n1)"),
+        (["-i", "n0=/no/such.wav"], "/no/such.wav can't be read"),
+        (["-i", "n0"], "expected NODE=FILE"),
+        (["-o", "n1=/no/such/folder/x.txt"], "there is no folder /no/such/folder"),
+        (["-o", "n1=a.txt", "-o", "n1=b.txt"], "node 'n1' has two files"),
+        (["-i", "n0=text:x"], "node 'n0' accepts audio, got text"),
+    ],
+)
+def test_wrong_input_is_status_2(manifest: Any, arguments: list[str], message: str) -> None:
+    done = run(manifest("AudioChunkerNode", "EchoNode", n0="n1"), *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_progress_is_told_when_asked_for(manifest: Any) -> None:
+    done = run(manifest("EchoNode"), "-i", "n0=text:x", "-v")
+    stages = [line.split()[-1] for line in done.stderr.splitlines() if " n0: " in line]
+    assert stages == ["starting", "loading_model", "ready"]
+
+
+def test_ctrl_c_ends_it_and_leaves_nothing(manifest: Any) -> None:
+    pipeline = manifest("EchoNode", "hang_in_process", n0="n1")
+    command = [*PENSTOCK, "run", pipeline, "-in0=text:x", "-v", "--nodes=penstock.testing.faults"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        ready = 0
+        while ready < 2:
+            ready += process.stderr.readline().rstrip().endswith("ready")
+        running = [one.pid for one in descendants()]
+        assert len(running) >= 4  # the program, its zygote, a supervisor, two nodes
+        os.kill(process.pid, signal.SIGINT)
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 130
+    assert not [pid for pid in running if Path(f"/proc/{pid}").exists()]

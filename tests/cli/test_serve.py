@@ -1,0 +1,84 @@
+"""``penstock serve`` as a program."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock.client import Client
+from penstock.data import Text
+
+SERVE = [sys.executable, "-m", "penstock", "serve"]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@contextlib.contextmanager
+def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    with subprocess.Popen(
+        [*SERVE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("listening on ")
+            yield process, line.removeprefix("listening on ").strip()
+        finally:
+            process.terminate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_and_stops_with_status_0(number: signal.Signals) -> None:
+    with serving("--bind", "127.0.0.1:0") as (process, address):
+        host, _, port = address.partition(":")
+        with socket.create_connection((host, int(port))):
+            pass
+        process.send_signal(number)
+        out, err = process.communicate()
+        assert (process.returncode, out) == (0, "")
+        assert "Traceback" not in err
+
+
+async def test_it_serves_own_nodes_on_a_unix_socket(tmp_path: Path) -> None:
+    bind = f"unix:{tmp_path / 'penstock.sock'}"
+    with serving("--bind", bind, "--nodes", str(EXAMPLES / "gain_node.py")) as (process, address):
+        assert address == bind
+        async with Client(address) as client:
+            assert "Gain" in (await client.version()).node_types
+            manifest = {"version": "v1", "nodes": [{"id": "e", "node_type": "EchoNode"}]}
+            outcome = await client.execute(manifest, {"e": Text("hello")})
+        assert [output.value for output in outcome.outputs] == [Text("hello")]
+        process.terminate()
+        process.wait()
+        assert process.returncode == 0
+    assert not (tmp_path / "penstock.sock").exists()
+
+
+def test_the_configuration_says_where_to_listen(tmp_path: Path) -> None:
+    bind = f"unix:{tmp_path / 'configured.sock'}"
+    (tmp_path / "penstock.toml").write_text(f'[service]\nbind = "{bind}"\n')
+    with serving("--config", str(tmp_path / "penstock.toml")) as (_, address):
+        assert address == bind
+
+
+def test_a_taken_port_is_an_error_with_a_message() -> None:
+    with serving("--bind", "127.0.0.1:0") as (_, address):
+        done = subprocess.run(
+            [*SERVE, "--bind", address], capture_output=True, text=True, check=False
+        )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"error: service.bind: {address}: can't be bound" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("bind", ["nowhere", "localhost:99999", "unix:"])
+def test_a_wrong_address_is_wrong_input(bind: str) -> None:
+    done = subprocess.run([*SERVE, "--bind", bind], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: service.bind: ")
