@@ -1,0 +1,125 @@
+"""Everything in the README is run: its commands, its programs, its links."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from penstock.cli.main import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+PRINTS = {"run": "reply #1 text: Hello, ada!\n", "demo": "first reply audio\n"}
+
+
+def blocks(language: str) -> list[str]:
+    return [text for found, text in BLOCKS if found == language]
+
+
+def console_commands() -> list[str]:
+    lines = [line for text in blocks("console") for line in text.splitlines()]
+    assert all(line.startswith("$ ") for line in lines)
+    return [line.removeprefix("$ ") for line in lines]
+
+
+def shell_commands() -> list[str]:
+    """Commands that are not run as they stand: they install, call these tests, or never end."""
+    return [line for text in blocks("sh") for line in text.splitlines()]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """The examples in a folder of their own, as in a fresh checkout."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    return tmp_path
+
+
+Run = Callable[[list[str]], str]
+
+
+@pytest.fixture
+def run(here: Path) -> Run:
+    programs = {"penstock": [sys.executable, "-m", "penstock"], "python": [sys.executable]}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+
+    def call(words: list[str]) -> str:
+        command = [*programs[words[0]], *words[1:]]
+        done = subprocess.run(
+            command, cwd=here, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return call
+
+
+@pytest.mark.parametrize("command", console_commands())
+def test_a_command_works(command: str, run: Run) -> None:
+    words = shlex.split(command)
+    assert PRINTS.get(words[1], "").strip() in run(words)
+
+
+def test_the_make_targets_exist_and_call_what_is_tested_here() -> None:
+    targets = [line.split()[1] for line in shell_commands() if line.startswith("make ")]
+    assert targets == ["demo", "test"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipes = dict(re.findall(r"^(\w+):[^\n]*\n\t(.+)$", makefile, re.MULTILINE))
+    assert recipes["demo"] == "$(BIN)/penstock demo $(ARGS)"
+    assert "pytest" in recipes["test"]
+
+
+def test_every_command_that_is_named_exists() -> None:
+    named = set(re.findall(r"^(?:\$ )?penstock (\w+)", README, re.MULTILINE))
+    assert named == set(COMMANDS)
+
+
+def test_the_manifest_is_the_example_s() -> None:
+    [shown] = blocks("json")
+    example = json.loads((ROOT / "examples" / "first_pipeline.json").read_text(encoding="utf-8"))
+    example.pop("metadata")
+    assert json.loads(shown) == example
+
+
+def test_the_library_program_works(here: Path, run: Run) -> None:
+    [program] = [text for text in blocks("python") if "Session(" in text]
+    (here / "program.py").write_text(program)
+    assert run(["python", "program.py"]) == "reply Hello, ada!\n"
+
+
+def test_the_node_works(here: Path, run: Run) -> None:
+    [program] = [text for text in blocks("python") if "@node" in text]
+    (here / "own.py").write_text(program)
+    manifest = '{"version": "v1", "nodes": [{"id": "g", "node_type": "Gain"}]}'
+    (here / "gain.json").write_text(manifest)
+    assert "own.py" not in run(["penstock", "check", "gain.json", "--nodes", "own.py"])
+
+
+def test_the_service_and_its_client_work(here: Path, run: Run) -> None:
+    [line] = [line for line in shell_commands() if line.startswith("penstock serve")]
+    words = shlex.split(line.replace("50051", "0"))
+    [program] = [text for text in blocks("python") if "Client(" in text]
+    command = [sys.executable, "-m", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
+        try:
+            assert service.stdout is not None
+            address = service.stdout.readline().removeprefix("listening on ").strip()
+            (here / "program.py").write_text(program.replace("127.0.0.1:50051", address))
+            assert run(["python", "program.py"]) == "reply Hello, ada!\n"
+        finally:
+            service.terminate()
+    assert service.returncode == 0
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)", README))
+def test_a_link_leads_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
