@@ -1,0 +1,180 @@
+"""The documentation is what its tools make of the code, and its examples work."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from penstock.bridges import LANE_TABLE
+from penstock.data import Text
+from penstock.manifest import MultiprocessOptions, Settings, load_settings
+from penstock.nodes import Catalogue
+from penstock.planning import check_manifest
+from penstock.session import SESSION_TABLE
+from penstock.testing import run_node
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+
+
+def tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def text(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def blocks(name: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text(name), re.MULTILINE | re.DOTALL)
+
+
+def block(name: str, language: str) -> str:
+    [found] = blocks(name, language)
+    return found
+
+
+def test_the_public_names_are_current() -> None:
+    assert text("api.md") == tool("api_reference").page(), "run tools/api_reference.py"
+
+
+@pytest.mark.parametrize("name", ["diagrams", "changelog"])
+def test_what_is_made_in_place_is_current(name: str) -> None:
+    maker = tool(name)
+    written = maker.PAGE.read_text(encoding="utf-8")
+    assert written == maker.page(written), f"run tools/{name}.py"
+
+
+@pytest.mark.parametrize("table", [SESSION_TABLE, LANE_TABLE])
+def test_every_step_is_in_a_diagram(table: Any) -> None:
+    drawn = text("architecture.md")
+    for state, steps in table.items():
+        for event, following in steps.items():
+            assert f"    {state} --> {following}: {event}\n" in drawn
+
+
+def test_a_changed_table_would_be_noticed() -> None:
+    maker = tool("diagrams")
+    written = maker.PAGE.read_text(encoding="utf-8")
+    assert maker.page(written.replace("Ready --> Executing", "Ready --> Error")) == written
+    with pytest.raises(KeyError):
+        maker.page("<!-- unknown: made by tools/diagrams.py -->\n<!-- end -->")
+
+
+def test_a_fragment_s_name_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker = tool("changelog")
+    monkeypatch.setattr(maker, "FRAGMENTS", tmp_path)
+    (tmp_path / "speed.fixed.md").write_text("Faster.\nMuch.\n")
+    (tmp_path / "lanes.added.md").write_text("Lanes.\n")
+    made = maker.page("# Changes\n\n## Unreleased\n\nold\n\n## 0.1\n\n- first\n")
+    assert made == (
+        "# Changes\n\n## Unreleased\n\n### Added\n\n- Lanes.\n\n### Fixed\n\n- Faster.\n  Much.\n"
+        "\n## 0.1\n\n- first\n"
+    )
+    (tmp_path / "speed.faster.md").write_text("Wrong kind.")
+    with pytest.raises(ValueError, match=r"speed\.faster\.md: expected TOPIC\.KIND\.md"):
+        maker.page(made)
+
+
+def test_the_guide_s_manifest_is_valid() -> None:
+    document = json.loads(block("guide.md", "json"))
+    report = check_manifest(document, Catalogue.installed(), Settings())
+    assert (report.faults, report.warnings) == ((), ())
+
+
+async def test_the_guide_s_node_works(tmp_path: Path) -> None:
+    [program] = [found for found in blocks("guide.md", "python") if "@node" in found]
+    path = tmp_path / "words.py"
+    path.write_text(program)
+    kind = Catalogue({}).extended(path).get("Words")
+    outputs = await run_node(kind.cls, [Text("to be or not")], {"minimum": 3})
+    assert outputs == [Text("not")]
+
+
+def test_the_guide_s_program_works(tmp_path: Path) -> None:
+    [program] = [found for found in blocks("guide.md", "python") if "Session(" in found]
+    path = tmp_path / "program.py"
+    path.write_text(program)
+    done = subprocess.run(
+        [sys.executable, str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    replies = [line for line in done.stdout.splitlines() if not line.startswith("NodeProgress")]
+    assert replies == ["1 Hello, ada!", "2 Hello, grace!", "3 Hello, barbara!"]
+
+
+def test_the_guide_has_every_option() -> None:
+    table = text("guide.md")
+    assert not [name for name in MultiprocessOptions.model_fields if f"| `{name}` |" not in table]
+
+
+def test_the_configuration_shown_is_valid_and_complete(tmp_path: Path) -> None:
+    shown = block("operations.md", "toml")
+    path = tmp_path / "penstock.toml"
+    path.write_text(shown)
+    load_settings(path)
+    assert _keys(Settings) == _shown(tomllib.loads(shown))
+
+
+def test_what_is_shown_as_a_default_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "penstock.toml"
+    path.write_text(block("operations.md", "toml"))
+    shown, default = load_settings(path), Settings()
+    assert shown.service == default.service
+    assert shown.executors.default == default.executors.default
+    machine = {"max_shared_memory_bytes": default.limits.max_shared_memory_bytes}
+    assert shown.limits.model_copy(update=machine) == default.limits
+
+
+def _keys(model: type[BaseModel], above: str = "") -> set[str]:
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        nested = _models(field.annotation)
+        found |= _keys(nested[0], f"{above}{name}.") if nested else {f"{above}{name}"}
+    return found
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in getattr(annotation, "__args__", ()) for found in _models(part)]
+
+
+def _shown(table: dict[str, Any], above: str = "") -> set[str]:
+    found: set[str] = set()
+    for name, value in table.items():
+        path = f"{above}{name}"
+        if isinstance(value, list):
+            found |= set().union(*(_shown(item, f"{path}.") for item in value))
+        elif isinstance(value, dict) and path not in ("interpreters", "executors.mappings"):
+            found |= _shown(value, f"{path}.")
+        else:
+            found.add(path)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("page", "link"),
+    [
+        (page.relative_to(DOCS), link)
+        for page in sorted(DOCS.rglob("*.md"))
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    ],
+)
+def test_a_link_leads_somewhere(page: Path, link: str) -> None:
+    assert (DOCS / page).parent.joinpath(link).exists()
