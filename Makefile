@@ -29,5 +29,8 @@ bench: $(VENV)/.ready
 proto: $(VENV)/.ready
 	$(BIN)/python tools/generate_proto.py
 
+docs: $(VENV)/.ready
+	for tool in node_reference api_reference diagrams changelog; do $(BIN)/python tools/$$tool.py || exit; done
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
