@@ -43,38 +43,36 @@ class DirectProducer:
         self._blocked_since = 0
 
     def offer(self, message: Message) -> bool:
+        """A message that is taken passes through states that nobody can see."""
         lane, spec = self._lane, self.spec
         if message.value.kind not in spec.accepts:
             self._stats.filtered += 1
             return True
         if lane.machine.state is LaneState.BLOCKED:
             return False
-        lane.machine.step(LaneEvent.DATA_AVAILABLE)
-        if len(lane.queue) >= spec.capacity and not self._make_room():
-            return False
-        self._put(message)
-        return True
-
-    def _make_room(self) -> bool:
-        """A full lane blocks, or drops the oldest where it keeps the newest."""
-        lane = self._lane
-        if self.spec.backpressure:
-            lane.machine.step(LaneEvent.NO_SPACE)
-            self._blocked_since = perf_counter_ns()
-            return False
-        if self.spec.keep == "newest":
-            lane.queue.popleft()
-        count_drop(self._stats.dropped, "full")
-        return True
-
-    def _put(self, message: Message) -> None:
-        lane, stats = self._lane, self._stats
-        stats.sent += 1
-        stats.payload_bytes += payload_bytes(message.value)
-        if len(lane.queue) < self.spec.capacity:
+        if len(lane.queue) < spec.capacity:
             lane.queue.append(message)
-        lane.machine.step(LaneEvent.TRANSFERRED)
+        elif spec.backpressure:
+            self._block()
+            return False
+        else:
+            self._drop_one(message)
+        self._stats.sent += 1
+        self._stats.payload_bytes += payload_bytes(message.value)
         lane.consumer.on_change()
+        return True
+
+    def _block(self) -> None:
+        self._lane.machine.step(LaneEvent.DATA_AVAILABLE)
+        self._lane.machine.step(LaneEvent.NO_SPACE)
+        self._blocked_since = perf_counter_ns()
+
+    def _drop_one(self, message: Message) -> None:
+        """The oldest makes room for the message, or the message goes itself."""
+        if self.spec.keep == "newest":
+            self._lane.queue.popleft()
+            self._lane.queue.append(message)
+        count_drop(self._stats.dropped, "full")
 
     def space_available(self) -> None:
         """The consumer took one."""

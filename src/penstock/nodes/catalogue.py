@@ -142,6 +142,7 @@ def provider_of(cls: type[Node]) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
+@functools.cache
 def load(provider: str) -> type[Node]:
     """The class that a provider names; raises ``ConfigurationError`` where it can't."""
     where, _, name = provider.rpartition(":")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,7 +52,7 @@ class NodeContext:
         """
         kind = np.dtype(dtype)
         dimensions = (shape,) if isinstance(shape, int) else shape
-        count = int(np.prod(dimensions, dtype=np.int64))
+        count = math.prod(dimensions)
         return self._host.allocate(count * kind.itemsize).view(kind).reshape(dimensions)
 
     @property

@@ -7,7 +7,7 @@ from collections import deque
 
 from penstock.errors import PenstockError
 from penstock.service.outputs import encode_output
-from penstock.service.status import Context
+from penstock.service.status import Context, leaving
 from penstock.session import NodeProgress, Output, Session
 from penstock.wire.errors import encode_error
 from penstock.wire.metrics import CodecTime, encode_metrics, encode_stream_metrics
@@ -20,7 +20,8 @@ PROGRESS_KEPT = 1024
 class Replies:
     """Writes to the call from several tasks; no write is ever given up half way.
 
-    A task that is inside one of these methods must not be cancelled while the call lives.
+    A task that is inside one of these methods must not be cancelled while the call lives. All
+    of them raise ``ClientLeftError`` once it doesn't.
     """
 
     def __init__(self, context: Context) -> None:
@@ -91,8 +92,10 @@ class Replies:
                     message=said.message,
                     elapsed_s=said.elapsed_s,
                 )
-                await self._context.write(pb.StreamResponse(progress=progress))
+                with leaving():
+                    await self._context.write(pb.StreamResponse(progress=progress))
 
     async def _write(self, response: pb.StreamResponse) -> None:
         async with self._writing:
-            await self._context.write(response)
+            with leaving():
+                await self._context.write(response)

@@ -5,6 +5,8 @@ What is wrong with a pipeline or its inputs goes into an ``ErrorResponse`` and a
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import grpc
@@ -18,10 +20,23 @@ class ServiceStoppingError(PenstockError):
     """The service ends, and this call with it."""
 
 
+class ClientLeftError(PenstockError):
+    """The call is over for its client: nobody reads what would be written."""
+
+
 _STATUS: dict[type[Exception], tuple[grpc.StatusCode, str]] = {
     ServiceStoppingError: (grpc.StatusCode.UNAVAILABLE, "the service is stopping"),
 }
 _UNFORESEEN = (grpc.StatusCode.INTERNAL, "the service failed; its log says how")
+
+
+@contextlib.contextmanager
+def leaving() -> Iterator[None]:
+    """Raise ``ClientLeftError`` where gRPC can't read or write because the call has ended."""
+    try:
+        yield
+    except grpc.aio.BaseError as exc:
+        raise ClientLeftError("client disconnected") from exc
 
 
 async def abort(context: Context, error: Exception) -> NoReturn:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import Any
 
 import grpc
 
@@ -21,7 +22,13 @@ from penstock.service.admission import Admission
 from penstock.service.inbox import Chunk, Inbox
 from penstock.service.limits import CallLimits
 from penstock.service.replies import Replies
-from penstock.service.status import Context, ServiceStoppingError, abort
+from penstock.service.status import (
+    ClientLeftError,
+    Context,
+    ServiceStoppingError,
+    abort,
+    leaving,
+)
 from penstock.session import Session
 from penstock.wire.buffers import decode, decode_audio_buffer
 from penstock.wire.v1 import streaming_pb2 as pb
@@ -43,13 +50,19 @@ class StreamingServicer:
         call = StreamCall(self._admission, context)
         try:
             await call.serve()
+        except ClientLeftError:
+            return
         except PenstockError as exc:
-            if self._admission.stopping:
-                await abort(context, ServiceStoppingError())
-            await call.replies.error(exc)
+            await self._tell(call, context, exc)
         except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so
             _log.exception("StreamPipeline failed")
             await abort(context, exc)
+
+    async def _tell(self, call: StreamCall, context: Context, error: PenstockError) -> None:
+        if self._admission.stopping:
+            await abort(context, ServiceStoppingError())
+        with contextlib.suppress(ClientLeftError):
+            await call.replies.error(error)
 
 
 class StreamCall:
@@ -81,7 +94,7 @@ class StreamCall:
         return self._cancelled and isinstance(self._failure, SessionCancelledError)
 
     async def _read_init(self) -> pb.StreamInit:
-        request = await self._context.read()
+        request = await self._next_request()
         found = None if request is grpc.aio.EOF else request.WhichOneof("request")
         if found != "init":
             raise InputError(f"the first message must be init, got {found or 'nothing'}")
@@ -95,13 +108,13 @@ class StreamCall:
         """
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(self._guard(session, self._read(session)))]
-            group.create_task(self.replies.forward_progress())
+            group.create_task(self._guard(session, self.replies.forward_progress()))
             try:
                 await session.start()
                 await self.replies.ready(session)
                 reading.append(group.create_task(self._guard(session, self._feed(session, init))))
-                group.create_task(self._report(session))
-                group.create_task(self._limit(session))
+                group.create_task(self._guard(session, self._report(session)))
+                group.create_task(self._guard(session, self._limit(session)))
                 async for output in session.outputs():
                     await self.replies.result(output, self._taken)
             except PenstockError as exc:
@@ -129,7 +142,7 @@ class StreamCall:
 
     async def _read(self, session: Session) -> None:
         """The client's messages, as far ahead as the inbox has room."""
-        while (request := await self._context.read()) is not grpc.aio.EOF:
+        while (request := await self._next_request()) is not grpc.aio.EOF:
             match request.WhichOneof("request"):
                 case "data_chunk":
                     await self._inbox.put(request.data_chunk)
@@ -140,6 +153,10 @@ class StreamCall:
                 case found:
                     raise InputError(f"expected a chunk or control, got {found or 'nothing'}")
         await self._inbox.end()
+
+    async def _next_request(self) -> Any:
+        with leaving():
+            return await self._context.read()
 
     async def _obey(self, session: Session, command: pb.StreamControl.Command) -> None:
         match command:

@@ -59,6 +59,7 @@ class LaneReceiver:
         self.spec = spec
         self.on_change = no_listener
         self.on_broken = on_broken
+        self._name = spec.name
         self._arena = arena
         self._reactor = reactor
         self._port = Port(
@@ -151,7 +152,7 @@ class LaneReceiver:
             envelope.slab_id,
             envelope.offset,
             envelope.length,
-            self.spec.name,
+            self._name,
             partial(self._return, envelope.lane_sequence, envelope.length),
         )
         if not self._hoarding():
@@ -165,11 +166,16 @@ class LaneReceiver:
 
     def _hoarding(self) -> bool:
         """Whether too much is held, after a look for views that only cycles hold."""
-        if self._over_limit() and self._stats.received >= self._collect_at:
+        if self._over_limit():
+            self._collect()
+        return self._over_limit()
+
+    def _collect(self) -> None:
+        """Free views that only cycles hold; now and then, since looking takes milliseconds."""
+        if self._leases and self._stats.received >= self._collect_at:
             self._collect_at = self._stats.received + MAX_LEASES
             gc.collect()
             self._flush_returns()
-        return self._over_limit()
 
     def _over_limit(self) -> bool:
         return self._leases > MAX_LEASES or self._leased_bytes > self._lease_budget
@@ -206,7 +212,7 @@ class LaneReceiver:
                 os.close(fd)
 
     def _handle(self, frame: bytes, descriptors: list[int]) -> None:
-        lane = self.spec.name
+        lane = self._name
         match frames.frame_type(frame, lane):
             case FrameType.DATA:
                 self._arrive(frames.unpack_envelope(frame, lane), frame)
@@ -218,8 +224,8 @@ class LaneReceiver:
                 self._end(frames.tally_of(frame, lane))
             case FrameType.RECLAIM:
                 self._eager = True
-                gc.collect()
                 self._flush_returns()
+                self._collect()
             case other:
                 raise LaneError(lane, f"unexpected frame of type {other} from the producer")
 

@@ -50,6 +50,7 @@ class LaneSender:
         self.spec = spec
         self.on_change = no_listener
         self.on_broken = on_broken
+        self._name = spec.name
         self.finished = False
         self._placer = placer
         self._reactor = reactor
@@ -216,7 +217,7 @@ class LaneSender:
             self._break(exc)
 
     def _handle(self, frame: bytes) -> None:
-        lane = self.spec.name
+        lane = self._name
         match frames.frame_type(frame, lane):
             case FrameType.CREDIT:
                 self._credit(frames.number_of(frame, lane))
