@@ -13,6 +13,8 @@ from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.service import running
 
+GRPC_TASKS = ("rpc_task",)
+
 
 def pytest_collection_finish() -> None:
     """gRPC's poller and its descriptors live as long as the process: have them from the start."""
@@ -28,6 +30,13 @@ def pytest_collection_finish() -> None:
     asyncio.run(use_once())
 
 
+async def calls_ended() -> None:
+    """gRPC's own tasks end a few turns of the loop after their server."""
+    left = [task for task in asyncio.all_tasks() if task.get_name() in GRPC_TASKS]
+    if left:
+        await asyncio.wait(left)
+
+
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
     """Connected to a service that has the fault nodes too."""
@@ -37,3 +46,4 @@ async def client() -> AsyncIterator[Client]:
         Client(address) as client,
     ):
         yield client
+    await calls_ended()

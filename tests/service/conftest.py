@@ -26,6 +26,9 @@ def settings() -> Settings:
     return Settings()
 
 
+GRPC_TASKS = ("rpc_task",)
+
+
 def pytest_collection_finish() -> None:
     """gRPC's poller and its descriptors live as long as the process: have them from the start."""
 
@@ -40,12 +43,20 @@ def pytest_collection_finish() -> None:
     asyncio.run(use_once())
 
 
+async def calls_ended() -> None:
+    """gRPC's own tasks end a few turns of the loop after their server."""
+    left = [task for task in asyncio.all_tasks() if task.get_name() in GRPC_TASKS]
+    if left:
+        await asyncio.wait(left)
+
+
 @pytest.fixture
 async def service(settings: Settings) -> AsyncIterator[str]:
     """The address of a service that has the fault nodes too."""
     catalogue = Catalogue.installed().extended("penstock.testing.faults")
     async with running(settings, "127.0.0.1:0", catalogue) as address:
         yield address
+    await calls_ended()
 
 
 @pytest.fixture

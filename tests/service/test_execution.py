@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from wire_client import WireClient, pipeline, text
+from wire_client import WireClient, init, pipeline, text
 
 from penstock.manifest import Limits, Settings
 from penstock.wire.v1 import common_pb2 as pb
@@ -180,7 +180,7 @@ async def test_a_deadline_ends_the_call_and_its_session(
 
 
 class TestSmallService:
-    """With room for one process and small messages."""
+    """With room for one session and small messages."""
 
     @pytest.fixture
     def settings(self) -> Settings:
@@ -193,17 +193,14 @@ class TestSmallService:
         assert json.loads(refused.context)["resource"] == "max_message_bytes"
 
     async def test_a_session_beyond_the_limit_is_refused(self, wire: WireClient) -> None:
-        hanging = wire.execute(
-            execution.ExecuteRequest(
-                manifest=pipeline("hang_in_process"), data_inputs={"n0": text("")}
-            )
-        )
-        while (await run(wire, pipeline("PassThrough"))).WhichOneof("outcome") == "result":
-            continue  # the first call has not been admitted yet
+        call = wire.stream()
+        await call.write(init(pipeline("PassThrough")))
+        while not (await call.read()).HasField("ready"):
+            continue
         refused = await error(wire, pipeline("PassThrough"))
         assert refused.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
         assert json.loads(refused.context)["resource"] == "sessions"
-        hanging.cancel()
+        call.cancel()
 
     async def test_a_request_that_is_too_large_is_refused(self, wire: WireClient) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
