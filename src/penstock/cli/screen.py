@@ -18,6 +18,7 @@ except ImportError as exc:
     raise MissingExtraError("penstock demo", "rich", extra="demo") from exc
 
 _PLAIN_WIDTH = 120
+_LONG = "reason"
 _STYLES = {"ready": "green", "error": "red"}
 
 
@@ -28,9 +29,12 @@ class Screen:
         self._console = Console(highlight=False)
         if not self._console.is_terminal:
             self._console = Console(highlight=False, width=_PLAIN_WIDTH)
+        self._live: Live | None = None
 
     def say(self, label: str, text: str) -> None:
-        """A line with its label in front."""
+        """A line with its label in front, below the nodes: they have been initialised."""
+        if self._live is not None:
+            self._live.stop()
         self._console.print(Text.assemble((f"{label:>10}  ", "bold"), text))
 
     @contextlib.contextmanager
@@ -40,17 +44,18 @@ class Screen:
             yield self._print_progress
             return
         latest: dict[str, NodeProgress] = {}
+
+        def show(progress: NodeProgress) -> None:
+            latest[progress.node_id] = progress
+            live.update(_progress_table(latest), refresh=True)
+
         with Live(_progress_table(latest), console=self._console, auto_refresh=False) as live:
-
-            def show(progress: NodeProgress) -> None:
-                latest[progress.node_id] = progress
-                live.update(_progress_table(latest), refresh=True)
-
+            self._live = live
             yield show
 
     def report(self, report: ExecutionReport, order: Sequence[str]) -> None:
         """The nodes in this order and the bridges, as the service measured them."""
-        nodes = _table("node", "executor", "reason", "pid", "items", "outputs", "time in node")
+        nodes = _table("node", "executor", "reason", "pid", "items", "outputs", "time")
         for node_id in order:
             node = report.nodes[node_id]
             nodes.add_row(
@@ -91,7 +96,7 @@ def _described(progress: NodeProgress) -> str:
 
 
 def _table(*headers: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for header in headers:
-        table.add_column(header, no_wrap=True)
+        table.add_column(header, no_wrap=header != _LONG)  # it gives way in a narrow terminal
     return table
