@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 
 from penstock.cli.wav import read_wav, write_wav
 from penstock.nodes.builtin.espeak_voice import synthesise
+from penstock.testing.leaks import descendants
 
 DEMO = [sys.executable, "-m", "penstock", "demo"]
 
@@ -71,3 +75,19 @@ def test_what_can_not_be_said(
     assert done.returncode == status
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_however_it_ends_its_service_goes_with_it(tmp_path: Path, number: signal.Signals) -> None:
+    command = [*DEMO, "--output", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().endswith("ready\n"):
+            pass
+        pidfds = [os.pidfd_open(one.pid) for one in descendants()]
+        assert len(pidfds) >= 4  # the demo, the service, its zygote, a supervisor
+        process.send_signal(number)
+    for pidfd in pidfds:
+        select.select([pidfd], [], [])
+        os.close(pidfd)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}[number]

@@ -116,7 +116,7 @@ def pack(value: Value) -> Packed:
     return packer(value)
 
 
-def unpack(kind: Kind, meta: bytes | memoryview, payload: NDArray[np.uint8]) -> Value:
+def unpack(kind: Kind, meta: bytes, payload: NDArray[np.uint8]) -> Value:
     """Put a value together again, as views on ``payload`` (one-dimensional uint8).
 
     Raises ``ValueError`` for a description or a payload that don't fit each other.
@@ -259,13 +259,19 @@ _binary_meta = msgspec.msgpack.Decoder(_BinaryMeta)
 _control_meta = msgspec.msgpack.Decoder(_ControlMeta)
 
 
-def _unpack_audio(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Audio:
-    meta = _audio_meta.decode(data)
-    samples = payload.view(_dtype(meta.dtype)).reshape(-1, meta.channels)
+def _unpack_audio(data: bytes, payload: NDArray[np.uint8]) -> Audio:
+    meta, dtype = _audio_form(data)
+    samples = payload.view(dtype).reshape(-1, meta.channels)
     return Audio(samples, meta.sample_rate_hz, _restored(meta), meta.metadata_json)
 
 
-def _unpack_video(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Video:
+@functools.lru_cache(64)
+def _audio_form(data: bytes) -> tuple[_AudioMeta, np.dtype[Any]]:
+    meta = _audio_meta.decode(data)
+    return meta, _dtype(meta.dtype)
+
+
+def _unpack_video(data: bytes, payload: NDArray[np.uint8]) -> Video:
     meta = _video_meta.decode(data)
     return Video(
         payload,
@@ -280,7 +286,7 @@ def _unpack_video(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Video
     )
 
 
-def _unpack_tensor(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Tensor:
+def _unpack_tensor(data: bytes, payload: NDArray[np.uint8]) -> Tensor:
     meta = _tensor_meta.decode(data)
     try:
         array = payload.view(_dtype(meta.dtype)).reshape(
@@ -301,12 +307,12 @@ def _dtype(name: str) -> np.dtype[Any]:
     return dtype
 
 
-def _unpack_text(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Text:
+def _unpack_text(data: bytes, payload: NDArray[np.uint8]) -> Text:
     meta = _text_meta.decode(data)
     return Text(payload.tobytes().decode(), meta.language, meta.channel, _restored(meta))
 
 
-def _unpack_json(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Json:
+def _unpack_json(data: bytes, payload: NDArray[np.uint8]) -> Json:
     meta = _json_meta.decode(data)
     try:
         value = json.loads(payload.tobytes())
@@ -315,12 +321,12 @@ def _unpack_json(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Json:
     return Json(value, meta.schema_type, _restored(meta))
 
 
-def _unpack_binary(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Binary:
+def _unpack_binary(data: bytes, payload: NDArray[np.uint8]) -> Binary:
     meta = _binary_meta.decode(data)
     return Binary(payload, meta.mime_type, _restored(meta))
 
 
-def _unpack_control(data: bytes | memoryview, payload: NDArray[np.uint8]) -> Control:
+def _unpack_control(data: bytes, payload: NDArray[np.uint8]) -> Control:
     meta = _control_meta.decode(data)
     build = _CONTROL_MESSAGES.get(meta.message)
     if build is None:
@@ -343,7 +349,7 @@ _PACKERS: dict[type, Callable[[Any], Packed]] = {
     Binary: _pack_binary,
     Control: _pack_control,
 }
-_UNPACKERS: dict[Kind, Callable[[bytes | memoryview, NDArray[np.uint8]], Value]] = {
+_UNPACKERS: dict[Kind, Callable[[bytes, NDArray[np.uint8]], Value]] = {
     Kind.AUDIO: _unpack_audio,
     Kind.VIDEO: _unpack_video,
     Kind.TENSOR: _unpack_tensor,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from penstock.bridges import ConsumerEnd, ProducerEnd
 from penstock.data import Message
-from penstock.errors import InputError, PenstockError, SessionClosedError
+from penstock.errors import InputError, InvalidValueError, PenstockError, SessionClosedError
 from penstock.executors.pump import LoopPump
 
 
@@ -48,7 +48,9 @@ class Inlet:
         try:
             return self.end.offer(message)
         except (ValueError, TypeError) as exc:
-            raise InputError(f"node {self.end.spec.target!r} can't be sent this: {exc}") from exc
+            raise InvalidValueError(
+                f"node {self.end.spec.target!r} can't be sent this: {exc}"
+            ) from exc
 
 
 class Gateway:
@@ -75,7 +77,7 @@ class Gateway:
             raise InputError(f"node {node_id!r} takes no inputs from outside (these do: {known})")
         accepts = inlet.end.spec.accepts
         if message.value.kind not in accepts:
-            raise InputError(
+            raise InvalidValueError(
                 f"node {node_id!r} accepts {', '.join(sorted(accepts))}, got {message.value.kind}"
             )
         if self.ended:

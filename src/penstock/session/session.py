@@ -7,13 +7,14 @@ import os
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Self
 
 from penstock.bridges import LaneState
 from penstock.data import CLIENT, ExecutorType, Kind, Message, Value
 from penstock.errors import (
     InputError,
+    InvalidValueError,
     PenstockError,
     SessionClosedError,
     SessionError,
@@ -128,7 +129,9 @@ class Session:
         life = self._running()
         number = self._sequence + 1 if sequence is None else sequence
         if not is_value(value):
-            raise InputError(f"expected one of penstock's values, got {type(value).__name__}")
+            raise InvalidValueError(
+                f"expected one of penstock's values, got {type(value).__name__}"
+            )
         if not 0 <= number <= _MAX_SEQUENCE:
             raise InputError(f"sequence must be 0 to 2⁶⁴ - 1, got {number}")
         message = Message(value, number, 0, timestamp_us)
@@ -147,7 +150,7 @@ class Session:
         life.begin()
         life.end_inputs()
 
-    async def outputs(self) -> AsyncIterator[Output]:
+    async def outputs(self) -> AsyncGenerator[Output, None]:
         """What leaves the pipeline, as it comes, for one reader.
 
         Order holds per sink. Ends when every sink has ended and all nodes have finished;

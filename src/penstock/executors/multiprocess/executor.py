@@ -75,7 +75,7 @@ class MultiprocessExecutor:
         self._events = events
         self._pool_bytes = pool_bytes
         self._event_loop = asyncio.get_running_loop()
-        self._reactor = Reactor()
+        self._reactor = Reactor(watched=True)
         self._event_loop.add_reader(self._reactor.fileno(), self._reactor.poll_batch)
         self._plane = DataPlane(
             self._reactor,

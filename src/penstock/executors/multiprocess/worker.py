@@ -171,6 +171,7 @@ class Worker:
         self._task = asyncio.current_task()
         self._call = call_here
         pump = _ReactorPump(self)
+        self.reactor.watched = True
         asyncio.get_running_loop().add_reader(self.reactor.fileno(), pump.ready)
         return pump
 

@@ -83,8 +83,8 @@ def test_a_payload_outside_its_slab(lanes):
     pair.sender.offer(Message(Binary(np.zeros(5000, np.uint8))))
     pair.drain()
     slab_id = next(iter(pair.target.arena._foreign))
-    with pytest.raises(LaneError, match="outside a slab"):
-        pair.target.arena.view(slab_id, 1 << 40, 10, "a → b", lambda: None)
+    with pytest.raises(ValueError, match="outside a slab"):
+        pair.target.arena.view(slab_id, 1 << 40, 10, pair.receiver, 0)
 
 
 def test_a_slab_that_its_owner_could_truncate_is_refused(lanes):

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.bridges import no_listener
-from penstock.errors import LaneError
 from penstock.executors.multiprocess.transport.slab import (
     ForeignSlab,
     Slab,
@@ -29,16 +28,24 @@ INLINE_BYTES = 1024
 _SLABS_PER_OWNER = 1 << 16
 
 
+class Lessor(Protocol):
+    """Whom a slot goes back to when nobody looks at it any more."""
+
+    def take_back(self, token: int, nbytes: int) -> None:
+        """The array for ``token`` has died; called on whichever thread that happened."""
+
+
 class Region(weakref.ref[NDArray[np.uint8]]):
     """Where a root array lies; a weak reference that acts when the array dies."""
 
-    __slots__ = ("key", "length", "offset", "release", "slab_id")
+    __slots__ = ("key", "length", "lessor", "offset", "slab_id", "token")
 
     key: int
     slab_id: int
     offset: int
     length: int
-    release: Callable[[], None]
+    lessor: Lessor
+    token: int
 
 
 class Slot(NamedTuple):
@@ -73,6 +80,7 @@ class SharedArena:
         self._lock = threading.Lock()
         self._next_id = owner * _SLABS_PER_OWNER
         self._classes: dict[int, list[Slab]] = {}
+        self._recent: dict[int, Slab] = {}
         self._foreign: dict[int, ForeignSlab] = {}
         self._regions: dict[int, Region] = {}
 
@@ -89,45 +97,43 @@ class SharedArena:
     def reserve(self, nbytes: int) -> Slot | None:
         """An own slot, free again when its root array dies; None while there is no room."""
         with self._lock:
-            slab = self._slab_with_room(slot_size(nbytes))
-            if slab is None:
-                self.on_full()
-                return None
+            slab = self._recent.get(nbytes)
+            if slab is None or not slab.free:
+                slab = self._slab_with_room(slot_size(nbytes))
+                if slab is None:
+                    self.on_full()
+                    return None
+                self._recent = {nbytes: slab}
             index = slab.free.pop()
         offset = index * slab.slot_bytes
         root = np.frombuffer(slab.memory, np.uint8, nbytes, offset)
-
-        def release() -> None:
-            slab.free.append(index)
-            self.on_free()
-
-        self._remember(root, slab.slab_id, offset, release)
+        self._remember(root, slab.slab_id, offset, slab, index)
         return Slot(slab.slab_id, offset, root)
 
     def view(
-        self, slab_id: int, offset: int, length: int, lane: str, release: Callable[[], None]
+        self, slab_id: int, offset: int, length: int, lessor: Lessor, token: int
     ) -> NDArray[np.uint8]:
-        """A read-only root array on a foreign slot; ``release`` is called when it dies.
+        """A read-only root array on a foreign slot, which goes back to ``lessor``.
 
-        Raises ``LaneError`` where there is no such slab or the range lies outside it.
+        Raises ``ValueError`` where there is no such slab or the range lies outside it.
         """
-        slab = self._checked(slab_id, offset, length, lane)
+        slab = self._checked(slab_id, offset, length)
         root = np.frombuffer(slab.memory, np.uint8, length, offset)
-        self._remember(root, slab_id, offset, release)
+        self._remember(root, slab_id, offset, lessor, token)
         return root
 
-    def peek(self, slab_id: int, offset: int, length: int, lane: str) -> bytes:
-        """A copy of some bytes of a foreign slab."""
-        slab = self._checked(slab_id, offset, length, lane)
+    def peek(self, slab_id: int, offset: int, length: int) -> bytes:
+        """A copy of some bytes of a foreign slab; raises as ``view`` does."""
+        slab = self._checked(slab_id, offset, length)
         return slab.memory[offset : offset + length]
 
-    def _checked(self, slab_id: int, offset: int, length: int, lane: str) -> ForeignSlab:
+    def _checked(self, slab_id: int, offset: int, length: int) -> ForeignSlab:
         slab = self._foreign.get(slab_id)
         if slab is None:
-            raise LaneError(lane, f"a message lies in slab {slab_id}, which was never announced")
+            raise ValueError(f"it lies in slab {slab_id}, which was never announced")
         if offset + length > slab.nbytes:
-            raise LaneError(
-                lane, f"bytes {offset} to {offset + length} lie outside a slab of {slab.nbytes}"
+            raise ValueError(
+                f"bytes {offset} to {offset + length} lie outside a slab of {slab.nbytes}"
             )
         return slab
 
@@ -180,24 +186,26 @@ class SharedArena:
         for foreign in self._foreign.values():
             foreign.close()
         self._classes.clear()
+        self._recent.clear()
         self._foreign.clear()
         self.on_free = self.on_full = no_listener
 
     def _remember(
-        self, root: NDArray[np.uint8], slab_id: int, offset: int, release: Callable[[], None]
+        self, root: NDArray[np.uint8], slab_id: int, offset: int, lessor: Lessor, token: int
     ) -> None:
         region = Region(root, self._died)
-        region.key = id(root)
+        region.key = key = id(root)
         region.slab_id = slab_id
         region.offset = offset
         region.length = root.nbytes
-        region.release = release
-        self._regions[region.key] = region
+        region.lessor = lessor
+        region.token = token
+        self._regions[key] = region
 
     def _died(self, region: weakref.ref[NDArray[np.uint8]]) -> None:
         assert isinstance(region, Region)  # noqa: S101  # only Regions get this callback
         del self._regions[region.key]
-        region.release()
+        region.lessor.take_back(region.token, region.length)
 
     def _slab_with_room(self, size: int) -> Slab | None:
         slabs = self._classes.setdefault(size, [])
@@ -211,14 +219,18 @@ class SharedArena:
             self._trim()
         if self.used_bytes + slots * size > self.budget_bytes:
             return None
-        slab = Slab(self._next_id, size, slots)
+        slab = Slab(self._next_id, size, slots, self._slot_freed)
         self._next_id += 1
         self.used_bytes += slab.nbytes
         slabs.append(slab)
         return slab
 
+    def _slot_freed(self) -> None:
+        self.on_free()
+
     def _trim(self) -> None:
         """Give up the slabs that nobody uses, so that another size class can grow."""
+        self._recent = {}
         for slabs in self._classes.values():
             for slab in [slab for slab in slabs if slab.idle]:
                 slabs.remove(slab)

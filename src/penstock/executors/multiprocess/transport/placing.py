@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import weakref
 import zlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.data import Kind, Message, Value, pack
+from penstock.data import Message, Value, pack
 from penstock.errors import InputError
 from penstock.executors.multiprocess.transport.arena import INLINE_BYTES, SharedArena, Slot
 from penstock.executors.multiprocess.transport.frames import (
@@ -23,26 +23,29 @@ from penstock.executors.multiprocess.transport.frames import (
 
 
 class Placed(NamedTuple):
-    """A value that is ready to travel; ``holds`` keeps its slots until every lane let go."""
+    """A value that is ready to travel; it holds its slots until every lane has let go of it.
 
-    kind: Kind
+    ``meta`` and ``inline`` go into the datagram; what is longer lies in ``meta_slot`` and
+    ``slot``, with its location in the datagram instead.
+    """
+
+    kind: int
     flags: int
     meta: bytes
     inline: bytes
-    slabs: tuple[int, ...]
-    slab_id: int
-    offset: int
+    slot: Slot | None
+    meta_slot: Slot | None
     length: int
     checksum: int
-    holds: tuple[NDArray[Any], ...]
     copied: bool
 
     def frame(self, message: Message, lane_sequence: int) -> bytes:
         """The datagram that carries ``message`` as the lane's ``lane_sequence``-th."""
+        slot = self.slot
         envelope = pack_envelope(
             VERSION,
-            FrameType.DATA,
-            KIND_NUMBERS[self.kind],
+            _DATA,
+            self.kind,
             self.flags,
             len(self.meta),
             message.epoch,
@@ -50,12 +53,15 @@ class Placed(NamedTuple):
             lane_sequence,
             message.sequence,
             message.timestamp_us,
-            self.slab_id,
-            self.offset,
+            slot.slab_id if slot else 0,
+            slot.offset if slot else 0,
             self.length,
             self.checksum,
         )
         return envelope + self.meta + self.inline
+
+
+_DATA = int(FrameType.DATA)
 
 
 class Placer:
@@ -88,61 +94,41 @@ class Placer:
             self._last = None
 
     def _place(self, value: Value, *, verify: bool) -> Placed | None:
-        packed = pack(value)
-        if packed.payload.nbytes > self._max_message_bytes:
+        kind, meta, payload, copied = pack(value)
+        length = payload.nbytes
+        if length > self._max_message_bytes:
             raise InputError(
-                f"a message of {packed.payload.nbytes} bytes exceeds max_message_bytes "
-                f"{self._max_message_bytes}"
+                f"a message of {length} bytes exceeds max_message_bytes {self._max_message_bytes}"
             )
-        meta = self._meta(packed.meta)
-        spot = self._spot(packed.payload)
-        if meta is None or spot is None:
-            return None
-        own = [place for place in (meta.slot, spot.slot) if place is not None]
-        return Placed(
-            kind=packed.kind,
-            flags=meta.flags | spot.flags | (Flags.CHECKED if verify else 0),
-            meta=meta.data,
-            inline=spot.data,
-            slabs=tuple(slot.slab_id for slot in own),
-            slab_id=spot.slot.slab_id if spot.slot else 0,
-            offset=spot.slot.offset if spot.slot else 0,
-            length=packed.payload.nbytes,
-            checksum=zlib.crc32(packed.payload.data) if verify else 0,
-            holds=tuple(slot.root for slot in own),
-            copied=spot.copied or packed.copied,
-        )
-
-    def _meta(self, meta: bytes) -> _Spot | None:
-        """A long description goes into a slot of its own, and its location in its place."""
-        if len(meta) <= INLINE_BYTES:
-            return _Spot(0, meta, None)
-        spot = self._spot(np.frombuffer(meta, dtype=np.uint8))
-        if spot is None or spot.slot is None:
-            return None
-        where = location(spot.slot.slab_id, spot.slot.offset, len(meta))
-        return _Spot(Flags.META_IN_SLAB, where, spot.slot)
-
-    def _spot(self, payload: NDArray[np.uint8]) -> _Spot | None:
-        """Where the payload travels: inline, in the slot it lies in, or copied into one."""
-        if payload.nbytes <= INLINE_BYTES:
-            return _Spot(Flags.INLINE, payload.tobytes(), None)
-        slot = self.arena.locate(payload)
-        if slot is not None:
+        flags, inline = 0, b""
+        slot = meta_slot = None
+        if len(meta) > INLINE_BYTES:
+            meta_slot = self._written(np.frombuffer(meta, dtype=np.uint8))
+            if meta_slot is None:
+                return None
+            flags |= Flags.META_IN_SLAB
+            meta = location(meta_slot.slab_id, meta_slot.offset, len(meta))
+        if length <= INLINE_BYTES:
+            flags |= Flags.INLINE
+            inline = payload.tobytes()
+        else:
+            slot = self.arena.locate(payload)
+            if slot is None:
+                copied = True
+                slot = self._written(payload)
+                if slot is None:
+                    return None
             slot.root.flags.writeable = False
-            return _Spot(0, b"", slot)
+        checksum = 0
+        if verify:
+            flags |= Flags.CHECKED
+            checksum = zlib.crc32(payload.data)
+        number = KIND_NUMBERS[kind]
+        return Placed(number, flags, meta, inline, slot, meta_slot, length, checksum, copied)
+
+    def _written(self, payload: NDArray[np.uint8]) -> Slot | None:
+        """A copy of the payload in a slot; None while there is no room."""
         slot = self.arena.reserve(payload.nbytes)
-        if slot is None:
-            return None
-        np.copyto(slot.root, payload)
-        slot.root.flags.writeable = False
-        return _Spot(0, b"", slot, copied=True)
-
-
-class _Spot(NamedTuple):
-    """Flags, what goes into the datagram, and the slot that holds the rest."""
-
-    flags: int
-    data: bytes
-    slot: Slot | None
-    copied: bool = False
+        if slot is not None:
+            np.copyto(slot.root, payload)
+        return slot

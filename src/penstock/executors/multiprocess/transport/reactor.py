@@ -17,9 +17,15 @@ _BATCH = 64
 
 
 class Reactor:
-    """An epoll set with a handler for each descriptor; for one thread, but for ``wake``."""
+    """An epoll set with a handler for each descriptor; for one thread, but for ``defer``.
 
-    def __init__(self) -> None:
+    ``watched`` says that an event loop waits on it and has to be told of every chore;
+    otherwise its owner comes back to ``poll`` by itself, and only one that waits is woken.
+    """
+
+    def __init__(self, *, watched: bool = False) -> None:
+        self.watched = watched
+        self._waiting = False
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._chores: deque[Callable[[], None]] = deque()
@@ -46,9 +52,11 @@ class Reactor:
 
         Gives the number of descriptors that were ready.
         """
+        self._waiting = True  # from here on a chore rings the bell
         if self._chores:
             self._do_chores()
         ready = self._epoll.poll(timeout_s)
+        self._waiting = False
         for fd, events in ready:
             handler = self._handlers.get(fd)
             if handler is not None:  # one handled before it may have closed it
@@ -66,11 +74,7 @@ class Reactor:
     def defer(self, chore: Callable[[], None]) -> None:
         """Have ``poll`` do this; may be called from any thread, in a destructor too."""
         self._chores.append(chore)
-        self.wake()
-
-    def wake(self) -> None:
-        """End a ``poll`` that waits; may be called from any thread."""
-        if self._bell >= 0:
+        if (self._waiting or self.watched) and self._bell >= 0:
             os.eventfd_write(self._bell, 1)
 
     def close(self) -> None:

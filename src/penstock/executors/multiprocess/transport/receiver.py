@@ -12,7 +12,6 @@ import socket
 import zlib
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from time import perf_counter_ns
 
 import msgspec
@@ -132,13 +131,12 @@ class LaneReceiver:
         start = ENVELOPE_BYTES + envelope.meta_bytes
         meta: bytes = frame[ENVELOPE_BYTES:start]
         if envelope.flags & Flags.META_IN_SLAB:
-            slab_id, offset, length = frames.located(meta, self.spec.name)
-            meta = self._arena.peek(slab_id, offset, length, self.spec.name)
+            meta = self._arena.peek(*frames.located(meta, self._name))
         if envelope.flags & Flags.INLINE:
             payload = np.frombuffer(frame, np.uint8, envelope.length, start)
             if envelope.flags & Flags.META_IN_SLAB:
                 self._lease(0)
-                self._return(envelope.lane_sequence, 0)
+                self.take_back(envelope.lane_sequence, 0)
         else:
             payload = self._view(envelope)
         if envelope.flags & Flags.CHECKED and zlib.crc32(payload.data) != envelope.checksum:
@@ -152,8 +150,8 @@ class LaneReceiver:
             envelope.slab_id,
             envelope.offset,
             envelope.length,
-            self._name,
-            partial(self._return, envelope.lane_sequence, envelope.length),
+            self,
+            envelope.lane_sequence,
         )
         if not self._hoarding():
             return root
@@ -180,10 +178,10 @@ class LaneReceiver:
     def _over_limit(self) -> bool:
         return self._leases > MAX_LEASES or self._leased_bytes > self._lease_budget
 
-    def _return(self, lane_sequence: int, length: int) -> None:
-        """A view died, on any thread."""
-        self._returned.append((lane_sequence, length))
-        due = self._eager or length >= _RELEASE_BYTES or len(self._returned) >= _RELEASE_COUNT
+    def take_back(self, token: int, nbytes: int) -> None:
+        """The last view of message ``token`` died, on any thread."""
+        self._returned.append((token, nbytes))
+        due = self._eager or nbytes >= _RELEASE_BYTES or len(self._returned) >= _RELEASE_COUNT
         if due:
             self._reactor.defer(self._flush_returns)
 
@@ -248,7 +246,7 @@ class LaneReceiver:
             count_drop(self._stats.dropped, "full")
             if not envelope.flags & Flags.INLINE or envelope.flags & Flags.META_IN_SLAB:
                 self._lease(envelope.length)
-                self._return(envelope.lane_sequence, envelope.length)
+                self.take_back(envelope.lane_sequence, envelope.length)
 
     def _end(self, tally: Tally) -> None:
         expected = tally.messages - sum(tally.dropped.values())

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter_ns
-from typing import Any
 
 from penstock.bridges import (
     LaneEvent,
@@ -64,7 +63,7 @@ class LaneSender:
         self._held: deque[Message] = deque()
         self._transmitted = 0
         self._taken = 0
-        self._leases: dict[int, tuple[Any, ...]] = {}
+        self._leases: dict[int, Placed] = {}
         self._announced: set[int] = set()
         self._ending = False
         self._broken = False
@@ -156,11 +155,11 @@ class LaneSender:
         return True
 
     def _send(self, placed: Placed, message: Message) -> None:
-        for slab_id in placed.slabs:
-            if slab_id not in self._announced:
-                self._announce(slab_id)
-        if placed.holds:
-            self._leases[self._transmitted] = placed.holds
+        for slot in (placed.slot, placed.meta_slot):
+            if slot is not None:
+                self._leases[self._transmitted] = placed
+                if slot.slab_id not in self._announced:
+                    self._announce(slot.slab_id)
         self._port.send(placed.frame(message, self._transmitted))
         self._transmitted += 1
         self._stats.payload_bytes += placed.length

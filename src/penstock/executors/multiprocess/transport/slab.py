@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+from collections.abc import Callable
 
 from penstock.errors import LaneError
 
@@ -44,12 +45,15 @@ def slab_slots(size: int, existing: int) -> int:
 class Slab:
     """A memfd cut into slots of one size, mapped for writing by the process that made it."""
 
-    __slots__ = ("fd", "free", "memory", "slab_id", "slot_bytes", "slots")
+    __slots__ = ("fd", "free", "memory", "on_free", "slab_id", "slot_bytes", "slots")
 
-    def __init__(self, slab_id: int, slot_bytes: int, slots: int) -> None:
+    def __init__(
+        self, slab_id: int, slot_bytes: int, slots: int, on_free: Callable[[], None]
+    ) -> None:
         self.slab_id = slab_id
         self.slot_bytes = slot_bytes
         self.slots = slots
+        self.on_free = on_free
         self.fd = os.memfd_create("penstock", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.fd, self.nbytes)
         self.memory = mmap.mmap(self.fd, self.nbytes)
@@ -65,6 +69,11 @@ class Slab:
     @property
     def idle(self) -> bool:
         return len(self.free) == self.slots
+
+    def take_back(self, token: int, _nbytes: int) -> None:
+        """The slot with index ``token`` is free again."""
+        self.free.append(token)
+        self.on_free()
 
     def close(self) -> None:
         """Give the descriptor up; the mapping goes with its last view."""
