@@ -17,6 +17,7 @@ from penstock.nodes.builtin.espeak_voice import synthesise
 from penstock.testing.leaks import descendants
 
 DEMO = [sys.executable, "-m", "penstock", "demo"]
+NODES = 8
 
 
 def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -82,10 +83,11 @@ def test_however_it_ends_its_service_goes_with_it(tmp_path: Path, number: signal
     command = [*DEMO, "--output", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        while not process.stdout.readline().endswith("ready\n"):
-            pass
+        ready = 0
+        while ready < NODES:
+            ready += process.stdout.readline().endswith("ready\n")
         pidfds = [os.pidfd_open(one.pid) for one in descendants()]
-        assert len(pidfds) >= 4  # the demo, the service, its zygote, a supervisor
+        assert len(pidfds) == 7  # the demo, its service, a zygote, a supervisor, three nodes
         process.send_signal(number)
     for pidfd in pidfds:
         select.select([pidfd], [], [])
