@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.planning.graph import critical_path, cycles, predecessors, stages
+from penstock.planning.graph import cycles, predecessors, stages
 
 NAMES = [f"n{index}" for index in range(8)]
 GRAPHS = st.fixed_dictionaries(
@@ -21,7 +21,6 @@ def test_a_diamond() -> None:
     graph = {"d": [], "a": ["b", "c"], "b": ["c", "d"], "c": ["d"]}
     assert stages(graph) == [["a"], ["b"], ["c"], ["d"]]
     assert predecessors(graph) == {"d": ("b", "c"), "a": (), "b": ("a",), "c": ("a", "b")}
-    assert critical_path(graph, ["a", "b", "c", "d"], {"a": 1, "b": 2, "c": 4, "d": 8}) == 15
 
 
 @given(GRAPHS)
@@ -48,19 +47,6 @@ def test_cycles_are_found_exactly_where_there_are_any(graph: dict[str, list[str]
 def test_every_knot_gives_a_cycle_that_starts_where_the_graph_does() -> None:
     graph = {"a": ["b"], "b": ["a", "c"], "c": ["d"], "d": ["c", "d"], "e": ["e"]}
     assert list(cycles(graph)) == [["a", "b"], ["c", "d"], ["e"]]
-
-
-@given(GRAPHS, st.dictionaries(st.sampled_from(NAMES), st.integers(0, 9)))
-def test_the_critical_path_is_the_heaviest_way(
-    graph: dict[str, list[str]], weights: dict[str, int]
-) -> None:
-    graph = acyclic(graph)
-
-    def heaviest(name: str) -> int:
-        return weights.get(name, 0) + max(map(heaviest, graph[name]), default=0)
-
-    order = [name for level in stages(graph) for name in level]
-    assert critical_path(graph, order, weights) == max(map(heaviest, graph))
 
 
 def test_long_chains_need_no_recursion() -> None:

@@ -6,15 +6,14 @@ import asyncio
 
 import pytest
 
+from penstock.data import Binary
 from penstock.errors import InputError
+from penstock.service.chunks import Inputs
 from penstock.service.inbox import READ_AHEAD, READ_AHEAD_BYTES, Inbox
-from penstock.wire.v1 import common_pb2 as pb
-from penstock.wire.v1 import streaming_pb2 as streaming
 
 
-def sized(nbytes: int, sequence: int = 0) -> streaming.DataChunk:
-    buffer = pb.DataBuffer(binary=pb.BinaryBuffer(data=bytes(nbytes)))
-    return streaming.DataChunk(buffer=buffer, sequence=sequence)
+def sized(nbytes: int, sequence: int = 0) -> Inputs:
+    return Inputs((("", Binary.from_bytes(bytes(nbytes))),), sequence, 0, nbytes)
 
 
 async def settled() -> None:
@@ -24,7 +23,7 @@ async def settled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "room"), [(1, READ_AHEAD), (READ_AHEAD_BYTES // 4, 3), (2 * READ_AHEAD_BYTES, 1)]
+    ("size", "room"), [(1, READ_AHEAD), (READ_AHEAD_BYTES // 4, 4), (2 * READ_AHEAD_BYTES, 1)]
 )
 async def test_a_reader_waits_for_room_in_chunks_and_in_bytes(size: int, room: int) -> None:
     inbox = Inbox()

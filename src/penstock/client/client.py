@@ -15,7 +15,7 @@ from penstock.data import Value
 from penstock.manifest import Manifest, parse_manifest
 from penstock.manifest.front_door import Source
 from penstock.session import NodeProgress, Output
-from penstock.wire.buffers import decode, encode
+from penstock.wire.buffers import decode, encode_into
 from penstock.wire.errors import decode_error
 from penstock.wire.manifests import encode_manifest
 from penstock.wire.methods import (
@@ -27,6 +27,7 @@ from penstock.wire.methods import (
     RequestT,
     ResponseT,
 )
+from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import execution_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
 
@@ -88,15 +89,17 @@ class Client:
         """
         request = pb.ExecuteRequest(
             manifest=encode_manifest(parse_manifest(manifest)),
-            data_inputs={node_id: encode(value) for node_id, value in inputs.items()},
             client_version=PROTOCOL,
         )
+        for node_id, value in inputs.items():
+            encode_into(request.data_inputs[node_id], value)
         with translated():
             response = await self._unary(EXECUTE_PIPELINE)(request, timeout=timeout_s)
         if response.WhichOneof("outcome") != "result":
             raise decode_error(response.error)
-        outputs = tuple(_output(output) for output in response.result.outputs)
-        return ExecutionOutcome(outputs, execution_report(response.result.metrics))
+        result = response.result
+        outputs = tuple(_output(output, result.data_outputs) for output in result.outputs)
+        return ExecutionOutcome(outputs, execution_report(result.metrics))
 
     def stream(
         self,
@@ -147,10 +150,12 @@ class Client:
         )
 
 
-def _output(message: pb.SinkOutput) -> Output:
+def _output(message: pb.SinkOutput, last: Mapping[str, common.DataBuffer]) -> Output:
+    """An output whose buffer isn't here is its sink's last one."""
+    buffer = message.buffer if message.HasField("buffer") else last[message.node_id]
     return Output(
         node_id=message.node_id,
-        value=decode(message.buffer, f"outputs of {message.node_id!r}"),
+        value=decode(buffer, f"outputs of {message.node_id!r}"),
         sequence=message.sequence,
         part=message.part,
         timestamp_us=message.timestamp_us,

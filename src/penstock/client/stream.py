@@ -13,7 +13,7 @@ from penstock.client.transport import translated
 from penstock.data import Value
 from penstock.errors import ServiceError, SessionClosedError
 from penstock.session import NodeProgress, Output
-from penstock.wire.buffers import decode, encode
+from penstock.wire.buffers import decode, encode_into
 from penstock.wire.errors import decode_error
 from penstock.wire.v1 import streaming_pb2 as pb
 
@@ -101,13 +101,13 @@ class Stream:
         """
         if self._closing:
             raise SessionClosedError("the stream's inputs have ended")
-        chunk = pb.DataChunk(
-            node_id=node_id,
-            buffer=encode(value),
-            sequence=sequence or 0,
-            timestamp_ms=timestamp_ms,
-        )
-        await self._write(pb.StreamRequest(data_chunk=chunk))
+        request = pb.StreamRequest()
+        chunk = request.data_chunk
+        chunk.node_id = node_id
+        chunk.sequence = sequence or 0
+        chunk.timestamp_ms = timestamp_ms
+        encode_into(chunk.buffer, value)
+        await self._write(request)
 
     async def close(self) -> None:
         """No more inputs: everything is delivered, then ``outputs`` ends."""

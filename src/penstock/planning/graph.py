@@ -73,13 +73,3 @@ def _cycles_from(
             place[target] = len(path)
             path.append(target)
             untried.append(iter(graph[target]))
-
-
-def critical_path(graph: Graph, order: Sequence[str], weights: Mapping[str, float]) -> float:
-    """The largest sum of weights along a way; ``order`` has sources before their targets."""
-    until = dict.fromkeys(order, 0.0)
-    for node in order:
-        until[node] += weights.get(node, 0.0)
-        for target in graph[node]:
-            until[target] = max(until[target], until[node])
-    return max(until.values(), default=0.0)

@@ -20,7 +20,7 @@ from penstock.manifest import (
     read_draft,
 )
 from penstock.nodes import Catalogue, NodeType
-from penstock.planning.graph import critical_path, predecessors, stages
+from penstock.planning.graph import predecessors, stages
 from penstock.planning.plan import Edge, ExecutionStage, NodeAssignment, NodeExecutionPlan
 from penstock.planning.registry import ExecutorRegistry, NodeExecutorAssignment
 from penstock.planning.rules import Examined, examine
@@ -155,9 +155,7 @@ def _laid_out(
     """The plan of a manifest in which nothing is wrong."""
     executors = {one.node_id: one.executor_type for one in assignments}
     levels = stages(examined.graph)
-    order = [node_id for level in levels for node_id in level]
-    weights = {node_id: durations.get(examined.types[node_id].name, 0.0) for node_id in order}
-    return NodeExecutionPlan(
+    plan = NodeExecutionPlan(
         stages=tuple(
             ExecutionStage(
                 tuple(_assigned(node_id, examined, executors[node_id]) for node_id in level), index
@@ -165,7 +163,7 @@ def _laid_out(
             for index, level in enumerate(levels)
         ),
         dependency_graph=MappingProxyType(predecessors(examined.graph)),
-        estimated_duration_ms=round(critical_path(examined.graph, order, weights)),
+        estimated_duration_ms=0,
         edges=tuple(
             _edge(connection, examined.types, configuration)
             for _, connection in examined.connections
@@ -173,6 +171,7 @@ def _laid_out(
         assignments=tuple(assignments),
         configuration=configuration,
     )
+    return plan.estimated(durations) if durations else plan
 
 
 def _assigned(node_id: str, examined: Examined, executor: ExecutorType) -> NodeAssignment:

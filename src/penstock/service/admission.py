@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import re
 from collections.abc import AsyncIterator, Callable
 
 from penstock.errors import ServiceError
-from penstock.manifest import Manifest, Settings
+from penstock.manifest import Settings
 from penstock.nodes import Catalogue
+from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
 from penstock.service.status import ServiceStoppingError
 from penstock.session import Budget, Durations, NodeProgress, Session, SessionOptions
 from penstock.wire.manifests import decode_manifest
@@ -18,9 +18,9 @@ from penstock.wire.methods import PROTOCOL
 from penstock.wire.v1 import execution_pb2 as pb
 
 REMEMBERED = 64
-"""Manifests that are kept decoded, for clients that run the same one again and again."""
+"""Plans that are kept, for clients that run the same manifest again and again."""
 REMEMBERED_BYTES = 16 << 10
-"""The largest of them."""
+"""The largest manifest whose plan is."""
 _SAID_VERSION = re.compile(r"v(\d+)(\.\d+)*")
 
 
@@ -33,6 +33,8 @@ class Admission:
         self.stopping = False
         self._budget = Budget(settings.limits)
         self._durations = Durations()
+        self._registry = ExecutorRegistry.from_settings(settings)
+        self._plans: dict[bytes, NodeExecutionPlan] = {}
         self._open: set[Session] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -53,14 +55,12 @@ class Admission:
             raise ServiceStoppingError
         _check_version(client_version)
         options = SessionOptions(
-            catalogue=self.catalogue,
             settings=self.settings,
             budget=self._budget,
             durations=self._durations,
-            trusted=False,
             on_progress=on_progress,
         )
-        session = Session(_decoded(manifest), options)
+        session = Session(self._planned(manifest), options)
         self._open.add(session)
         self._empty.clear()
         try:
@@ -71,24 +71,29 @@ class Admission:
             if not self._open:
                 self._empty.set()
 
+    def _planned(self, message: pb.PipelineManifest) -> NodeExecutionPlan:
+        """The plan for a manifest; small ones that come again are planned once."""
+        serialized = message.SerializeToString(deterministic=True)
+        plan = self._plans.get(serialized)
+        if plan is None:
+            plan = make_plan(
+                decode_manifest(message),
+                self.catalogue,
+                self.settings,
+                trusted=False,
+                registry=self._registry,
+            )
+            if len(serialized) <= REMEMBERED_BYTES:
+                self._plans[serialized] = plan
+                if len(self._plans) > REMEMBERED:
+                    del self._plans[next(iter(self._plans))]
+        return plan
+
     async def stop(self) -> None:
         """End every open session, admit no more, and wait until the calls have let go."""
         self.stopping = True
         await asyncio.gather(*(session.cancel("the service is stopping") for session in self._open))
         await self._empty.wait()
-
-
-def _decoded(message: pb.PipelineManifest) -> Manifest:
-    """The manifest in a message; small ones that come again are decoded once."""
-    serialized = message.SerializeToString(deterministic=True)
-    if len(serialized) > REMEMBERED_BYTES:
-        return decode_manifest(message)
-    return _remembered(serialized)
-
-
-@functools.lru_cache(maxsize=REMEMBERED)
-def _remembered(serialized: bytes) -> Manifest:
-    return decode_manifest(pb.PipelineManifest.FromString(serialized))
 
 
 def compatible(client_version: str) -> bool:

@@ -6,15 +6,15 @@ import asyncio
 import importlib.metadata
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from penstock.data import Value
+from penstock.data import Value, payload_bytes
 from penstock.errors import PenstockError, ResourceLimitError
 from penstock.service.admission import Admission, compatible
 from penstock.service.limits import CallLimits
-from penstock.service.outputs import encode_output
+from penstock.service.outputs import write_output
 from penstock.service.status import Context, ServiceStoppingError, abort
-from penstock.session import Session
+from penstock.session import Output, Session
 from penstock.wire.buffers import decode
 from penstock.wire.errors import encode_error
 from penstock.wire.methods import PACKAGE, PROTOCOL
@@ -38,8 +38,9 @@ class ExecutionServicer:
 
         A client that leaves, or whose deadline passes, cancels this call and so its session.
         """
+        response = execution.ExecuteResponse()
         try:
-            return execution.ExecuteResponse(result=await self._execute(request))
+            await self._execute(request, response.result)
         except PenstockError as exc:
             if self._admission.stopping:
                 await abort(context, ServiceStoppingError())
@@ -47,8 +48,11 @@ class ExecutionServicer:
         except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so
             _log.exception("ExecutePipeline failed")
             await abort(context, exc)
+        return response
 
-    async def _execute(self, request: execution.ExecuteRequest) -> execution.ExecutionResult:
+    async def _execute(
+        self, request: execution.ExecuteRequest, result: execution.ExecutionResult
+    ) -> None:
         limits = CallLimits(request.resource_limits)
         codec = CodecTime()
         admitted = self._admission.session(request.manifest, request.client_version)
@@ -56,49 +60,32 @@ class ExecutionServicer:
             inputs = _inputs(request, limits, codec)
             try:
                 async with asyncio.timeout(limits.timeout_s):
-                    result = await self._run(session, inputs, codec)
+                    outputs = await self._run(session, inputs)
             except TimeoutError as exc:
                 raise limits.timed_out() from exc
+            _write_outputs(outputs, result, codec)
+            del outputs
             await session.aclose()
             reasons = {a.node_id: str(a.assignment_reason) for a in session.plan.assignments}
             result.metrics.CopyFrom(encode_metrics(await session.metrics(), reasons, codec))
-        return result
+        result.status = pb.EXECUTION_STATUS_SUCCESS
+        for node_id in session.plan.order:
+            result.node_results.add(node_id=node_id, status=pb.NODE_STATUS_SUCCESS)
 
-    async def _run(
-        self, session: Session, inputs: Mapping[str, Value], codec: CodecTime
-    ) -> execution.ExecutionResult:
+    async def _run(self, session: Session, inputs: Mapping[str, Value]) -> list[Output]:
         """All inputs in, all outputs out; each source has room for its one input."""
         await session.start()
         for node_id, value in inputs.items():
             await session.send(node_id, value, sequence=0)
         await session.end()
-        result = execution.ExecutionResult(
-            status=pb.EXECUTION_STATUS_SUCCESS,
-            node_results=[
-                pb.NodeResult(node_id=node_id, status=pb.NODE_STATUS_SUCCESS)
-                for node_id in session.plan.order
-            ],
-        )
-        await self._collect(session, result, codec)
-        return result
-
-    async def _collect(
-        self, session: Session, result: execution.ExecutionResult, codec: CodecTime
-    ) -> None:
         limit = self._admission.settings.limits.max_message_bytes
-        size = 0
+        outputs, size = [], 0
         async for output in session.outputs():
-            buffer = encode_output(output, codec)
-            size += buffer.ByteSize()
+            outputs.append(output)
+            size += payload_bytes(output.value)
             if size > limit:
                 raise ResourceLimitError("max_message_bytes", wished=size, free=limit, limit=limit)
-            result.outputs.add(
-                node_id=output.node_id,
-                sequence=output.sequence,
-                part=output.part,
-                timestamp_us=output.timestamp_us,
-            ).buffer.CopyFrom(buffer)
-            result.data_outputs[output.node_id].CopyFrom(buffer)
+        return outputs
 
     async def version(
         self, request: execution.VersionRequest, _context: Context
@@ -116,6 +103,23 @@ class ExecutionServicer:
             compatible=fits,
             compatibility_message=message,
         )
+
+
+def _write_outputs(
+    outputs: Sequence[Output], result: execution.ExecutionResult, codec: CodecTime
+) -> None:
+    """The last output of each sink goes into the map, where existing clients look for it."""
+    last = {output.node_id: number for number, output in enumerate(outputs)}
+    for number, output in enumerate(outputs):
+        record = result.outputs.add(
+            node_id=output.node_id,
+            sequence=output.sequence,
+            part=output.part,
+            timestamp_us=output.timestamp_us,
+        )
+        in_map = last[output.node_id] == number
+        buffer = result.data_outputs[output.node_id] if in_map else record.buffer
+        write_output(output, buffer, codec)
 
 
 def _inputs(

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TypeAlias
 
 from penstock.errors import InputError
-from penstock.wire.v1 import streaming_pb2 as pb
-
-Chunk: TypeAlias = pb.DataChunk | pb.AudioChunk
+from penstock.service.chunks import Inputs
 
 READ_AHEAD = 64
 """Chunks that are read before their turn, so that a CANCEL behind them is seen."""
@@ -21,20 +18,19 @@ class Inbox:
     """A bounded queue between one reader and one taker, with an end."""
 
     def __init__(self) -> None:
-        self._chunks: deque[tuple[Chunk, int]] = deque()
+        self._chunks: deque[Inputs] = deque()
         self._bytes = 0
         self._ended = False
         self._changed = asyncio.Condition()
 
-    async def put(self, chunk: Chunk) -> None:
+    async def put(self, chunk: Inputs) -> None:
         """Wait for room; raises ``InputError`` after the end."""
         if self._ended:
             raise InputError("a chunk came after CLOSE")
-        size = chunk.ByteSize()
         async with self._changed:
-            await self._changed.wait_for(lambda: self._has_room(size))
-            self._chunks.append((chunk, size))
-            self._bytes += size
+            await self._changed.wait_for(lambda: self._has_room(chunk.nbytes))
+            self._chunks.append(chunk)
+            self._bytes += chunk.nbytes
             self._changed.notify_all()
 
     async def end(self) -> None:
@@ -43,14 +39,14 @@ class Inbox:
             self._ended = True
             self._changed.notify_all()
 
-    async def take(self) -> Chunk | None:
+    async def take(self) -> Inputs | None:
         """The next chunk, or None after the last."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._chunks or self._ended)
             if not self._chunks:
                 return None
-            chunk, size = self._chunks.popleft()
-            self._bytes -= size
+            chunk = self._chunks.popleft()
+            self._bytes -= chunk.nbytes
             self._changed.notify_all()
             return chunk
 

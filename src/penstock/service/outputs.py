@@ -6,16 +6,19 @@ import time
 
 from penstock.errors import InputError, NodeError
 from penstock.session import Output
-from penstock.wire.buffers import encode
+from penstock.wire.buffers import encode_into
 from penstock.wire.metrics import CodecTime
 from penstock.wire.v1 import common_pb2 as pb
 
 
-def encode_output(output: Output, codec: CodecTime) -> pb.DataBuffer:
-    """Raises ``NodeError`` for a value that has no place in the protocol: its node made it."""
+def write_output(output: Output, buffer: pb.DataBuffer, codec: CodecTime) -> None:
+    """Write the output's value where it will be sent from.
+
+    Raises ``NodeError`` for a value that has no place in the protocol: its node made it.
+    """
     started = time.perf_counter()
     try:
-        return encode(output.value)
+        encode_into(buffer, output.value)
     except InputError as exc:
         raise NodeError(output.node_id, f"its output {output.sequence}: {exc}") from exc
     finally:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 from penstock.errors import PenstockError
-from penstock.service.outputs import encode_output
+from penstock.service.outputs import write_output
 from penstock.service.status import Context, leaving
 from penstock.session import NodeProgress, Output, Session
 from penstock.wire.errors import encode_error
@@ -55,15 +55,15 @@ class Replies:
 
     async def result(self, output: Output, inputs_taken: int) -> None:
         """Raises ``NodeError`` for an output that can't be sent."""
-        result = pb.ChunkResult(
-            sequence=output.sequence,
-            part=output.part,
-            timestamp_us=output.timestamp_us,
-            processing_time_ms=(output.latency_s or 0.0) * 1e3,
-            total_items_processed=inputs_taken,
-        )
-        result.data_outputs[output.node_id].CopyFrom(encode_output(output, self.codec))
-        await self._write(pb.StreamResponse(result=result))
+        response = pb.StreamResponse()
+        result = response.result
+        result.sequence = output.sequence
+        result.part = output.part
+        result.timestamp_us = output.timestamp_us
+        result.processing_time_ms = (output.latency_s or 0.0) * 1e3
+        result.total_items_processed = inputs_taken
+        write_output(output, result.data_outputs[output.node_id], self.codec)
+        await self._write(response)
 
     async def metrics(self, session: Session) -> None:
         message = encode_stream_metrics(await session.metrics())

@@ -19,7 +19,8 @@ from penstock.errors import (
     SessionClosedError,
 )
 from penstock.service.admission import Admission
-from penstock.service.inbox import Chunk, Inbox
+from penstock.service.chunks import Chunk, Inputs, decode_chunk
+from penstock.service.inbox import Inbox
 from penstock.service.limits import CallLimits
 from penstock.service.replies import Replies
 from penstock.service.status import (
@@ -30,13 +31,12 @@ from penstock.service.status import (
     leaving,
 )
 from penstock.session import Session
-from penstock.wire.buffers import decode, decode_audio_buffer
+from penstock.wire.buffers import decode
 from penstock.wire.v1 import streaming_pb2 as pb
 
 _log = logging.getLogger(__name__)
 COMPLETED = "completed"
 CANCELLED = "cancelled"
-_MAX_TIMESTAMP_MS = (1 << 64) // 1000 - 1
 
 
 class StreamingServicer:
@@ -145,9 +145,9 @@ class StreamCall:
         while (request := await self._next_request()) is not grpc.aio.EOF:
             match request.WhichOneof("request"):
                 case "data_chunk":
-                    await self._inbox.put(request.data_chunk)
+                    await self._inbox.put(self._decoded(request.data_chunk))
                 case "audio_chunk":
-                    await self._inbox.put(request.audio_chunk)
+                    await self._inbox.put(self._decoded(request.audio_chunk))
                 case "control":
                     await self._obey(session, request.control.command)
                 case found:
@@ -175,14 +175,9 @@ class StreamCall:
                 value = decode(buffer, f"init.data_inputs[{node_id!r}]")
             await self._send(session, node_id, value, 0, 0)
         while (chunk := await self._inbox.take()) is not None:
-            if chunk.timestamp_ms > _MAX_TIMESTAMP_MS:
-                raise InputError(f"timestamp_ms: {chunk.timestamp_ms} is too far in the future")
-            with self._decoding():
-                values = list(_values(chunk))
             number = None if self._taken and not chunk.sequence else chunk.sequence
-            for node_id, value in values:
-                used = await self._send(session, node_id, value, number, chunk.timestamp_ms)
-                number = used
+            for node_id, value in chunk.values:
+                number = await self._send(session, node_id, value, number, chunk.timestamp_ms)
         await session.end()
 
     async def _send(
@@ -193,6 +188,10 @@ class StreamCall:
         used = await session.send(target, value, sequence=number, timestamp_us=timestamp_ms * 1000)
         self._taken += 1
         return used
+
+    def _decoded(self, chunk: Chunk) -> Inputs:
+        with self._decoding():
+            return decode_chunk(chunk)
 
     @contextlib.contextmanager
     def _decoding(self) -> Iterator[None]:
@@ -218,17 +217,6 @@ class StreamCall:
         except TimeoutError:
             return False
         return True
-
-
-def _values(chunk: Chunk) -> Iterator[tuple[str, Value]]:
-    """A chunk's values by node ID; an empty ID means the only source."""
-    if isinstance(chunk, pb.AudioChunk):
-        yield chunk.node_id, decode_audio_buffer(chunk.buffer, "audio_chunk.buffer")
-        return
-    if chunk.HasField("buffer") or not chunk.named_buffers:
-        yield chunk.node_id, decode(chunk.buffer, "data_chunk.buffer")
-    for node_id, buffer in chunk.named_buffers.items():
-        yield node_id, decode(buffer, f"data_chunk.named_buffers[{node_id!r}]")
 
 
 def _only_source(session: Session) -> str:

@@ -32,7 +32,7 @@ from penstock.session.metrics import Latency, NodeMetrics, SessionMetrics
 from penstock.session.options import Output, SessionOptions
 from penstock.session.stall import find_ring
 
-ManifestSource = str | bytes | os.PathLike[str] | Mapping[str, Any] | Manifest
+ManifestSource = str | bytes | os.PathLike[str] | Mapping[str, Any] | Manifest | NodeExecutionPlan
 _MAX_SEQUENCE = (1 << 64) - 1
 
 
@@ -52,18 +52,16 @@ class Session:
     """
 
     def __init__(self, manifest: ManifestSource, options: SessionOptions | None = None) -> None:
-        """Parse and plan. Raises ``ManifestError`` with every fault; nothing is started."""
+        """Parse and plan, unless that was done: a plan may be run again and again.
+
+        Raises ``ManifestError`` with every fault; nothing is started.
+        """
         self._options = options or SessionOptions()
-        catalogue = self._options.catalogue or Catalogue.installed()
-        if self._options.nodes:
-            catalogue = catalogue.extended(*self._options.nodes)
-        plan = make_plan(
-            parse_manifest(manifest),
-            catalogue,
-            self._options.settings,
-            trusted=self._options.trusted,
-            durations=self._options.durations.means_ms(),
-        )
+        durations = self._options.durations.means_ms()
+        if isinstance(manifest, NodeExecutionPlan):
+            plan = manifest.estimated(durations)
+        else:
+            plan = _planned(manifest, self._options, durations)
         session_id = self._options.session_id or uuid.uuid4().hex
         self.context = SessionExecutionContext(session_id, plan)
         self._budget = self._options.budget or Budget(self._options.settings.limits)
@@ -281,6 +279,23 @@ class Session:
         self._check_failure()
         if self._started().over.is_set():
             raise SessionClosedError("the session has ended")
+
+
+def _planned(
+    manifest: str | bytes | os.PathLike[str] | Mapping[str, Any] | Manifest,
+    options: SessionOptions,
+    durations: Mapping[str, float],
+) -> NodeExecutionPlan:
+    catalogue = options.catalogue or Catalogue.installed()
+    if options.nodes:
+        catalogue = catalogue.extended(*options.nodes)
+    return make_plan(
+        parse_manifest(manifest),
+        catalogue,
+        options.settings,
+        trusted=options.trusted,
+        durations=durations,
+    )
 
 
 def _shown(name: str) -> str:

@@ -35,6 +35,12 @@ _TENSOR_DTYPES: dict[pb.TensorDtype, np.dtype[Any]] = {
     pb.TENSOR_DTYPE_I8: np.dtype("|i1"),
     pb.TENSOR_DTYPE_U8: np.dtype("|u1"),
 }
+_PIXEL_FORMATS: dict[PixelFormat, pb.PixelFormat] = {
+    own: getattr(pb, f"PIXEL_FORMAT_{own.name}") for own in PixelFormat
+}
+_VIDEO_CODECS: dict[VideoCodec, pb.VideoCodec] = {
+    own: getattr(pb, f"VIDEO_CODEC_{own.name}") for own in VideoCodec
+}
 _TENSOR_FORMATS = {dtype.str: number for number, dtype in _TENSOR_DTYPES.items()}
 _NUMERIC = re.compile(r"[<>|=]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16|32))")
 _NUMERIC_NAME = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64|128)|complex(64|128|256)")
@@ -64,16 +70,15 @@ def _check_count(said: int, samples: int, channels: int) -> None:
         raise ValueError(f"num_samples: says {said}, but samples holds {samples}")
 
 
-def encode_audio(value: Audio) -> pb.AudioBuffer:
+def write_audio(value: Audio, message: pb.AudioBuffer) -> None:
     samples = value.samples
-    return pb.AudioBuffer(
-        samples=samples.tobytes(),
-        sample_rate=value.sample_rate_hz,
-        channels=value.channels,
-        format=_AUDIO_FORMATS[samples.dtype.str],
-        num_samples=samples.size,
-        metadata_json=value.metadata_json,
-    )
+    message.samples = samples.tobytes()
+    message.sample_rate = value.sample_rate_hz
+    message.channels = value.channels
+    message.format = _AUDIO_FORMATS[samples.dtype.str]
+    message.num_samples = samples.size
+    if value.metadata_json is not None:
+        message.metadata_json = value.metadata_json
 
 
 def decode_video(message: pb.VideoFrame, metadata: Mapping[str, str]) -> Video:
@@ -90,17 +95,15 @@ def decode_video(message: pb.VideoFrame, metadata: Mapping[str, str]) -> Video:
     )
 
 
-def encode_video(value: Video) -> pb.VideoFrame:
-    return pb.VideoFrame(
-        pixel_data=value.pixels.tobytes(),
-        width=value.width,
-        height=value.height,
-        format=f"PIXEL_FORMAT_{value.pixel_format.name}",
-        frame_number=value.frame_number,
-        timestamp_us=value.timestamp_us,
-        codec=f"VIDEO_CODEC_{value.codec.name}",
-        is_keyframe=value.is_keyframe,
-    )
+def write_video(value: Video, message: pb.VideoFrame) -> None:
+    message.pixel_data = value.pixels.tobytes()
+    message.width = value.width
+    message.height = value.height
+    message.format = _PIXEL_FORMATS[value.pixel_format]
+    message.frame_number = value.frame_number
+    message.timestamp_us = value.timestamp_us
+    message.codec = _VIDEO_CODECS[value.codec]
+    message.is_keyframe = value.is_keyframe
 
 
 def decode_tensor(message: pb.TensorBuffer, metadata: Mapping[str, str]) -> Tensor:
@@ -158,22 +161,28 @@ def _checked_size(data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
     return data
 
 
-def encode_tensor(value: Tensor) -> pb.TensorBuffer | pb.NumpyBuffer:
+def write_tensor(value: Tensor, buffer: pb.DataBuffer) -> None:
     """A ``TensorBuffer`` for C order and its five types, a ``NumpyBuffer`` for the others."""
     array = value.array
     number = _TENSOR_FORMATS.get(array.dtype.str)
-    if number is not None and array.flags.c_contiguous:
-        return pb.TensorBuffer(
-            data=array.tobytes(), shape=array.shape, dtype=number, layout=value.layout
-        )
+    if number is None or not array.flags.c_contiguous:
+        _write_numpy(value, buffer.numpy)
+        return
+    message = buffer.tensor
+    message.data = array.tobytes()
+    message.shape.extend(array.shape)
+    message.dtype = number
+    message.layout = value.layout
+
+
+def _write_numpy(value: Tensor, message: pb.NumpyBuffer) -> None:
+    array = value.array
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
     laid_out = array if fortran else np.ascontiguousarray(array).reshape(array.shape)
-    return pb.NumpyBuffer(
-        data=laid_out.tobytes(order="F" if fortran else "C"),
-        shape=array.shape,
-        dtype=array.dtype.str,
-        strides=laid_out.strides,
-        c_contiguous=laid_out.flags.c_contiguous,
-        f_contiguous=laid_out.flags.f_contiguous,
-        layout=value.layout,
-    )
+    message.data = laid_out.tobytes(order="F" if fortran else "C")
+    message.shape.extend(array.shape)
+    message.dtype = array.dtype.str
+    message.strides.extend(laid_out.strides)
+    message.c_contiguous = laid_out.flags.c_contiguous
+    message.f_contiguous = laid_out.flags.f_contiguous
+    message.layout = value.layout

@@ -1,0 +1,52 @@
+"""A client's chunk as the values that it brings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from penstock.data import Json, Value, payload_bytes
+from penstock.errors import InputError
+from penstock.wire.buffers import decode, decode_audio_buffer
+from penstock.wire.v1 import streaming_pb2 as pb
+
+Chunk: TypeAlias = pb.DataChunk | pb.AudioChunk
+_MAX_TIMESTAMP_MS = (1 << 64) // 1000 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Values by node ID (empty: the only source), with their place in the stream.
+
+    ``nbytes`` is what they take in memory, for the bound of the inbox.
+    """
+
+    values: tuple[tuple[str, Value], ...]
+    sequence: int
+    timestamp_ms: int
+    nbytes: int
+
+
+def decode_chunk(chunk: Chunk) -> Inputs:
+    """Raises ``InputError`` for what is no value, or comes from too far in the future."""
+    if chunk.timestamp_ms > _MAX_TIMESTAMP_MS:
+        raise InputError(f"timestamp_ms: {chunk.timestamp_ms} is too far in the future")
+    values = tuple(_values(chunk))
+    nbytes = sum(_size(value) for _, value in values)
+    return Inputs(values, chunk.sequence, chunk.timestamp_ms, nbytes)
+
+
+def _values(chunk: Chunk) -> Iterator[tuple[str, Value]]:
+    if isinstance(chunk, pb.AudioChunk):
+        yield chunk.node_id, decode_audio_buffer(chunk.buffer, "audio_chunk.buffer")
+        return
+    if chunk.HasField("buffer") or not chunk.named_buffers:
+        yield chunk.node_id, decode(chunk.buffer, "data_chunk.buffer")
+    for node_id, buffer in chunk.named_buffers.items():
+        yield node_id, decode(buffer, f"data_chunk.named_buffers[{node_id!r}]")
+
+
+def _size(value: Value) -> int:
+    """A parsed JSON value's size isn't known: it counts as its text would."""
+    return len(repr(value.value)) if isinstance(value, Json) else payload_bytes(value)
