@@ -44,6 +44,10 @@ MEASURE_S = 0.5
 _OWNER_OF_SESSION = 0
 
 
+class _NoSupervisorError(SessionError):
+    """Nobody answered where a supervisor should be; nothing was started."""
+
+
 @dataclass(slots=True)
 class _Remote:
     """What is known of a node's process."""
@@ -91,11 +95,21 @@ class MultiprocessExecutor:
         self._measured = asyncio.Event()
         self._stopping = False
         self._stopped = asyncio.Event()
-        self._supervisor = self._hire()
+        self._supervisor: Channel[messages.FromSupervisor] | None = None
+        self._hired = False
 
     async def start(self, nodes: Sequence[NodeAssignment]) -> None:
+        try:
+            await self._start(nodes)
+        except _NoSupervisorError:  # the zygote died as it was asked: there is another now
+            self._dismiss()
+            await self._start(nodes)
+
+    async def _start(self, nodes: Sequence[NodeAssignment]) -> None:
+        self._stopped.clear()
+        self._supervisor = self._hire()
         for owner, assignment in enumerate(nodes, start=_OWNER_OF_SESSION + 1):
-            self._nodes[assignment.node_id] = self._spawn(owner, assignment)
+            self._nodes[assignment.node_id] = self._spawn(self._supervisor, owner, assignment)
         ready = [remote.ready for remote in self._nodes.values()]
         try:
             await asyncio.gather(*ready)
@@ -162,6 +176,9 @@ class MultiprocessExecutor:
 
     async def stop(self, ask_s: float) -> None:
         self._stopping = True
+        if self._supervisor is None:
+            self._release()
+            return
         self._supervisor.send(messages.Stop(ask_s))
         ladder_s = ask_s + supervisor.TERM_S + 2 * supervisor.KILL_S
         try:
@@ -183,7 +200,12 @@ class MultiprocessExecutor:
             self._on_supervisor_gone,
         )
 
-    def _spawn(self, owner: int, assignment: NodeAssignment) -> _Remote:
+    def _spawn(
+        self,
+        supervisor: Channel[messages.FromSupervisor],
+        owner: int,
+        assignment: NodeAssignment,
+    ) -> _Remote:
         node_id = assignment.node_id
         ours, theirs = socket_pair()
         remote = _Remote(
@@ -214,7 +236,7 @@ class MultiprocessExecutor:
             node_id, self._config.init_timeout_secs, None if own == sys.executable else own
         )
         with theirs:
-            self._supervisor.send(order, [theirs.fileno()])
+            supervisor.send(order, [theirs.fileno()])
         return remote
 
     def _attach(self, node_id: str, lane: LaneSpec, sock: socket.socket, *, inbound: bool) -> None:
@@ -226,6 +248,7 @@ class MultiprocessExecutor:
             remote.control.send(message)
 
     def _on_supervisor(self, message: messages.FromSupervisor, _descriptors: list[int]) -> None:
+        self._hired = True
         match message:
             case messages.Spawned():
                 self._nodes[message.node_id].pid = message.pid
@@ -239,9 +262,13 @@ class MultiprocessExecutor:
                 self._stopped.set()
 
     def _on_supervisor_gone(self) -> None:
-        if not self._stopped.is_set():
-            self._stopped.set()
+        if self._stopped.is_set():
+            return  # it has said so
+        self._stopped.set()
+        if self._hired:
             self._fail(None, SessionError("its supervisor process has died"))
+        else:
+            self._fail(None, _NoSupervisorError("its supervisor could not be started"))
 
     def _on_node(self, node_id: str, message: messages.FromNode) -> None:
         remote = self._nodes[node_id]
@@ -333,12 +360,16 @@ class MultiprocessExecutor:
         else:
             self._events.failed(error)
 
+    def _dismiss(self) -> None:
+        for remote in self._nodes.values():
+            remote.control.close()
+        if self._supervisor is not None:
+            self._supervisor.close()
+
     def _release(self) -> None:
         self._event_loop.remove_reader(self._reactor.fileno())
         for end in self._ends:
             end.close()
-        for remote in self._nodes.values():
-            remote.control.close()
-        self._supervisor.close()
+        self._dismiss()
         self._plane.close()
         self._reactor.close()
