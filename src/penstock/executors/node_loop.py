@@ -106,9 +106,10 @@ class NodeLoop:
             self.node.ctx.arrival = message
             self._stamper.follow(message)
             self.stats.items += 1
-            work = self._call(process, message.value)
-            await self._emit_all(await self._timed("process", work), "process")
-            del message  # an idle node holds no input
+            result = await self._timed("process", self._call(process, message.value))
+            if result is not None:
+                await self._emit_all(result, "process")
+            del message, result  # an idle node holds no input
             self.node.ctx.arrival = None
             await self._pump.breathe()
 
@@ -146,8 +147,6 @@ class NodeLoop:
             await self._pump.idle()
 
     async def _emit_all(self, result: Any, during: str) -> None:
-        if result is None:
-            return
         if is_value(result):
             await self._emit(result, during)
             return

@@ -30,6 +30,10 @@ class FrameType(IntEnum):
     RECLAIM = 8
 
 
+DATA_START = bytes((VERSION, FrameType.DATA))
+"""How the frame of a message begins."""
+
+
 class Flags(IntEnum):
     """Bits of an envelope."""
 

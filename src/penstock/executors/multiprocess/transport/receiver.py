@@ -24,6 +24,7 @@ from penstock.errors import ConservationError, LaneClosedError, LaneError
 from penstock.executors.multiprocess.transport import frames
 from penstock.executors.multiprocess.transport.arena import SharedArena
 from penstock.executors.multiprocess.transport.frames import (
+    DATA_START,
     ENVELOPE_BYTES,
     KINDS,
     Envelope,
@@ -36,6 +37,7 @@ from penstock.executors.multiprocess.transport.reactor import Reactor
 
 MAX_LEASES = 256
 """Views on a lane's messages that may live at once before inputs are copied."""
+_INLINE, _CHECKED, _META_IN_SLAB = map(int, Flags)
 _RELEASE_COUNT = 16
 _RELEASE_BYTES = 256 << 10
 
@@ -88,15 +90,29 @@ class LaneReceiver:
             self._port.drain()  # the newest may still be in the socket
         if not self._ready:
             return None
-        envelope, frame = self._ready.popleft()
         started = perf_counter_ns()
-        message = self._open(envelope, frame)
-        self._stats.conversion_ns += perf_counter_ns() - started
-        self._stats.received += 1
-        if self.spec.backpressure:
-            self._give_credit(self._stats.received)
-        self._finish_if_ended()
-        return message
+        envelope, frame = self._ready.popleft()
+        try:
+            value = self._value(envelope, frame)
+        except (ValueError, TypeError, KeyError, msgspec.DecodeError) as exc:
+            raise LaneError(
+                self._name, f"message {envelope.lane_sequence} is unreadable: {exc}"
+            ) from exc
+        stats = self._stats
+        stats.received += 1
+        stats.conversion_ns += perf_counter_ns() - started
+        if self.spec.backpressure and stats.received - self._credited >= self._credit_step:
+            self._give_credit(stats.received)
+        if self._tally is not None:
+            self._finish_if_ended()
+        return Message(
+            value,
+            envelope.sequence,
+            envelope.part,
+            envelope.timestamp_us,
+            envelope.epoch,
+            self.spec.source,
+        )
 
     @property
     def ended(self) -> bool:
@@ -111,49 +127,39 @@ class LaneReceiver:
         self._port.close()
         self._ready.clear()
 
-    def _open(self, envelope: Envelope, frame: bytes) -> Message:
-        try:
-            value = self._value(envelope, frame)
-        except (ValueError, TypeError, KeyError, msgspec.DecodeError) as exc:
-            raise LaneError(
-                self.spec.name, f"message {envelope.lane_sequence} is unreadable: {exc}"
-            ) from exc
-        return Message(
-            value,
-            envelope.sequence,
-            envelope.part,
-            envelope.timestamp_us,
-            envelope.epoch,
-            self.spec.source,
-        )
-
     def _value(self, envelope: Envelope, frame: bytes) -> Value:
+        flags = envelope.flags
         start = ENVELOPE_BYTES + envelope.meta_bytes
         meta: bytes = frame[ENVELOPE_BYTES:start]
-        if envelope.flags & Flags.META_IN_SLAB:
+        if flags & _META_IN_SLAB:
             meta = self._arena.peek(*frames.located(meta, self._name))
-        if envelope.flags & Flags.INLINE:
+        if not flags & _INLINE:
+            payload = self._view(envelope)
+        else:
             payload = np.frombuffer(frame, np.uint8, envelope.length, start)
-            if envelope.flags & Flags.META_IN_SLAB:
+            if flags & _META_IN_SLAB:
                 self._lease(0)
                 self.take_back(envelope.lane_sequence, 0)
-        else:
-            payload = self._view(envelope)
-        if envelope.flags & Flags.CHECKED and zlib.crc32(payload.data) != envelope.checksum:
+        if flags & _CHECKED and zlib.crc32(payload.data) != envelope.checksum:
             raise ValueError(f"its payload of {envelope.length} bytes has another checksum")
         return unpack(KINDS[envelope.kind], meta, payload)
 
     def _view(self, envelope: Envelope) -> NDArray[np.uint8]:
         """The payload where it lies, or a copy of it where too many views are held already."""
-        self._lease(envelope.length)
+        length = envelope.length
+        self._leases += 1
+        self._leased_bytes += length
         root = self._arena.view(
-            envelope.slab_id,
-            envelope.offset,
-            envelope.length,
-            self,
-            envelope.lane_sequence,
+            envelope.slab_id, envelope.offset, length, self, envelope.lane_sequence
         )
-        if not self._hoarding():
+        if self._leases <= MAX_LEASES and self._leased_bytes <= self._lease_budget:
+            return root
+        return self._spared(root)
+
+    def _spared(self, root: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A copy, unless views that only cycles hold were what was too much."""
+        self._collect()
+        if self._leases <= MAX_LEASES and self._leased_bytes <= self._lease_budget:
             return root
         self._stats.copies += 1
         return root.copy()
@@ -162,21 +168,12 @@ class LaneReceiver:
         self._leases += 1
         self._leased_bytes += length
 
-    def _hoarding(self) -> bool:
-        """Whether too much is held, after a look for views that only cycles hold."""
-        if self._over_limit():
-            self._collect()
-        return self._over_limit()
-
     def _collect(self) -> None:
         """Free views that only cycles hold; now and then, since looking takes milliseconds."""
         if self._leases and self._stats.received >= self._collect_at:
             self._collect_at = self._stats.received + MAX_LEASES
             gc.collect()
             self._flush_returns()
-
-    def _over_limit(self) -> bool:
-        return self._leases > MAX_LEASES or self._leased_bytes > self._lease_budget
 
     def take_back(self, token: int, nbytes: int) -> None:
         """The last view of message ``token`` died, on any thread."""
@@ -196,13 +193,15 @@ class LaneReceiver:
             self._port.send(frames.release_frame([lane_sequence for lane_sequence, _ in batch]))
 
     def _give_credit(self, taken: int) -> None:
-        if taken - self._credited >= self._credit_step:
-            self._credited = taken
-            self._port.send(frames.number_frame(FrameType.CREDIT, taken))
+        self._credited = taken
+        self._port.send(frames.number_frame(FrameType.CREDIT, taken))
 
     def _on_frame(self, frame: bytes, descriptors: list[int]) -> None:
         try:
-            self._handle(frame, descriptors)
+            if frame.startswith(DATA_START):
+                self._arrive(frames.unpack_envelope(frame, self._name), frame)
+            else:
+                self._handle(frame, descriptors)
         except LaneError as exc:
             self._break(exc)
         finally:
@@ -212,8 +211,6 @@ class LaneReceiver:
     def _handle(self, frame: bytes, descriptors: list[int]) -> None:
         lane = self._name
         match frames.frame_type(frame, lane):
-            case FrameType.DATA:
-                self._arrive(frames.unpack_envelope(frame, lane), frame)
             case FrameType.SLAB if descriptors:
                 self._arena.adopt(frames.number_of(frame, lane), descriptors.pop(), lane)
             case FrameType.RETIRE:
@@ -235,7 +232,8 @@ class LaneReceiver:
         self._arrived += 1
         self._ready.append((envelope, frame))
         if not self.spec.backpressure:
-            self._give_credit(self._arrived)
+            if self._arrived - self._credited >= self._credit_step:
+                self._give_credit(self._arrived)
             self._drop_excess()
         self.on_change()
 
@@ -244,7 +242,7 @@ class LaneReceiver:
             keep_newest = self.spec.keep == "newest"
             envelope, _ = self._ready.popleft() if keep_newest else self._ready.pop()
             count_drop(self._stats.dropped, "full")
-            if not envelope.flags & Flags.INLINE or envelope.flags & Flags.META_IN_SLAB:
+            if not envelope.flags & _INLINE or envelope.flags & _META_IN_SLAB:
                 self._lease(envelope.length)
                 self.take_back(envelope.lane_sequence, envelope.length)
 

@@ -83,7 +83,7 @@ class LaneSender:
         if not self.spec.backpressure:
             self._hold(message)
             return True
-        if self._window_full or not self._transmit(message):
+        if self._transmitted - self._taken >= self._window or not self._transmit(message):
             self._block()
             return False
         self._stats.sent += 1
@@ -118,10 +118,6 @@ class LaneSender:
         """Tell the consumer that a slab has been given up; any thread may."""
         self._reactor.defer(partial(self._retire, slab_id))
 
-    @property
-    def _window_full(self) -> bool:
-        return self._transmitted - self._taken >= self._window
-
     def _hold(self, message: Message) -> None:
         """Without backpressure what finds no space waits here, and the excess is dropped."""
         self._stats.sent += 1
@@ -132,7 +128,9 @@ class LaneSender:
             count_drop(self._stats.dropped, "no credit")
 
     def _send_held(self) -> None:
-        while self._held and not self._window_full and self._transmit(self._held[0]):
+        while self._held and self._transmitted - self._taken < self._window:
+            if not self._transmit(self._held[0]):
+                return
             self._held.popleft()
         self._end_if_empty()
 
@@ -146,24 +144,23 @@ class LaneSender:
         placed = self._placer.place(message.value, verify=self.spec.verify)
         if placed is None:
             return False
-        self._send(placed, message)
-        self._stats.conversion_ns += perf_counter_ns() - started
+        number = self._transmitted
+        for slot in (placed.slot, placed.meta_slot):
+            if slot is not None:
+                self._leases[number] = placed
+                if slot.slab_id not in self._announced:
+                    self._announce(slot.slab_id)
+        self._port.send(placed.frame(message, number))
+        self._transmitted = number + 1
+        stats = self._stats
+        stats.payload_bytes += placed.length
+        stats.copies += placed.copied
+        stats.conversion_ns += perf_counter_ns() - started
         if self._port.waiting:
             self._step_to_transferring()
             self._machine.step(LaneEvent.CONVERSION_NEEDED)
             self._machine.step(LaneEvent.CONVERTED)
         return True
-
-    def _send(self, placed: Placed, message: Message) -> None:
-        for slot in (placed.slot, placed.meta_slot):
-            if slot is not None:
-                self._leases[self._transmitted] = placed
-                if slot.slab_id not in self._announced:
-                    self._announce(slot.slab_id)
-        self._port.send(placed.frame(message, self._transmitted))
-        self._transmitted += 1
-        self._stats.payload_bytes += placed.length
-        self._stats.copies += placed.copied
 
     def _announce(self, slab_id: int) -> None:
         self._announced.add(slab_id)
