@@ -8,6 +8,7 @@ from functools import partial
 
 from bench.hops.contenders import contenders
 from bench.hops.payload import Order
+from bench.hops.ping_pong import ping_pong
 from bench.hops.placement import pinned, two_cores
 from bench.hops.rig import HOPS, SIZES, Place, Rig
 from bench.measurement import Case, Effort, Figure, Measure, Target
@@ -37,15 +38,27 @@ def _cases(effort: Effort) -> list[Case]:
         Case(
             f"{hop[0]} → {hop[1]}, {size}",
             partial(_open, hop, nbytes, effort.count(_COUNTS[nbytes]), (first, second)),
-            target=Target(2) if (hop, size) == (_BETWEEN, "4 KB") else None,
         )
         for hop in HOPS
         for size, nbytes in SIZES.items()
     ]
     opened = partial(_open, _BETWEEN, SIZES["4 KB"], effort.count(_COUNTS[SIZES["4 KB"]]))
     together = Case("process → process, 4 KB, on one core", partial(opened, (first, first)))
-    free = Case("process → process, 4 KB, anywhere", partial(opened, None))
+    free = Case(
+        "process → process, 4 KB, anywhere",
+        partial(_open_with_ping_pong, SIZES["4 KB"], effort.count(_COUNTS[SIZES["4 KB"]])),
+        reference="ping-pong",
+        target=Target(2),
+    )
     return [*apart, together, free]
+
+
+@asynccontextmanager
+async def _open_with_ping_pong(nbytes: int, count: int) -> AsyncIterator[Mapping[str, Measure]]:
+    """The contenders as the scheduler places them, and two bare processes by themselves."""
+    async with _open(_BETWEEN, nbytes, count, None) as measures:
+        with ping_pong(nbytes) as bare:
+            yield {"ping-pong": partial(bare.hops, nbytes, count), **measures}
 
 
 HOP_LATENCY = Figure(
