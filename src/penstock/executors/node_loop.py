@@ -111,7 +111,6 @@ class NodeLoop:
                 await self._emit_all(result, "process")
             del message, result  # an idle node holds no input
             self.node.ctx.arrival = None
-            await self._pump.breathe()
 
     async def _produce(self) -> None:
         produce = self.node.produce  # type: ignore[attr-defined]  # the catalogue saw to it
@@ -132,19 +131,29 @@ class NodeLoop:
         await self._emit_all(await self._timed("flush", self._call(self.node.flush)), "flush")
 
     async def _next(self) -> Message | None:
-        """The next input, lanes in turn; None when all have ended."""
-        while True:
-            if len(self._turn) != len(self.inputs):
-                self._turn = deque(self.inputs)
-            for _ in range(len(self._turn)):
-                end = self._turn[0]
-                self._turn.rotate(-1)
-                message = end.take()
-                if message is not None:
-                    return message
+        """The next input; None when all have ended. The rest of the process has a turn, too."""
+        message = self._take()
+        if message is not None:
+            await self._pump.breathe()
+            return message
+        while message is None:
             if all(end.ended for end in self.inputs):
                 return None
             await self._pump.idle()
+            message = self._take()
+        return message
+
+    def _take(self) -> Message | None:
+        """What has arrived, lanes in turn."""
+        if len(self._turn) != len(self.inputs):
+            self._turn = deque(self.inputs)
+        for _ in range(len(self._turn)):
+            end = self._turn[0]
+            self._turn.rotate(-1)
+            message = end.take()
+            if message is not None:
+                return message
+        return None
 
     async def _emit_all(self, result: Any, during: str) -> None:
         if is_value(result):
