@@ -7,6 +7,7 @@ typed, counted, or ready for anything to go wrong.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -30,6 +31,19 @@ _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | _F_SEAL_FUTURE_WRITE
 def lane() -> tuple[socket.socket, socket.socket]:
     """Two connected ends, blocking."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def received(sock: socket.socket) -> bytes:
+    """The next datagram; raises ``EOFError`` where nobody can send one any more."""
+    data = sock.recv(FRAME_BYTES)
+    if not data:
+        raise EOFError("the other end is gone")
+    return data
+
+
+def until_the_other_ends() -> contextlib.AbstractContextManager[None]:
+    """Around what an end's process does: ends are killed one after the other, in any order."""
+    return contextlib.suppress(EOFError, ConnectionError)
 
 
 class BareSource:
@@ -58,7 +72,7 @@ class BareSource:
 
     def _free_slot(self) -> int:
         if not self._free:
-            self._free.frombytes(self._sock.recv(FRAME_BYTES))
+            self._free.frombytes(received(self._sock))
         return self._free.pop()
 
 
@@ -72,14 +86,16 @@ class BareTarget:
         self._batch = max(window(nbytes) // 4, 1)
         self._used = array("H")
         self._tally = Tally()
-        _, (fd,), _, _ = socket.recv_fds(sock, FRAME_BYTES, 1)
-        self._memory = mmap.mmap(fd, os.fstat(fd).st_size, mmap.MAP_SHARED, mmap.PROT_READ)
-        os.close(fd)
+        _, fds, _, _ = socket.recv_fds(sock, FRAME_BYTES, 1)
+        if not fds:
+            raise EOFError("the source is gone")
+        self._memory = mmap.mmap(fds[0], os.fstat(fds[0]).st_size, mmap.MAP_SHARED, mmap.PROT_READ)
+        os.close(fds[0])
 
     def run(self) -> Arrival:
         """Take payloads until an order is complete."""
         while True:
-            (slot,) = _SLOT.unpack(self._sock.recv(FRAME_BYTES))
+            (slot,) = _SLOT.unpack(received(self._sock))
             payload = np.frombuffer(self._memory, np.uint8, self._nbytes, slot * self._stride)
             arrival = self._tally.note(payload)
             self._give_back(slot)
@@ -97,7 +113,7 @@ def serve_source(sock: socket.socket, control: socket.socket, nbytes: int) -> No
     """A source in a process of its own, for as long as it lives."""
     source = BareSource(sock, nbytes)
     while True:
-        source.run(Order.unpack(control.recv(FRAME_BYTES)))
+        source.run(Order.unpack(received(control)))
 
 
 def serve_target(sock: socket.socket, control: socket.socket, nbytes: int) -> None:

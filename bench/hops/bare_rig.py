@@ -9,7 +9,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from bench.hops.bare import FRAME_BYTES, BareSource, BareTarget, lane, serve_source, serve_target
+from bench.hops.bare import (
+    BareSource,
+    BareTarget,
+    lane,
+    received,
+    serve_source,
+    serve_target,
+    until_the_other_ends,
+)
 from bench.hops.payload import Arrival
 from bench.hops.rig import Place, SourceEnd, SplitRig, TargetEnd
 
@@ -38,7 +46,7 @@ def _target(stack: ExitStack, place: Place, sock: socket.socket, nbytes: int) ->
     if place == "native":
         return TargetEnd(os.getpid(), BareTarget(sock, nbytes).run)
     pid, control = stack.enter_context(_process("target", sock, nbytes))
-    return TargetEnd(pid, lambda: Arrival.unpack(control.recv(FRAME_BYTES)))
+    return TargetEnd(pid, lambda: Arrival.unpack(received(control)))
 
 
 @contextmanager
@@ -59,7 +67,7 @@ def _process(role: str, sock: socket.socket, nbytes: int) -> Iterator[tuple[int,
 def main(role: str, lane_fd: str, control_fd: str, nbytes: str) -> None:
     """An end's process; it is killed when it isn't needed any more."""
     sock, control = (socket.socket(fileno=int(fd)) for fd in (lane_fd, control_fd))
-    with sock, control:
+    with sock, control, until_the_other_ends():
         _SERVE[role](sock, control, int(nbytes))
 
 

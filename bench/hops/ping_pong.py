@@ -14,7 +14,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from bench.hops.bare import FRAME_BYTES, BareSource, BareTarget, lane
+from bench.hops.bare import (
+    FRAME_BYTES,
+    BareSource,
+    BareTarget,
+    lane,
+    received,
+    until_the_other_ends,
+)
 from bench.hops.payload import Order
 
 _ROOT = __file__.removesuffix("/bench/hops/ping_pong.py")
@@ -35,7 +42,7 @@ class PingPong:
         self._control.send(Order(count, nbytes).pack())
         samples: list[float] = []
         while len(samples) < count:
-            data = self._control.recv(FRAME_BYTES)
+            data = received(self._control)
             samples += [took / 1000 for took in struct.unpack(f"<{len(data) // 8}q", data)]
         return samples
 
@@ -61,18 +68,23 @@ def ping_pong(nbytes: int) -> Iterator[PingPong]:
                 process.wait()
 
 
-def main(role: str, nbytes: str, out: str, into: str, *control: str) -> None:
-    """A side's process; it is killed when it isn't needed any more."""
-    source = BareSource(socket.socket(fileno=int(out)), int(nbytes))
-    target = BareTarget(socket.socket(fileno=int(into)), int(nbytes))
-    one = Order(1, int(nbytes))
+def main(role: str, nbytes: str, *fds: str) -> None:
+    """A side's process; it is killed when it isn't needed any more, or ends with the other."""
+    with until_the_other_ends():
+        _play(role, int(nbytes), *(socket.socket(fileno=int(fd)) for fd in fds))
+
+
+def _play(
+    role: str, nbytes: int, out: socket.socket, into: socket.socket, *control: socket.socket
+) -> None:
+    source, target, one = BareSource(out, nbytes), BareTarget(into, nbytes), Order(1, nbytes)
     if role == "pong":
         while True:
             target.run()
             source.run(one)
-    orders = socket.socket(fileno=int(control[0]))
+    (orders,) = control
     while True:
-        left = Order.unpack(orders.recv(FRAME_BYTES)).count
+        left = Order.unpack(received(orders)).count
         while left:
             batch = []
             for _ in range(min(left, _MOST)):
