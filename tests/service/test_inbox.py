@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from wire_client import text
 
 from penstock.data import Binary
 from penstock.errors import InputError
-from penstock.service.chunks import Inputs
-from penstock.service.inbox import READ_AHEAD, READ_AHEAD_BYTES, Inbox
+from penstock.service.chunks import VALUE_BYTES, Inputs, decode_chunk
+from penstock.service.inbox import READ_AHEAD_BYTES, Inbox
+from penstock.wire.v1 import common_pb2 as pb
+from penstock.wire.v1 import streaming_pb2 as streaming
 
 
 def sized(nbytes: int, sequence: int = 0) -> Inputs:
@@ -23,9 +26,10 @@ async def settled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "room"), [(1, READ_AHEAD), (READ_AHEAD_BYTES // 4, 4), (2 * READ_AHEAD_BYTES, 1)]
+    ("size", "room"),
+    [(READ_AHEAD_BYTES // 1000, 1000), (READ_AHEAD_BYTES // 4, 4), (2 * READ_AHEAD_BYTES, 1)],
 )
-async def test_a_reader_waits_for_room_in_chunks_and_in_bytes(size: int, room: int) -> None:
+async def test_a_reader_waits_for_room(size: int, room: int) -> None:
     inbox = Inbox()
     for sequence in range(room):
         await inbox.put(sized(size, sequence))
@@ -36,6 +40,21 @@ async def test_a_reader_waits_for_room_in_chunks_and_in_bytes(size: int, room: i
     assert first is not None
     assert first.sequence == 0
     await waiting
+
+
+@pytest.mark.parametrize(
+    "buffer",
+    [
+        text(""),
+        text("x" * 10_000),
+        pb.DataBuffer(json=pb.JsonData(json_payload="{}"), metadata={"who": "x" * 10_000}),
+    ],
+    ids=["nothing", "text", "metadata"],
+)
+def test_a_chunk_counts_with_all_that_it_holds(buffer: pb.DataBuffer) -> None:
+    """Were an empty one free, a client could have as many as it likes waiting."""
+    named = streaming.DataChunk(named_buffers={"a": buffer, "b": buffer})
+    assert decode_chunk(named).nbytes >= max(buffer.ByteSize(), VALUE_BYTES) * 2
 
 
 async def test_what_was_read_is_taken_before_the_end() -> None:

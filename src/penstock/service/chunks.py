@@ -12,6 +12,8 @@ from penstock.wire.buffers import decode, decode_audio_buffer
 from penstock.wire.v1 import streaming_pb2 as pb
 
 Chunk: TypeAlias = pb.DataChunk | pb.AudioChunk
+VALUE_BYTES = 512
+"""What a value takes besides its payload, so that small ones are bounded too."""
 _MAX_TIMESTAMP_MS = (1 << 64) // 1000 - 1
 
 
@@ -49,4 +51,6 @@ def _values(chunk: Chunk) -> Iterator[tuple[str, Value]]:
 
 def _size(value: Value) -> int:
     """A parsed JSON value's size isn't known: it counts as its text would."""
-    return len(repr(value.value)) if isinstance(value, Json) else payload_bytes(value)
+    payload = len(repr(value.value)) if isinstance(value, Json) else payload_bytes(value)
+    metadata = sum(len(key) + len(said) for key, said in value.metadata.items())
+    return VALUE_BYTES + payload + metadata

@@ -8,14 +8,12 @@ from collections import deque
 from penstock.errors import InputError
 from penstock.service.chunks import Inputs
 
-READ_AHEAD = 64
-"""Chunks that are read before their turn, so that a CANCEL behind them is seen."""
 READ_AHEAD_BYTES = 1 << 20
-"""The same in bytes; one chunk may be larger."""
+"""What is read before its turn, so that a CANCEL behind it is seen; one chunk may be larger."""
 
 
 class Inbox:
-    """A bounded queue between one reader and one taker, with an end."""
+    """A queue between one reader and one taker, bounded in bytes, with an end."""
 
     def __init__(self) -> None:
         self._chunks: deque[Inputs] = deque()
@@ -51,5 +49,4 @@ class Inbox:
             return chunk
 
     def _has_room(self, size: int) -> bool:
-        fits = len(self._chunks) < READ_AHEAD and self._bytes + size <= READ_AHEAD_BYTES
-        return fits or not self._chunks
+        return self._bytes + size <= READ_AHEAD_BYTES or not self._chunks
