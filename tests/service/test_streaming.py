@@ -144,12 +144,15 @@ async def test_cancel_stops_at_once(wire: WireClient) -> None:
 
 
 async def test_cancel_is_heard_behind_chunks_that_nobody_takes(wire: WireClient) -> None:
-    """The inlet is full after one message, so that the chunks wait before it."""
+    """The inlet is full after one message, so that the chunks wait before it.
+
+    As many as a client that sends 20 ms of speech at a time is ahead in 10 s.
+    """
     call = wire.stream()
     await call.write(init(pipeline("hang_in_process", channel_capacity=1)))
     await read_until(call, "ready")
-    for number in range(30):
-        await call.write(chunk(f"t{number}"))
+    for number in range(500):
+        await call.write(chunk(f"t{number}".ljust(640)))
     await call.write(CANCEL)
     assert (await read_until(call, "closed")).closed.reason == "cancelled"
 
@@ -267,12 +270,20 @@ async def test_a_failing_node_is_named_with_its_cause(
     assert json.loads(error.context)[fact] == value
 
 
-async def test_a_streams_own_time_limit_holds(wire: WireClient) -> None:
-    limits = pb.ResourceLimits(max_timeout_ms=200)
+@pytest.mark.parametrize(
+    ("node_type", "limit_ms"), [("EchoNode", 200), ("hang_in_process", 200), ("hang_in_setup", 500)]
+)
+async def test_a_streams_own_time_limit_holds(
+    wire: WireClient, node_type: str, limit_ms: int
+) -> None:
+    """Nodes that are never ready would have 30 s otherwise: the test's own limit."""
+    limits = pb.ResourceLimits(max_timeout_ms=limit_ms)
     call = wire.stream()
-    await call.write(init(pipeline("EchoNode"), resource_limits=limits))
+    await call.write(init(pipeline(node_type), resource_limits=limits))
+    await call.write(chunk("x"))
     error = (await read_until(call, "error")).error
     assert error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
+    assert json.loads(error.context)["limit"] == limit_ms
 
 
 class TestQuickMetrics:

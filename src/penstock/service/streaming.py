@@ -109,12 +109,12 @@ class StreamCall:
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(self._guard(session, self._read(session)))]
             group.create_task(self._guard(session, self.replies.forward_progress()))
+            group.create_task(self._guard(session, self._limit(session)))
             try:
                 await session.start()
                 await self.replies.ready(session)
                 reading.append(group.create_task(self._guard(session, self._feed(session, init))))
                 group.create_task(self._guard(session, self._report(session)))
-                group.create_task(self._guard(session, self._limit(session)))
                 async for output in session.outputs():
                     await self.replies.result(output, self._taken)
             except PenstockError as exc:
@@ -206,6 +206,7 @@ class StreamCall:
             await self.replies.metrics(session)
 
     async def _limit(self, session: Session) -> None:
+        """The client's time limit, from its ``init`` on: nodes that start use it up too."""
         if not await self._over_within(self._limits.timeout_s):
             self._fail(self._limits.timed_out())
             await session.cancel("max_timeout_ms has passed")
