@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,20 @@ def test_a_reader_that_has_enough_is_no_traceback() -> None:
     command = f"{sys.executable} -m penstock plan examples/voice_assistant.json | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_ctrl_c_while_nodes_are_imported_is_no_traceback(tmp_path: Path, command: str) -> None:
+    nodes = tmp_path / "slow.py"
+    nodes.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nsignal.pause()\n")
+    words = [sys.executable, "-m", "penstock", command, "a.json", "--nodes", str(nodes)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_ctrl_c_while_a_command_is_loaded_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("penstock.cli.main._load", interrupted)
+    assert main(["check", "a.json"]) == status.INTERRUPTED

@@ -92,6 +92,96 @@ def test_files_are_gathered_by_sink(manifest: Any, tmp_path: Path) -> None:
     assert "out.txt: 2 outputs of n2 (1 outputs of other kinds left out)" in done.stderr
 
 
+OWN = '''
+from collections.abc import Iterator
+from penstock import Json, Node, Text, node
+
+
+@node("Five", executor="native")
+class Five(Node):
+    """Gives five numbers, and ends of itself."""
+
+    def produce(self) -> Iterator[Json]:
+        for number in range(5):
+            yield Json(number)
+
+
+@node("Chatty", executor="native")
+class Chatty(Node):
+    """Prints what it hears, and can't let go."""
+
+    def process(self, item: Text) -> Text:
+        print("chatty", item.text)
+        return item
+
+    def teardown(self) -> None:
+        raise OSError("can't let go")
+'''
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    return f"--nodes={path}"
+
+
+def test_a_producer_goes_on_to_its_own_end(manifest: Any, own: str) -> None:
+    done = run(manifest("Five"), own)
+    assert [line.split(": ")[1] for line in done.stdout.splitlines()] == list("01234")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_stdout_is_for_outputs_and_faults_on_the_way_out_are_warnings(
+    manifest: Any, own: str
+) -> None:
+    done = run(manifest("Chatty"), "-i", "n0=text:hello", "--json", own)
+    assert done.returncode == 0
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == ["hello"]
+    chatty, warning = done.stderr.splitlines()
+    assert chatty == "chatty hello"
+    assert warning.startswith("warning: node 'n0': teardown raised OSError: can't let go")
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(manifest: Any) -> None:
+    inputs = [f"-in0=text:{number}" for number in range(50)]
+    with subprocess.Popen(
+        [*PENSTOCK, "run", manifest("PassThrough"), *inputs],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "node", "message"),
+    [
+        ("a.wav", "CommandReplyNode", "a .wav file takes audio, but node 'n0' gives text"),
+        ("a.txt", "AudioChunkerNode", "a .txt file takes text, but node 'n0' gives audio"),
+        ("a.jsonl", "AudioChunkerNode", "takes json, text, but node 'n0' gives audio"),
+        ("a", "CalculatorNode", "a binary file takes audio, binary, tensor, text, video, but"),
+    ],
+)
+def test_what_a_sink_can_never_give_is_refused(
+    manifest: Any, tmp_path: Path, file: str, node: str, message: str
+) -> None:
+    done = run(manifest(node), f"-on0={tmp_path / file}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert not (tmp_path / file).exists()
+
+
+def test_texts_are_strings_in_json(manifest: Any, tmp_path: Path) -> None:
+    for name, expected in {"a.json": '[\n  "x",\n  1\n]\n', "a.jsonl": '"x"\n1\n'}.items():
+        done = run(manifest("PassThrough"), "-in0=text:x", "-in0=json:1", f"-on0={tmp_path / name}")
+        assert done.returncode == 0
+        assert (tmp_path / name).read_text() == expected
+
+
 def test_a_failing_node_is_named_with_its_traceback(manifest: Any) -> None:
     pipeline = manifest("PassThrough", "raise_in_process", n0="n1")
     done = run(pipeline, "-i", "n0=text:x", "--nodes", "penstock.testing.faults")
@@ -111,6 +201,7 @@ def test_a_failing_node_is_named_with_its_traceback(manifest: Any) -> None:
         (["-o", "n1=/no/such/folder/x.txt"], "there is no folder /no/such/folder"),
         (["-o", "n1=a.txt", "-o", "n1=b.txt"], "node 'n1' has two files"),
         (["-i", "n0=text:x"], "node 'n0' accepts audio, got text"),
+        (["-i", f"n0={__file__}", "-o", f"n1={__file__}"], "test_run.py is an input"),
     ],
 )
 def test_wrong_input_is_status_2(manifest: Any, arguments: list[str], message: str) -> None:

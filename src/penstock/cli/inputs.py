@@ -18,10 +18,11 @@ _TEXT, _JSON = "text:", "json:"
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What one ``-i`` sends to a node, ready to be sent."""
+    """What one ``-i`` sends to a node, ready to be sent; ``path`` is the file that it is from."""
 
     node_id: str
     values: Sequence[Value]
+    path: Path | None = None
 
 
 def read_input(argument: str) -> Input:
@@ -34,7 +35,12 @@ def read_input(argument: str) -> Input:
     node_id, equals, what = argument.partition("=")
     if not (node_id and equals and what):
         raise InputError(f"expected NODE=FILE, NODE=text:… or NODE=json:…, got {argument!r}")
-    return Input(node_id, _values(what))
+    if what.startswith(_TEXT):
+        return Input(node_id, [Text(what.removeprefix(_TEXT))])
+    if what.startswith(_JSON):
+        return Input(node_id, [Json(_parsed(what.removeprefix(_JSON), "json"))])
+    path = Path(what)
+    return Input(node_id, _file_values(path), path)
 
 
 def chunked(audio: Audio, chunk_ms: int = CHUNK_MS) -> Iterator[Audio]:
@@ -42,14 +48,6 @@ def chunked(audio: Audio, chunk_ms: int = CHUNK_MS) -> Iterator[Audio]:
     step = max(audio.sample_rate_hz * chunk_ms // 1000, 1)
     for start in range(0, len(audio.samples), step):
         yield replace(audio, samples=audio.samples[start : start + step])
-
-
-def _values(what: str) -> Sequence[Value]:
-    if what.startswith(_TEXT):
-        return [Text(what.removeprefix(_TEXT))]
-    if what.startswith(_JSON):
-        return [Json(_parsed(what.removeprefix(_JSON), "json"))]
-    return _file_values(Path(what))
 
 
 def _file_values(path: Path) -> Sequence[Value]:

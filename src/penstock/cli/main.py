@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from penstock import __version__
-from penstock.cli.status import FAILED, INTERRUPTED, complain, status_of
+from penstock.cli.status import FAILED, INTERRUPTED, WRONG_INPUT, complain, status_of
 from penstock.errors import PenstockError
 
 COMMANDS = {
@@ -34,20 +34,23 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 (it failed) or 2 (what it was given is wrong)."""
-    words = sys.argv[1:] if argv is None else argv
-    name = next((word for word in words if not word.startswith("-")), None)
-    command = _load(name) if name in COMMANDS else None
-    arguments = _parser(name, command).parse_args(words)
-    if command is None:  # parse_args has let a call without a command through
-        _parser(None, None).print_help(sys.stderr)
-        return 2
     try:
-        return _run(command, arguments)
+        return _called(sys.argv[1:] if argv is None else argv)
     except PenstockError as exc:
         complain(exc)
         return status_of(exc)
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _called(words: Sequence[str]) -> int:
+    name = next((word for word in words if not word.startswith("-")), None)
+    command = _load(name) if name in COMMANDS else None
+    arguments = _parser(name, command).parse_args(words)
+    if command is None:  # parse_args has let a call without a command through
+        _parser(None, None).print_help(sys.stderr)
+        return WRONG_INPUT
+    return _run(command, arguments)
 
 
 def _run(command: Command, arguments: argparse.Namespace) -> int:

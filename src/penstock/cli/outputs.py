@@ -8,13 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from penstock.cli.wav import write_wav
-from penstock.data import Audio, Binary, Json, Tensor, Text, Value, Video, payload_bytes
+from penstock.data import Audio, Binary, Json, Kind, Tensor, Text, Value, Video, payload_bytes
 from penstock.errors import InputError
 from penstock.session import Output
 
+_FITTING = {
+    ".wav": frozenset({Kind.AUDIO}),
+    ".txt": frozenset({Kind.TEXT}),
+    ".json": frozenset({Kind.JSON, Kind.TEXT}),
+    ".jsonl": frozenset({Kind.JSON, Kind.TEXT}),
+}
+_PAYLOADS = frozenset({Kind.AUDIO, Kind.BINARY, Kind.TENSOR, Kind.TEXT, Kind.VIDEO})
+"""What any other file takes."""
 
-def parse_outputs(arguments: Sequence[str]) -> dict[str, Path]:
-    """The file of each sink; raises ``InputError`` for what is not ``NODE=FILE``, or twice."""
+
+def parse_outputs(arguments: Sequence[str], inputs: Sequence[Path] = ()) -> dict[str, Path]:
+    """The file of each sink.
+
+    Raises ``InputError`` for what is not ``NODE=FILE``, twice for one node, or one of
+    ``inputs``.
+    """
     files: dict[str, Path] = {}
     for argument in arguments:
         node_id, equals, path = argument.partition("=")
@@ -24,8 +37,21 @@ def parse_outputs(arguments: Sequence[str]) -> dict[str, Path]:
             raise InputError(f"node {node_id!r} has two files: {files[node_id]} and {path}")
         if not Path(path).absolute().parent.is_dir():
             raise InputError(f"{path}: there is no folder {Path(path).parent}")
+        if Path(path).resolve() in [one.resolve() for one in inputs]:
+            raise InputError(f"{path} is an input, and can't be written")
         files[node_id] = Path(path)
     return files
+
+
+def refuse_unfitting(path: Path, node_id: str, emits: frozenset[Kind]) -> None:
+    """Raises ``InputError`` where nothing that the node gives can be in such a file."""
+    suffix = path.suffix.lower()
+    takes = _FITTING.get(suffix, _PAYLOADS)
+    if not takes & emits:
+        raise InputError(
+            f"{path}: a {suffix or 'binary'} file takes {', '.join(sorted(takes))}, "
+            f"but node {node_id!r} gives {', '.join(sorted(emits)) or 'nothing'}"
+        )
 
 
 class Files:
@@ -98,8 +124,7 @@ def described(value: Value) -> dict[str, Any]:
 
 
 def _fits(value: Value, suffix: str) -> bool:
-    kinds = {".wav": Audio, ".txt": Text, ".json": Json, ".jsonl": Json}
-    return isinstance(value, kinds.get(suffix, Audio | Binary | Tensor | Text | Video))
+    return value.kind in _FITTING.get(suffix, _PAYLOADS)
 
 
 def _write_wav(path: Path, values: Sequence[Value]) -> None:
@@ -112,13 +137,21 @@ def _write_text(path: Path, values: Sequence[Value]) -> None:
 
 
 def _write_json(path: Path, values: Sequence[Value]) -> None:
-    data = [value.value for value in values if isinstance(value, Json)]
-    _write(path, json.dumps(data, ensure_ascii=False, indent=2).encode() + b"\n")
+    _write(path, json.dumps(_plain(values), ensure_ascii=False, indent=2).encode() + b"\n")
 
 
 def _write_json_lines(path: Path, values: Sequence[Value]) -> None:
-    data = [value.value for value in values if isinstance(value, Json)]
-    _write(path, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in data).encode())
+    lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in _plain(values)]
+    _write(path, "".join(lines).encode())
+
+
+def _plain(values: Sequence[Value]) -> list[Any]:
+    """What JSON says of them; a text is a string."""
+    return [
+        value.text if isinstance(value, Text) else value.value
+        for value in values
+        if isinstance(value, Json | Text)
+    ]
 
 
 def _write_bytes(path: Path, values: Sequence[Value]) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import logging
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TextIO
 
 from penstock.cli.inputs import Input, read_input
-from penstock.cli.outputs import Files, as_data, as_line, parse_outputs
+from penstock.cli.outputs import Files, as_data, as_line, parse_outputs, refuse_unfitting
 from penstock.cli.surroundings import add_manifest, add_surroundings, surroundings
 from penstock.data import Value
 from penstock.errors import InputError, PenstockError
@@ -51,26 +54,47 @@ class _Work:
     inputs: Sequence[Input]
     files: Files
     json: bool
+    printed: TextIO
 
 
 def run(arguments: argparse.Namespace) -> int:
-    around = surroundings(arguments)
-    inputs = [read_input(argument) for argument in arguments.input]
-    paths = parse_outputs(arguments.output)
-    options = SessionOptions(
-        catalogue=around.catalogue,
-        settings=around.settings,
-        on_progress=_tell_progress if arguments.verbose else None,
-        on_output=_tell_output,
-    )
-    session = Session(arguments.manifest, options)
-    _check_names([one.node_id for one in inputs], session.sources, "takes no inputs")
-    _check_names(list(paths), session.sinks, "gives no outputs")
-    files = Files(paths)
-    asyncio.run(_run(session, _Work(inputs, files, arguments.json)))
-    for line in files.write():
-        print(line, file=sys.stderr)
+    with _stdout_for_outputs_only() as printed:
+        around = surroundings(arguments)
+        inputs = [read_input(argument) for argument in arguments.input]
+        paths = parse_outputs(arguments.output, [one.path for one in inputs if one.path])
+        options = SessionOptions(
+            catalogue=around.catalogue,
+            settings=around.settings,
+            on_progress=_tell_progress if arguments.verbose else None,
+            on_output=_tell_output,
+        )
+        session = Session(arguments.manifest, options)
+        _check_names([one.node_id for one in inputs], session.sources, "takes no inputs")
+        _check_names(list(paths), session.sinks, "gives no outputs")
+        for node_id, path in paths.items():
+            refuse_unfitting(path, node_id, session.plan.node(node_id).emits)
+        work = _Work(inputs, Files(paths), arguments.json, printed)
+        try:
+            asyncio.run(_run(session, work))
+        finally:
+            _warn(session.context.faults)
+        for line in work.files.write():
+            print(line, file=sys.stderr)
     return 0
+
+
+@contextlib.contextmanager
+def _stdout_for_outputs_only() -> Iterator[TextIO]:
+    """Gives stdout; whatever native nodes print meanwhile goes to stderr."""
+    printed = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):
+        yield printed
+
+
+def _warn(faults: Sequence[str]) -> None:
+    """What went wrong on the way out, and changes nothing about the outcome."""
+    for fault in faults:
+        print(f"warning: {fault}", file=sys.stderr)
 
 
 def _check_names(named: Sequence[str], known: Sequence[str], fact: str) -> None:
@@ -83,16 +107,17 @@ def _check_names(named: Sequence[str], known: Sequence[str], fact: str) -> None:
 
 async def _run(session: Session, work: _Work) -> None:
     """Send and read side by side, so that a full pipeline slows the sending down."""
+    logging.getLogger("penstock.session").addHandler(logging.NullHandler())  # ``_warn`` tells it
     async with session:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_send_all(session, work.inputs))
                 group.create_task(_read_all(session, work))
-        except* PenstockError as errors:
+        except* (PenstockError, BrokenPipeError) as errors:
             raise _first(errors) from None
 
 
-def _first(errors: BaseExceptionGroup[PenstockError]) -> BaseException:
+def _first(errors: BaseExceptionGroup[PenstockError | BrokenPipeError]) -> BaseException:
     """The session's failure reaches its senders and its reader: one of them will do."""
     error: BaseException = errors
     while isinstance(error, BaseExceptionGroup):
@@ -108,7 +133,7 @@ async def _send_all(session: Session, inputs: Sequence[Input]) -> None:
     async with asyncio.TaskGroup() as group:
         for node_id, values in by_node.items():
             group.create_task(_send(session, node_id, values))
-    await session.end()
+    await session.end(keep_producing=True)
 
 
 async def _send(session: Session, node_id: str, values: Sequence[Value]) -> None:
@@ -120,10 +145,11 @@ async def _read_all(session: Session, work: _Work) -> None:
     async for output in session.outputs():
         if output.node_id in work.files:
             work.files.add(output)
-        elif work.json:
-            print(json.dumps(as_data(output), ensure_ascii=False), flush=True)
         else:
-            print(as_line(output), flush=True)
+            shown = (
+                json.dumps(as_data(output), ensure_ascii=False) if work.json else as_line(output)
+            )
+            print(shown, file=work.printed, flush=True)
 
 
 def _tell_progress(progress: NodeProgress) -> None:
