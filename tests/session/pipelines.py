@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 
 from pydantic import Field
@@ -215,3 +218,83 @@ class Interpreter(Node):
 
     def process(self, item: Text) -> Text:
         return Text(os.environ.get(item.text, "none"))
+
+
+class CancelledInside(Node):
+    """Awaits a task of its own that was cancelled."""
+
+    async def process(self, item: Text) -> Text:
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+        return item
+
+
+@node("cancelled_inside")
+class CancelledInsideProcess(CancelledInside):
+    """In a process."""
+
+
+@node("cancelled_inside_native", executor=ExecutorType.NATIVE)
+class CancelledInsideNative(CancelledInside):
+    """In the session's process."""
+
+
+@node("exits_native", executor=ExecutorType.NATIVE)
+class ExitsNative(Node):
+    """Would take the whole program with it."""
+
+    blocking = False
+
+    def process(self, item: Text) -> Text:
+        sys.exit(3)
+
+
+@node("leaves_chatter")
+class LeavesChatter(Node):
+    """Starts something that never stops writing, and dies."""
+
+    def process(self, item: Text) -> Text:
+        subprocess.Popen(["yes"])
+        os._exit(3)
+
+
+class FailsToSetUp(Node):
+    """Takes something, fails, and says when it has let go."""
+
+    def setup(self) -> None:
+        raise ValueError("half way")
+
+    def process(self, item: Text) -> Text:
+        return item
+
+    def teardown(self) -> None:
+        raise ValueError("let go")
+
+
+@node("fails_to_set_up")
+class FailsToSetUpProcess(FailsToSetUp):
+    """In a process."""
+
+
+@node("fails_to_set_up_native", executor=ExecutorType.NATIVE)
+class FailsToSetUpNative(FailsToSetUp):
+    """In the session's process."""
+
+
+@node("breaks_its_word")
+class BreaksItsWord(Node):
+    """Gives what it doesn't declare."""
+
+    def process(self, item: Text) -> Text:
+        return Json(1)  # type: ignore[return-value]  # that is the fault
+
+
+@node("trickle")
+class Trickle(Node):
+    """Gives many outputs for one input, none too fast for who reads them."""
+
+    def process(self, item: Text) -> Iterator[Text]:
+        for number in range(300):
+            time.sleep(0.001)
+            yield Text(str(number))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -227,6 +228,20 @@ async def test_a_client_that_writes_everything_before_it_reads_is_told_so():
     assert "client → n0 → n1 → client" in str(stalled.value)
 
 
+async def test_a_slow_reader_is_no_stall():
+    """Though credit comes back only now and then, and none within the time limit."""
+    manifest = chain("EchoNode", channel_capacity=40, stall_timeout_secs=0.3)
+    async with Session(manifest, options()) as session:
+        feeding = asyncio.create_task(feed(session, 150))
+        count = 0
+        async for _ in session.outputs():
+            count += 1
+            if count <= 8:
+                await asyncio.sleep(0.1)
+        await feeding
+    assert count == 150
+
+
 async def test_a_slow_node_is_no_stall():
     manifest = chain("hang_in_process", channel_capacity=1, stall_timeout_secs=0.2)
     async with Session(manifest, options()) as session:
@@ -310,3 +325,104 @@ def test_nodes_that_can_not_be_loaded_are_told_of_before_anything_starts():
 
     with pytest.raises(ConfigurationError, match="no_such_module"):
         Session(chain("PassThrough"), SessionOptions(nodes=("no_such_module",)))
+
+
+@pytest.mark.parametrize("kind", ["cancelled_inside", "cancelled_inside_native"])
+async def test_a_node_that_is_cancelled_by_itself(kind):
+    error, _ = await failure_of(chain(kind))
+    assert type(error) is NodeExecutionError
+    assert error.exception_type == "CancelledError"
+
+
+async def test_a_native_node_that_exits_ends_its_session_and_not_the_program():
+    error, _ = await failure_of(chain("exits_native"))
+    assert "SystemExit: 3" in str(error)
+
+
+async def test_a_chatty_child_does_not_hide_how_a_node_died():
+    error, _ = await failure_of(chain("leaves_chatter"))
+    assert type(error) is NodeExitedError
+    assert error.exit_code == 3
+
+
+@pytest.mark.parametrize("kind", ["fails_to_set_up", "fails_to_set_up_native"])
+async def test_a_node_whose_setup_failed_is_torn_down(kind):
+    error, session = await failure_of(chain(kind))
+    assert error.exception_message == "half way"
+    assert any("let go" in fault for fault in session.context.faults)
+
+
+async def test_a_kind_that_a_node_does_not_declare():
+    error, _ = await failure_of(chain("breaks_its_word"))
+    assert "gave json, but declares text" in str(error)
+
+
+async def test_outputs_have_one_reader():
+    async with Session(chain("PassThrough"), options()) as session:
+        await session.send("n0", Text("x"))
+        reader = session.outputs()
+        assert (await anext(reader)).value == Text("x")
+        with pytest.raises(SessionError, match="one reader"):
+            await read_all(session)
+        await reader.aclose()
+
+
+async def test_a_failure_that_nobody_heard_of_is_raised_at_the_end():
+    session = Session(chain("exit_in_process"), options())
+    with pytest.raises(NodeExitedError):
+        await send_and_leave(session)
+
+
+async def send_and_leave(session):
+    async with session:
+        await session.send("n0", Text("x"))
+        await session._life.over.wait()
+
+
+async def test_a_callback_that_raises_does_not_end_the_session():
+    async with Session(chain("EchoNode"), options(on_progress=lambda _: 1 / 0)) as session:
+        await session.send("n0", Text("x"))
+        await session.end()
+        assert [o.value async for o in session.outputs()] == [Text("x")]
+
+
+async def test_a_start_that_finds_no_descriptors_left_leaves_nothing(monkeypatch):
+    def exhausted():
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("penstock.executors.multiprocess.executor.socket_pair", exhausted)
+    session = Session(chain("EchoNode"), options())
+    with pytest.raises(SessionError, match="Too many open files"):
+        await session.start()
+    assert session.context.status is SessionStatus.TERMINATED
+
+
+async def test_a_script_without_a_guard_is_told_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 1
+    assert b"if __name__ == '__main__'" in said
+
+
+UNGUARDED = """
+import asyncio
+from penstock.data import Text
+from penstock.nodes import Node, node
+from penstock.session import Session, SessionOptions
+
+@node("here")
+class Here(Node):
+    def process(self, item: Text) -> Text:
+        return item
+
+async def main():
+    manifest = {"version": "v1", "nodes": [{"id": "n", "node_type": "here"}], "connections": []}
+    async with Session(manifest, SessionOptions(nodes=(Here,))) as session:
+        pass
+
+asyncio.run(main())
+"""

@@ -84,6 +84,21 @@ async def run_without_inputs(manifest):
 
 
 @pytest.mark.parametrize("kind", ["count", "count_native"])
+async def test_a_producer_may_go_on_to_its_own_end(kind):
+    async with Session(chain((kind, {"times": 200})), options()) as session:
+        await session.end(keep_producing=True)
+        assert len([output async for output in session.outputs()]) == 200
+
+
+async def test_credit_is_heard_between_the_outputs_of_one_input():
+    manifest = chain("trickle", channel_capacity=20, enable_backpressure=False)
+    manifest["nodes"].append({"id": "reader", "node_type": "EchoNode"})
+    manifest["connections"] = [{"from": "n0", "to": "reader"}]
+    outputs = await run(manifest, [Text("go")])
+    assert len(outputs) > 250
+
+
+@pytest.mark.parametrize("kind", ["count", "count_native"])
 async def test_close_asks_a_producer_to_stop_and_nothing_is_lost(kind):
     async with Session(chain((kind, {"times": 0})), options()) as session:
         numbers = []
@@ -167,6 +182,7 @@ async def test_without_backpressure_a_slow_consumer_loses_messages_and_they_are_
     metrics = await session.metrics()
     assert outputs == sorted(set(outputs))
     assert len(outputs) + metrics.dropped == 300
+    assert metrics.dropped > 0
 
 
 async def test_the_context_shows_every_relationship_and_is_released_at_the_end():

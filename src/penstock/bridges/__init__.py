@@ -1,6 +1,5 @@
 """Bridges between executors: strategies, lanes with their states and counters."""
 
-from penstock.bridges.arena import Arena
 from penstock.bridges.bridge import BridgeStatistics, DataBridge, Lane
 from penstock.bridges.direct import DirectLane
 from penstock.bridges.lane import (
@@ -24,7 +23,6 @@ from penstock.bridges.strategy import ConversionStrategy, strategy_for
 
 __all__ = [
     "LANE_TABLE",
-    "Arena",
     "BridgeStatistics",
     "ConsumerEnd",
     "ConsumerStatistics",

@@ -22,7 +22,8 @@ class LaneSpec(msgspec.Struct, frozen=True):
 
     ``capacity`` bounds the messages that wait on it, wherever they wait. With
     ``backpressure`` a full lane makes its producer wait and nothing is dropped; without, it
-    keeps the newest or the oldest messages, as ``keep`` says, and counts the others.
+    keeps the newest or the oldest messages, as ``keep`` says, and counts the others (between
+    processes each end keeps some, so that up to twice as many may wait).
     ``verify`` adds a checksum to every payload.
     """
 

@@ -20,6 +20,9 @@ class ExecutorEvents(Protocol):
     def failed(self, error: PenstockError) -> None:
         """Something failed that ends the session; only the first failure counts."""
 
+    def faulted(self, error: PenstockError) -> None:
+        """Something went wrong that changes nothing any more: it is recorded."""
+
     def output(self, node_id: str, stream: str, lines: Sequence[str]) -> None:
         """A node wrote lines to ``stdout`` or ``stderr``."""
 

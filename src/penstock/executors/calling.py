@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -60,6 +61,24 @@ def is_async(node: type[Node]) -> bool:
         inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
         for method in methods
     )
+
+
+def is_being_cancelled() -> bool:
+    """Whether somebody cancels the task that runs, rather than the node raising."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop: nobody can
+        return False
+    return task is not None and task.cancelling() > 0
+
+
+def carried(error: BaseException) -> Exception:
+    """What a future can carry; an exit of one node must not end its host."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    carrier = ValueError(f"raised {type(error).__name__}: {error}")
+    carrier.__cause__ = error
+    return carrier
 
 
 def is_value(result: Any) -> bool:

@@ -7,19 +7,21 @@ handed in.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 from penstock.bridges import ConsumerEnd, ProducerEnd
-from penstock.data import Message, Value
+from penstock.data import Kind, Message, Value
 from penstock.errors import LaneError
 from penstock.executors.calling import (
     Caller,
     NodeFault,
     close_iterator,
     each_value,
+    is_being_cancelled,
     is_value,
 )
 from penstock.executors.pump import Pump
@@ -66,6 +68,13 @@ class Stamper:
                 del self._parts[next(iter(self._parts))]
 
 
+class Identity(NamedTuple):
+    """Which node it is, and what it has declared to give."""
+
+    node_id: str
+    emits: frozenset[Kind]
+
+
 class NodeLoop:
     """Runs one node from its first input, or its first own output, to its last flush.
 
@@ -73,7 +82,7 @@ class NodeLoop:
     carries rubbish; cancelling it closes the node's open generator.
     """
 
-    def __init__(self, node: Node, node_id: str, pump: Pump, call: Caller) -> None:
+    def __init__(self, node: Node, identity: Identity, pump: Pump, call: Caller) -> None:
         self.node = node
         self.inputs: list[ConsumerEnd] = []
         self.outputs: list[ProducerEnd] = []
@@ -81,7 +90,8 @@ class NodeLoop:
         self.producing = True
         self._pump = pump
         self._call = call
-        self._stamper = Stamper(node_id)
+        self._emits = identity.emits
+        self._stamper = Stamper(identity.node_id)
         self._turn: deque[ConsumerEnd] = deque()
 
     async def run(self) -> None:
@@ -163,18 +173,21 @@ class NodeLoop:
         try:
             while (value := await self._following(each, during)) is not None:
                 await self._emit(value, during)
+                await self._pump.breathe()
         finally:
             await _close(each, result)
 
     async def _emit(self, value: Value, during: str) -> None:
+        if value.kind not in self._emits:
+            raise NodeFault(during) from TypeError(
+                f"gave {value.kind}, but declares {', '.join(sorted(self._emits)) or 'nothing'}"
+            )
         message = self._stamper.stamp(value)
         self.stats.outputs += 1
         waiting = self._refused(self.outputs, message, during)
         while waiting:
-            self.stats.blocked_on = [end.spec.lane_id for end in waiting]
             await self._pump.idle()
             waiting = self._refused(waiting, message, during)
-            self.stats.blocked_on = []
 
     def _refused(self, ends: list[ProducerEnd], message: Message, during: str) -> list[ProducerEnd]:
         """Offer the message to each lane; those that have no space for it."""
@@ -189,6 +202,10 @@ class NodeLoop:
         started = perf_counter_ns()
         try:
             return await work
+        except asyncio.CancelledError as exc:
+            if is_being_cancelled():
+                raise
+            raise NodeFault(during) from exc  # the node's own: a task of its, say
         except Exception as exc:
             raise NodeFault(during) from exc
         finally:

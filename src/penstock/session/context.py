@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from penstock.bridges import DataBridge, Lane, LaneSpec
+from penstock.bridges import DataBridge, Lane
 from penstock.data import ExecutorType
 from penstock.errors import SessionError
 from penstock.executors.base import NodeExecutor
@@ -120,10 +120,6 @@ class SessionExecutionContext:
         if pair not in self._bridges:
             self._bridges[pair] = DataBridge(source, target)
         self._bridges[pair].add(lane)
-
-    def lane_specs(self) -> Mapping[int, LaneSpec]:
-        """All lanes by their IDs."""
-        return {i: lane.spec for b in self.data_bridges for i, lane in b.lanes.items()}
 
     def release(self) -> None:
         """Close the bridges and let go of the executors; bridges keep their counters."""

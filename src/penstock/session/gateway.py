@@ -32,7 +32,7 @@ class Inlet:
     ) -> None:
         """Wait for space and send; ``check`` raises where waiting is over.
 
-        ``on_stall`` is awaited whenever nothing has moved for ``stall_s`` seconds.
+        ``on_stall`` is awaited whenever this inlet has not moved for ``stall_s`` seconds.
         """
         async with self._lock:
             check()

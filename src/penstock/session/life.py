@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.errors import PenstockError, SessionCancelledError
+from penstock.errors import PenstockError, SessionCancelledError, SessionError
 from penstock.executors.base import NodeExecutor
 from penstock.executors.multiprocess.executor import MultiprocessExecutor
 from penstock.executors.native import NativeExecutor
@@ -26,6 +27,8 @@ from penstock.session.options import NodeOutput, NodeProgress, SessionOptions
 from penstock.session.status import SessionEvent, SessionStatus, fail
 from penstock.session.wiring import Wiring
 
+_log = logging.getLogger(__name__)
+Told = TypeVar("Told")
 END_S = 2.0
 """How long nodes may take to tear down after a pipeline that completed."""
 ABORT_S = 0.5
@@ -48,6 +51,7 @@ class Life:
         self.over = asyncio.Event()
         self.failure: PenstockError | None = None
         self.executors: list[NodeExecutor] = []
+        self.started_at = time.monotonic()
         self.ended_at: float | None = None
         self._options = options
         self._pool_bytes = pool_bytes
@@ -72,11 +76,12 @@ class Life:
             for executor in self.executors:
                 executor.begin()
 
-    def end_inputs(self) -> None:
-        """No more inputs, and no more from nodes that produce: everything drains."""
+    def end_inputs(self, *, keep_producing: bool) -> None:
+        """No more inputs, nor new ones from nodes that produce: everything drains."""
         self.gateway.end()
-        for executor in self.executors:
-            executor.stop_producing()
+        if not keep_producing:
+            for executor in self.executors:
+                executor.stop_producing()
 
     def leave(self, reason: str) -> None:
         """The client wants no more, or is gone: stop at once."""
@@ -91,22 +96,27 @@ class Life:
 
     def progress(self, node_id: str, stage: str, fraction: float, message: str) -> None:
         if self._options.on_progress is not None:
-            elapsed_s = time.monotonic() - self.context.created_at
-            self._options.on_progress(NodeProgress(node_id, stage, fraction, message, elapsed_s))
+            elapsed_s = time.monotonic() - self.started_at
+            said = NodeProgress(node_id, stage, fraction, message, elapsed_s)
+            _call_back(self._options.on_progress, said)
 
     def output(self, node_id: str, stream: str, lines: Sequence[str]) -> None:
         for line in lines:
             if self._options.on_output is not None:
-                self._options.on_output(NodeOutput(node_id, stream, line))
+                _call_back(self._options.on_output, NodeOutput(node_id, stream, line))
             else:
                 logging.getLogger(f"penstock.node.{node_id}").info("%s: %s", stream, line)
 
     def failed(self, error: PenstockError) -> None:
         """The first failure ends the session; one on the way out is only recorded."""
         if self.over.is_set() or self.context.status is SessionStatus.TERMINATED:
-            self.context.faults.append(str(error))
+            self.faulted(error)
         else:
             self._end_early(error)
+
+    def faulted(self, error: PenstockError) -> None:
+        self.context.faults.append(str(error))
+        _log.warning("session %s, on its way out: %s", self.context.session_id, error)
 
     def finished(self, node_id: str) -> None:
         self._unfinished.discard(node_id)
@@ -133,6 +143,8 @@ class Life:
             Wiring(self.context, self.gateway, native, self._multiprocess).lay_all()
         except PenstockError as exc:
             self.failure = self.failure or exc
+        except Exception as exc:  # noqa: BLE001  # no descriptors left, say: it must still end
+            self.failure = self.failure or SessionError(f"it can't be initialised: {exc!r}")
         except asyncio.CancelledError:
             if self.failure is None or root is None:
                 raise
@@ -184,7 +196,7 @@ class Life:
         self.over.set()
         self._step_to_the_end()
         ask_s = END_S if self.failure is None else ABORT_S
-        stops = [executor.stop(ask_s) for executor in self.executors]
+        stops = [self._stop(executor, ask_s) for executor in self.executors]
         if len(stops) == 1:
             await stops[0]
         else:
@@ -193,6 +205,12 @@ class Life:
         self.context.release()
         self.context.machine.step(SessionEvent.CLEANED_UP)
         self.gateway.wake()
+
+    async def _stop(self, executor: NodeExecutor, ask_s: float) -> None:
+        try:
+            await executor.stop(ask_s)
+        except Exception as exc:  # noqa: BLE001  # whatever it is, the others must be stopped too
+            self.failed(SessionError(f"its {executor.executor_type} executor: {exc!r}"))
 
     def _step_to_the_end(self) -> None:
         machine = self.context.machine
@@ -206,3 +224,11 @@ class Life:
             machine.step(SessionEvent.CLIENT_LEFT)
         else:
             fail(machine)
+
+
+def _call_back(callback: Callable[[Told], None], said: Told) -> None:
+    """What the user's callback raises is the user's business, and no reason to end."""
+    try:
+        callback(said)
+    except Exception:  # noqa: BLE001  # whatever it is, it is not ours
+        _log.exception("a callback failed")

@@ -16,6 +16,7 @@ from penstock.errors import (
     InputError,
     InvalidValueError,
     PenstockError,
+    SessionCancelledError,
     SessionClosedError,
     SessionError,
     StallError,
@@ -24,6 +25,7 @@ from penstock.executors.calling import is_value
 from penstock.executors.multiprocess.transport import guaranteed_pool
 from penstock.manifest import Manifest, parse_manifest
 from penstock.nodes import Catalogue
+from penstock.nodes.importing import nodes_are_being_imported
 from penstock.planning import NodeExecutionPlan, make_plan
 from penstock.session.budget import Budget, Cost
 from penstock.session.context import SessionExecutionContext
@@ -47,7 +49,8 @@ class Session:
             async for output in session.outputs():
                 print(output.node_id, output.value)
 
-    Leaving the block ends the session, at once where it is not complete. The same interface
+    Leaving the block ends the session, at once where it is not complete, and raises its failure
+    if nobody has heard of that yet. The same interface
     for every executor; all methods belong to the event loop that started it.
     """
 
@@ -71,6 +74,8 @@ class Session:
         self._kinds: Counter[Kind] = Counter()
         self._sequence = 0
         self._outputs = 0
+        self._read = False
+        self._told = False
 
     @property
     def session_id(self) -> str:
@@ -98,6 +103,11 @@ class Session:
         """
         if self._root is not None:
             raise SessionError("a session is started once")
+        if nodes_are_being_imported():
+            raise SessionError(
+                "a session was started while a node's process imports this script; guard what "
+                "the script does with: if __name__ == '__main__':"
+            )
         pool_bytes = guaranteed_pool(self.plan.configuration.max_message_bytes)
         self._budget.reserve(self.session_id, self._cost(pool_bytes))
         self._life = Life(self.context, self._options, pool_bytes)
@@ -138,15 +148,27 @@ class Session:
         self._sequence = number
         self._latency.sent(number)
         stall_s = self.plan.configuration.stall_timeout_secs
-        await inlet.put(message, self._check, self._check_stall, stall_s)
+        read_before = [self._outputs]
+
+        async def check_stall() -> None:
+            """A reader that took something since the last look is slow, but it moves."""
+            if read_before[0] == self._outputs:
+                await self._find_stall()
+            read_before[0] = self._outputs
+
+        await inlet.put(message, self._check, check_stall, stall_s)
         self._kinds[value.kind] += 1
         return number
 
-    async def end(self) -> None:
-        """No more inputs: everything in the pipeline drains, and ``outputs`` comes to its end."""
+    async def end(self, *, keep_producing: bool = False) -> None:
+        """No more inputs: everything in the pipeline drains, and ``outputs`` comes to its end.
+
+        Nodes that produce are asked to stop; with ``keep_producing`` they go on to an end of
+        their own.
+        """
         life = self._running()
         life.begin()
-        life.end_inputs()
+        life.end_inputs(keep_producing=keep_producing)
 
     async def outputs(self) -> AsyncGenerator[Output, None]:
         """What leaves the pipeline, as it comes, for one reader.
@@ -155,6 +177,9 @@ class Session:
         raises the session's failure.
         """
         life = self._running()
+        if self._read:
+            raise SessionError("a session's outputs have one reader")
+        self._read = True
         life.begin()
         async for node_id, message in life.gateway.messages(self._failure):
             self._outputs += 1
@@ -186,8 +211,12 @@ class Session:
         await self.start()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         await self.aclose()
+        failure = self._life.failure if self._life is not None else None
+        left = isinstance(failure, SessionCancelledError)
+        if failure is not None and kind is None and not self._told and not left:
+            raise failure
 
     async def metrics(self) -> SessionMetrics:
         """What has been measured so far; after the end, the final word."""
@@ -212,7 +241,7 @@ class Session:
         bridges = tuple(bridge.statistics() for bridge in self.context.data_bridges)
         return SessionMetrics(
             session_id=self.session_id,
-            wall_time_s=(life.ended_at or time.monotonic()) - self.context.created_at,
+            wall_time_s=(life.ended_at or time.monotonic()) - life.started_at,
             cpu_time_s=sum(node.cpu_time_s for node in nodes.values()),
             peak_memory_bytes=sum(node.peak_memory_bytes for node in nodes.values()),
             nodes=nodes,
@@ -242,8 +271,8 @@ class Session:
         if not ready.done():
             ready.set_exception(self._failure() or root.exception() or SessionError("ended"))
 
-    async def _check_stall(self) -> None:
-        """Nothing has moved at an inlet for a while: see whether anything ever can."""
+    async def _find_stall(self) -> None:
+        """Nothing has moved at an inlet or was read for a while: can anything ever?"""
         life = self._started()
         await life.measure()
         waits_for: defaultdict[str, set[str]] = defaultdict(set)
@@ -268,7 +297,10 @@ class Session:
         return life
 
     def _failure(self) -> PenstockError | None:
-        return self._life.failure if self._life is not None else None
+        """What ended the session early; who asks is told."""
+        failure = self._life.failure if self._life is not None else None
+        self._told = self._told or failure is not None
+        return failure
 
     def _check_failure(self) -> None:
         failure = self._failure()

@@ -124,9 +124,10 @@ class _Stream:
         reactor.register(fd, self._ready)
 
     def drain(self) -> None:
-        """Read what is there and treat an unfinished line as one."""
-        while self._fd >= 0 and self._read():
-            pass
+        """Read what a pipe can hold at most, and treat an unfinished line as one."""
+        for _ in range(2):
+            if self._fd < 0 or not self._read():
+                break
         if self._rest:
             self._on_lines([self._rest.decode(errors="replace")])
             self._rest = b""

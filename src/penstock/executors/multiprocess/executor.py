@@ -31,6 +31,7 @@ from penstock.executors.base import ExecutorEvents
 from penstock.executors.multiprocess import messages, supervisor
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.child import LAST_WORDS
+from penstock.executors.multiprocess.interpreter import own_path
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.transport import DataPlane, Reactor, socket_pair
 from penstock.executors.statistics import NodeStatistics
@@ -57,7 +58,7 @@ class _Remote:
     ready: asyncio.Future[None]
     pid: int = 0
     gone: bool = False
-    failure: messages.Failed | None = None
+    failures: list[messages.Failed] = field(default_factory=list)
     statistics: NodeStatistics = field(default_factory=NodeStatistics)
     stderr: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_WORDS))
 
@@ -219,22 +220,23 @@ class MultiprocessExecutor:
             ),
             self._event_loop.create_future(),
         )
+        own = str(self._config.python_executable)
+        same = own == sys.executable
         remote.control.send(
             messages.Configure(
                 session_id=self._session_id,
                 node_id=node_id,
                 provider=assignment.provider,
                 params=dict(assignment.params),
-                sys_path=sys.path,
+                emits=assignment.emits,
+                sys_path=sys.path if same else own_path(),
+                whole_path=same,
                 owner=owner,
                 pool_bytes=self._pool_bytes,
                 max_message_bytes=self._config.max_message_bytes,
             )
         )
-        own = str(self._config.python_executable)
-        order = messages.Spawn(
-            node_id, self._config.init_timeout_secs, None if own == sys.executable else own
-        )
+        order = messages.Spawn(node_id, self._config.init_timeout_secs, None if same else own)
         with theirs:
             supervisor.send(order, [theirs.fileno()])
         return remote
@@ -252,6 +254,10 @@ class MultiprocessExecutor:
         match message:
             case messages.Spawned():
                 self._nodes[message.node_id].pid = message.pid
+            case messages.NotSpawned():
+                remote = self._nodes[message.node_id]
+                reason = f"its process can't be started: {message.reason}"
+                self._fail(remote, NodeError(message.node_id, reason))
             case messages.Output():
                 if message.stream == "stderr":
                     self._nodes[message.node_id].stderr.extend(message.lines)
@@ -280,7 +286,7 @@ class MultiprocessExecutor:
                 if not remote.ready.done():
                     remote.ready.set_result(None)
             case messages.Failed():
-                remote.failure = message
+                remote.failures.append(message)
                 self._event_loop.call_later(DEATH_NOTICE_S, self._report_failure, remote)
             case messages.LaneBroken():
                 error = LaneClosedError if message.peer_gone else LaneError
@@ -305,7 +311,7 @@ class MultiprocessExecutor:
         remote.gone = True
         self._measuring.discard(death.node_id)
         self._measured.set()
-        if remote.failure is not None:
+        if remote.failures:
             self._report_failure(remote)
         elif self._stopping and death.exit_code == 0:
             return  # as it was asked to
@@ -330,20 +336,24 @@ class MultiprocessExecutor:
             )
 
     def _report_failure(self, remote: _Remote) -> None:
-        """A node's exception, with what it said last: at its exit, or when that takes long."""
-        failure, remote.failure = remote.failure, None
-        if failure is not None:
-            self._fail(
-                remote,
-                NodeExecutionError(
-                    remote.assignment.node_id,
-                    during=failure.during,
-                    exception_type=failure.exception_type,
-                    exception_message=failure.exception_message,
-                    traceback=failure.traceback,
-                    stderr="\n".join(remote.stderr),
-                ),
+        """A node's exception, with what it said last: at its exit, or when that takes long.
+
+        A second one, of its ``teardown``, is recorded.
+        """
+        failures, remote.failures = remote.failures, []
+        for number, failure in enumerate(failures):
+            error = NodeExecutionError(
+                remote.assignment.node_id,
+                during=failure.during,
+                exception_type=failure.exception_type,
+                exception_message=failure.exception_message,
+                traceback=failure.traceback,
+                stderr="\n".join(remote.stderr),
             )
+            if number:
+                self._events.faulted(error)
+            else:
+                self._fail(remote, error)
 
     def _on_broken(self, error: LaneError) -> None:
         if self._stopping:

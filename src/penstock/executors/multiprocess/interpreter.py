@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
-import penstock
-
+_SOURCE = str(Path(__file__).parents[3])
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 _CALLERS_BLAS_THREADS = "PENSTOCK_CALLERS_OPENBLAS_NUM_THREADS"
 
@@ -18,9 +18,14 @@ def module_arguments(name: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     """The caller's environment, with this very package first on the path."""
-    source = str(Path(penstock.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [_SOURCE, os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path}
+
+
+def own_path() -> list[str]:
+    """The part of ``sys.path`` that is neither this interpreter's library nor its packages."""
+    prefixes = tuple(str(Path(prefix)) + os.sep for prefix in {sys.prefix, sys.base_prefix})
+    return [entry for entry in sys.path if not f"{entry}{os.sep}".startswith(prefixes)]
 
 
 def single_threaded_environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from penstock.bridges import ConsumerStatistics, LaneSpec, ProducerStatistics
+from penstock.data import Kind
 from penstock.executors.statistics import NodeStatistics
 
 
@@ -20,14 +21,17 @@ class _Message(msgspec.Struct, frozen=True, tag=True):
 class Configure(_Message, frozen=True):
     """First of all: what to run, and this process's share of memory.
 
-    ``owner`` makes its slab IDs unique in the session.
+    ``owner`` makes its slab IDs unique in the session. ``sys_path`` is the session's: the
+    process takes it over whole, or, with another interpreter, adds it to its own.
     """
 
     session_id: str
     node_id: str
     provider: str
     params: dict[str, Any]
+    emits: frozenset[Kind]
     sys_path: list[str]
+    whole_path: bool
     owner: int
     pool_bytes: int
     max_message_bytes: int
@@ -135,6 +139,13 @@ class Spawned(_Message, frozen=True):
     pid: int
 
 
+class NotSpawned(_Message, frozen=True):
+    """A node's process could not be started."""
+
+    node_id: str
+    reason: str
+
+
 class Output(_Message, frozen=True):
     """Lines that a node wrote to ``stream`` (``stdout`` or ``stderr``)."""
 
@@ -158,7 +169,7 @@ class Stopped(_Message, frozen=True):
     """Everything that the session started is gone."""
 
 
-FromSupervisor: TypeAlias = Spawned | Output | Exited | Stopped
+FromSupervisor: TypeAlias = Spawned | NotSpawned | Output | Exited | Stopped
 
 
 # From a program to its zygote.

@@ -53,7 +53,7 @@ class Supervisor:
     def _on_message(self, message: messages.ToSupervisor, descriptors: list[int]) -> None:
         match message:
             case messages.Spawn():
-                self._spawn(message, descriptors[0])
+                self._spawn(message, descriptors)
             case messages.Stop():
                 self._stop = message
 
@@ -61,9 +61,16 @@ class Supervisor:
         self._session_gone = True
         self._stop = messages.Stop(0.0)
 
-    def _spawn(self, order: messages.Spawn, control: int) -> None:
-        child = Child.start(order, control, self._reactor, self._on_output)
-        os.close(control)
+    def _spawn(self, order: messages.Spawn, descriptors: list[int]) -> None:
+        try:
+            (control,) = descriptors  # none comes where this process may have no more
+            child = Child.start(order, control, self._reactor, self._on_output)
+        except (OSError, ValueError) as exc:
+            self._channel.send(messages.NotSpawned(order.node_id, str(exc)))
+            return
+        finally:
+            for fd in descriptors:
+                os.close(fd)
         self._children[order.node_id] = child
         self._reactor.register(child.pidfd, lambda _events: self._on_death(child))
         self._channel.send(messages.Spawned(order.node_id, child.pid))
@@ -78,6 +85,7 @@ class Supervisor:
         self._channel.send(messages.Output(node_id, stream, lines))
 
     def _on_death(self, child: Child) -> None:
+        child.kill(signal.SIGKILL)  # what it has started must not hold on to its pipes
         _, status = os.waitpid(child.pid, 0)
         child.close(self._reactor)
         code = os.waitstatus_to_exitcode(status)

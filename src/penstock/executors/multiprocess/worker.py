@@ -30,11 +30,12 @@ from penstock.executors.calling import (
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.transport import DataPlane, Reactor
-from penstock.executors.node_loop import NodeLoop
+from penstock.executors.node_loop import Identity, NodeLoop
 from penstock.executors.pump import LoopPump, Pump
 from penstock.executors.statistics import NodeStatistics
 from penstock.nodes import Node, NodeContext
 from penstock.nodes.catalogue import load
+from penstock.nodes.importing import importing_nodes
 
 READY = b"ready"
 STOP = b"stop"
@@ -138,10 +139,14 @@ class Worker:
         return self._config
 
     def _load(self, config: messages.Configure) -> type[Node]:
-        sys.path[:] = config.sys_path
+        if config.whole_path:
+            sys.path[:] = config.sys_path
+        else:
+            sys.path += [entry for entry in config.sys_path if entry not in sys.path]
         self._control.send(messages.Progress("starting", 0.0, ""))
         try:
-            return load(config.provider)
+            with importing_nodes():
+                return load(config.provider)
         except ConfigurationError as exc:
             self._fail("setup", exc)
             raise _Stopped from exc
@@ -155,15 +160,13 @@ class Worker:
             config.max_message_bytes,
             self._on_broken,
         )
-        node = await self._set_up(config, node_class, pump)
-        if node is None:
-            return
         try:
-            if await self._work(pump):
+            if await self._set_up(config, node_class, pump) and await self._work(pump):
                 while True:
                     await pump.idle()
         finally:
-            await self._tear_down(node)
+            if self._loop is not None:
+                await self._tear_down(self._loop.node)
 
     def _make_pump(self, node_class: type[Node]) -> Pump:
         if not is_async(node_class):
@@ -175,22 +178,21 @@ class Worker:
         asyncio.get_running_loop().add_reader(self.reactor.fileno(), pump.ready)
         return pump
 
-    async def _set_up(
-        self, config: messages.Configure, node_class: type[Node], pump: Pump
-    ) -> Node | None:
-        """The node, ready for its first input; None where that failed and was reported."""
+    async def _set_up(self, config: messages.Configure, node_class: type[Node], pump: Pump) -> bool:
+        """Make the node ready for its first input; False where that failed and was reported."""
         self._control.send(messages.Progress("loading_model", 0.0, ""))
         context = NodeContext(config.node_id, config.session_id, self)
         try:
             node = node_class(node_class.Params.model_validate(config.params), context)
-            self._loop = NodeLoop(node, config.node_id, pump, self._call)
+            identity = Identity(config.node_id, config.emits)
+            self._loop = NodeLoop(node, identity, pump, self._call)
             await self._call(node.setup)
         except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
             self._fail("setup", exc)
-            return None
+            return False
         self._leash.send(READY)
         self._control.send(messages.Ready())
-        return node
+        return True
 
     async def _work(self, pump: Pump) -> bool:
         """Run the node to its end, or report why it ended early; whether it reached it."""

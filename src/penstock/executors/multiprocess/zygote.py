@@ -40,12 +40,19 @@ class Zygote:
             self._reactor.poll(None)
 
     def _on_supervise(self, _order: messages.Supervise, descriptors: list[int]) -> None:
+        if not descriptors:
+            return  # none was left for it: the session sees the end of its channel
         session = descriptors[0]
-        pid = os.fork()
-        if pid == 0:
-            _become_supervisor(session)
-        os.close(session)
-        pidfd = os.pidfd_open(pid)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _become_supervisor(session)
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            traceback.print_exc()
+            return
+        finally:
+            os.close(session)
         self._supervisors[pid] = pidfd
         self._reactor.register(pidfd, lambda _events: self._on_death(pid))
 

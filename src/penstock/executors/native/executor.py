@@ -16,9 +16,9 @@ from penstock.bridges import ConsumerEnd, ProducerEnd
 from penstock.data import ExecutorType
 from penstock.errors import LaneError, NodeError, NodeTimeoutError
 from penstock.executors.base import ExecutorEvents
-from penstock.executors.calling import NodeFault, call_here, describe_fault
+from penstock.executors.calling import NodeFault, call_here, carried, describe_fault
 from penstock.executors.native.thread import NodeThread
-from penstock.executors.node_loop import NodeLoop
+from penstock.executors.node_loop import Identity, NodeLoop
 from penstock.executors.pump import LoopPump
 from penstock.executors.statistics import NodeStatistics
 from penstock.nodes import Node, NodeContext
@@ -59,7 +59,8 @@ class NativeNode:
         try:
             params = node_class.Params.model_validate(self._assignment.params)
             self.node = node = node_class(params, context)
-            self.loop = NodeLoop(node, self.node_id, self.pump, self._call)
+            identity = Identity(self.node_id, self._assignment.emits)
+            self.loop = NodeLoop(node, identity, self.pump, self._call)
             self._events.progress(self.node_id, "loading_model", 0.0, "")
             if node_class.setup is not Node.setup:
                 await self._apart(node.setup)
@@ -113,12 +114,18 @@ class NativeNode:
     async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Quick and async functions on the event loop, the others on the node's thread."""
         if self.node is None or not self.node.blocking:
-            return await call_here(function, *args)
+            return await self._here(function, *args)
         return await self._apart(function, *args)
+
+    async def _here(self, function: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return await call_here(function, *args)
+        except SystemExit as exc:
+            raise carried(exc) from exc
 
     async def _apart(self, function: Callable[..., Any], *args: Any) -> Any:
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            return await call_here(function, *args)
+            return await self._here(function, *args)
         if self._thread is None:
             self._thread = NodeThread(f"penstock-{self.node_id}")
         return await self._thread(function, *args)

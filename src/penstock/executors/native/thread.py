@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from penstock.executors.calling import carried
+
 _Job = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
@@ -50,7 +52,7 @@ class NodeThread:
         try:
             result = function(*args)
         except BaseException as exc:  # noqa: BLE001  # it belongs to who awaits the call
-            error = _carried(exc)
+            error = carried(exc)
         try:
             self._loop.call_soon_threadsafe(_settle, future, result, error)
         except RuntimeError:
@@ -64,15 +66,6 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
         future.set_exception(error)
     else:
         future.set_result(result)
-
-
-def _carried(error: BaseException) -> BaseException:
-    """A future can't carry a StopIteration, nor may an exit of one node end the program."""
-    if isinstance(error, Exception) and not isinstance(error, StopIteration):
-        return error
-    carrier = ValueError(f"raised {type(error).__name__}: {error}")
-    carrier.__cause__ = error
-    return carrier
 
 
 def _nothing() -> None:

@@ -277,3 +277,14 @@ def test_whatever_the_order_of_things_nothing_is_lost_uncounted(
     assert taken == sorted(set(taken))
     assert len(taken) + dropped == number
     assert not (backpressure and dropped)
+
+
+def test_a_hoarder_of_many_sizes_does_not_pin_the_whole_pool(lanes):
+    pair = lanes(budget=8 << 20, max_message_bytes=1 << 20, capacity=4)
+    hoard = []
+    for number in range(40):
+        size = 5_000 + 23_000 * number
+        assert pair.sender.offer(Message(Binary(np.full(size, number, np.uint8)), number)), number
+        hoard += pair.drain()
+        pair.settle()
+    assert [m.value.data[0] for m in hoard] == list(range(40))

@@ -31,7 +31,7 @@ _SLABS_PER_OWNER = 1 << 16
 class Lessor(Protocol):
     """Whom a slot goes back to when nobody looks at it any more."""
 
-    def take_back(self, token: int, nbytes: int) -> None:
+    def take_back(self, token: int, slab_id: int, nbytes: int) -> None:
         """The array for ``token`` has died; called on whichever thread that happened."""
 
 
@@ -56,19 +56,14 @@ class Slot(NamedTuple):
     root: NDArray[np.uint8]
 
 
-class SlabHolder(Protocol):
-    """Somebody who announced slabs to a peer and has to be told when one goes."""
-
-    def retire(self, slab_id: int) -> None: ...
-
-
 class SharedArena:
     """Allocates slots, views foreign ones, and knows where an array lies.
 
     ``owner`` makes slab IDs unique in the session; own slabs never exceed ``budget_bytes``.
     Any thread may allocate, and arrays may die on any thread; everything else belongs to the
     thread of the process's loop. ``on_free`` is called, wherever the last view died, when an
-    own slot is free again, ``on_full`` where ``allocate`` finds none.
+    own slot is free again, ``on_full`` where ``allocate`` finds none, and ``on_retired`` with the
+    ID of a slab that nobody may refer to any more.
     """
 
     def __init__(self, owner: int, budget_bytes: int) -> None:
@@ -76,10 +71,11 @@ class SharedArena:
         self.used_bytes = 0
         self.on_free: Callable[[], None] = no_listener
         self.on_full: Callable[[], None] = no_listener
-        self.holders: weakref.WeakSet[SlabHolder] = weakref.WeakSet()
+        self.on_retired: Callable[[int], None] = lambda _slab_id: None
         self._lock = threading.Lock()
         self._next_id = owner * _SLABS_PER_OWNER
         self._classes: dict[int, list[Slab]] = {}
+        self._own: dict[int, Slab] = {}
         self._recent: dict[int, Slab] = {}
         self._foreign: dict[int, ForeignSlab] = {}
         self._regions: dict[int, Region] = {}
@@ -151,10 +147,6 @@ class SharedArena:
         skipped = 0 if payload.nbytes == region.length else _address(payload) - _address(root)
         return Slot(region.slab_id, region.offset + skipped, root)
 
-    def holds(self, array: NDArray[Any]) -> bool:
-        """Whether the array's bytes lie in shared memory."""
-        return self.locate(array) is not None
-
     def adopt(self, slab_id: int, fd: int, lane: str) -> None:
         """Map a foreign slab; takes the descriptor over."""
         known = self._foreign.get(slab_id)
@@ -164,28 +156,32 @@ class SharedArena:
         else:
             slab.close()
 
+    def slab_bytes(self, slab_id: int) -> int:
+        """The size of a foreign slab, which a view on any part of it keeps from being given up."""
+        return self._foreign[slab_id].nbytes
+
     def descriptor(self, slab_id: int) -> int:
         """The descriptor of a slab, own or foreign, to announce it with."""
         foreign = self._foreign.get(slab_id)
         if foreign is not None:
             return foreign.fd
-        return next(s.fd for slabs in self._classes.values() for s in slabs if s.slab_id == slab_id)
+        return self._own[slab_id].fd
 
     def drop(self, slab_id: int) -> None:
         """A foreign slab's owner has given it up; views that live keep its memory."""
         slab = self._foreign.pop(slab_id, None)
         if slab is not None:
             slab.close()
-            self._tell_retired(slab_id)
+            self.on_retired(slab_id)
 
     def close(self) -> None:
         """Close all descriptors; memory goes with the last view on it."""
-        for slabs in self._classes.values():
-            for slab in slabs:
-                slab.close()
+        for slab in self._own.values():
+            slab.close()
         for foreign in self._foreign.values():
             foreign.close()
         self._classes.clear()
+        self._own.clear()
         self._recent.clear()
         self._foreign.clear()
         self.on_free = self.on_full = no_listener
@@ -205,7 +201,7 @@ class SharedArena:
     def _died(self, region: weakref.ref[NDArray[np.uint8]]) -> None:
         assert isinstance(region, Region)  # noqa: S101  # only Regions get this callback
         del self._regions[region.key]
-        region.lessor.take_back(region.token, region.length)
+        region.lessor.take_back(region.token, region.slab_id, region.length)
 
     def _slab_with_room(self, size: int) -> Slab | None:
         slabs = self._classes.setdefault(size, [])
@@ -220,6 +216,7 @@ class SharedArena:
         if self.used_bytes + slots * size > self.budget_bytes:
             return None
         slab = Slab(self._next_id, size, slots, self._slot_freed)
+        self._own[slab.slab_id] = slab
         self._next_id += 1
         self.used_bytes += slab.nbytes
         slabs.append(slab)
@@ -234,13 +231,10 @@ class SharedArena:
         for slabs in self._classes.values():
             for slab in [slab for slab in slabs if slab.idle]:
                 slabs.remove(slab)
+                del self._own[slab.slab_id]
                 slab.close()
                 self.used_bytes -= slab.nbytes
-                self._tell_retired(slab.slab_id)
-
-    def _tell_retired(self, slab_id: int) -> None:
-        for holder in list(self.holders):
-            holder.retire(slab_id)
+                self.on_retired(slab.slab_id)
 
 
 def _address(array: NDArray[Any]) -> int:

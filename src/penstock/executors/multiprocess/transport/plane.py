@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import weakref
 from collections.abc import Callable
+from functools import partial
 
 from penstock.bridges import LaneSpec
 from penstock.errors import LaneError
@@ -33,6 +34,7 @@ class DataPlane:
         self.arena = SharedArena(owner, budget_bytes)
         self.arena.on_free = self._freed
         self.arena.on_full = self._starve
+        self.arena.on_retired = self._retire
         self._placer = Placer(self.arena, max_message_bytes)
         self._on_broken = on_broken
         self._senders: weakref.WeakSet[LaneSender] = weakref.WeakSet()
@@ -59,6 +61,14 @@ class DataPlane:
     def _reclaim(self) -> None:
         for sender in list(self._senders):
             sender.reclaim()
+
+    def _retire(self, slab_id: int) -> None:
+        """Any thread may allocate, and so have a slab retired; lanes belong to the loop."""
+        self.reactor.defer(partial(self._tell_retired, slab_id))
+
+    def _tell_retired(self, slab_id: int) -> None:
+        for sender in list(self._senders):
+            sender.retire(slab_id)
 
     def _freed(self) -> None:
         if self._starved:

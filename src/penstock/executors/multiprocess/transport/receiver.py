@@ -1,7 +1,7 @@
 """The receiving end of a lane between two processes.
 
 Credit goes back when a message is taken; the lease on its slot when the last view of it dies.
-A consumer that hoards leases gets copies instead.
+A consumer that hoards leases, or pins too much of its producer's pool by them, gets copies instead.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from penstock.executors.multiprocess.transport.reactor import Reactor
 MAX_LEASES = 256
 """Views on a lane's messages that may live at once before inputs are copied."""
 _INLINE, _CHECKED, _META_IN_SLAB = map(int, Flags)
+_NO_SLAB = -1
 _RELEASE_COUNT = 16
 _RELEASE_BYTES = 256 << 10
 
@@ -75,8 +76,9 @@ class LaneReceiver:
         self._final_sent = False
         self._broken = False
         self._leases = 0
-        self._leased_bytes = 0
-        self._lease_budget = max(arena.budget_bytes // 4, spec.max_message_bytes)
+        self._pinned_bytes = 0
+        self._lease_budget = arena.budget_bytes // 4
+        self._pinned: dict[int, int] = {}
         self._returned: deque[tuple[int, int]] = deque()
         self._eager = False
         self._collect_at = 0
@@ -138,35 +140,33 @@ class LaneReceiver:
         else:
             payload = np.frombuffer(frame, np.uint8, envelope.length, start)
             if flags & _META_IN_SLAB:
-                self._lease(0)
-                self.take_back(envelope.lane_sequence, 0)
+                self._return_unseen(envelope)
         if flags & _CHECKED and zlib.crc32(payload.data) != envelope.checksum:
             raise ValueError(f"its payload of {envelope.length} bytes has another checksum")
         return unpack(KINDS[envelope.kind], meta, payload)
 
     def _view(self, envelope: Envelope) -> NDArray[np.uint8]:
         """The payload where it lies, or a copy of it where too many views are held already."""
-        length = envelope.length
-        self._leases += 1
-        self._leased_bytes += length
+        slab_id = envelope.slab_id
         root = self._arena.view(
-            envelope.slab_id, envelope.offset, length, self, envelope.lane_sequence
+            slab_id, envelope.offset, envelope.length, self, envelope.lane_sequence
         )
-        if self._leases <= MAX_LEASES and self._leased_bytes <= self._lease_budget:
+        self._leases += 1
+        pins = self._pinned.get(slab_id, 0)
+        self._pinned[slab_id] = pins + 1
+        if not pins:
+            self._pinned_bytes += self._arena.slab_bytes(slab_id)
+        if self._leases <= MAX_LEASES and self._pinned_bytes <= self._lease_budget:
             return root
         return self._spared(root)
 
     def _spared(self, root: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A copy, unless views that only cycles hold were what was too much."""
         self._collect()
-        if self._leases <= MAX_LEASES and self._leased_bytes <= self._lease_budget:
+        if self._leases <= MAX_LEASES and self._pinned_bytes <= self._lease_budget:
             return root
         self._stats.copies += 1
         return root.copy()
-
-    def _lease(self, length: int) -> None:
-        self._leases += 1
-        self._leased_bytes += length
 
     def _collect(self) -> None:
         """Free views that only cycles hold; now and then, since looking takes milliseconds."""
@@ -175,22 +175,35 @@ class LaneReceiver:
             gc.collect()
             self._flush_returns()
 
-    def take_back(self, token: int, nbytes: int) -> None:
+    def take_back(self, token: int, slab_id: int, nbytes: int) -> None:
         """The last view of message ``token`` died, on any thread."""
-        self._returned.append((token, nbytes))
+        self._returned.append((token, slab_id))
         due = self._eager or nbytes >= _RELEASE_BYTES or len(self._returned) >= _RELEASE_COUNT
         if due:
             self._reactor.defer(self._flush_returns)
 
+    def _return_unseen(self, envelope: Envelope) -> None:
+        """Nobody has looked, or will, at what this message has in a slab."""
+        self._returned.append((envelope.lane_sequence, _NO_SLAB))
+        self._reactor.defer(self._flush_returns)
+
     def _flush_returns(self) -> None:
         while self._returned:
-            batch = [
-                self._returned.popleft()
-                for _ in range(min(len(self._returned), frames.MAX_RELEASES))
-            ]
-            self._leases -= len(batch)
-            self._leased_bytes -= sum(length for _, length in batch)
-            self._port.send(frames.release_frame([lane_sequence for lane_sequence, _ in batch]))
+            batch = []
+            for _ in range(min(len(self._returned), frames.MAX_RELEASES)):
+                lane_sequence, slab_id = self._returned.popleft()
+                batch.append(lane_sequence)
+                if slab_id != _NO_SLAB:
+                    self._unpin(slab_id)
+            self._port.send(frames.release_frame(batch))
+
+    def _unpin(self, slab_id: int) -> None:
+        self._leases -= 1
+        pins = self._pinned[slab_id] - 1
+        self._pinned[slab_id] = pins
+        if not pins:
+            del self._pinned[slab_id]
+            self._pinned_bytes -= self._arena.slab_bytes(slab_id)
 
     def _give_credit(self, taken: int) -> None:
         self._credited = taken
@@ -243,8 +256,7 @@ class LaneReceiver:
             envelope, _ = self._ready.popleft() if keep_newest else self._ready.pop()
             count_drop(self._stats.dropped, "full")
             if not envelope.flags & _INLINE or envelope.flags & _META_IN_SLAB:
-                self._lease(envelope.length)
-                self.take_back(envelope.lane_sequence, envelope.length)
+                self._return_unseen(envelope)
 
     def _end(self, tally: Tally) -> None:
         expected = tally.messages - sum(tally.dropped.values())

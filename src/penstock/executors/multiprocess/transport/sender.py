@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from time import perf_counter_ns
 
 from penstock.bridges import (
@@ -52,7 +51,6 @@ class LaneSender:
         self._name = spec.name
         self.finished = False
         self._placer = placer
-        self._reactor = reactor
         self._port = Port(
             sock, reactor, self._on_frame, self._on_end, frame_bytes=frames.LANE_FRAME_BYTES
         )
@@ -68,7 +66,6 @@ class LaneSender:
         self._ending = False
         self._broken = False
         self._blocked_since = 0
-        placer.arena.holders.add(self)
 
     def offer(self, message: Message) -> bool:
         """Take the message, or say False where the producer has to wait for ``on_change``.
@@ -115,8 +112,10 @@ class LaneSender:
             self._port.send(frames.number_frame(FrameType.RECLAIM))
 
     def retire(self, slab_id: int) -> None:
-        """Tell the consumer that a slab has been given up; any thread may."""
-        self._reactor.defer(partial(self._retire, slab_id))
+        """Tell the consumer that a slab has been given up."""
+        if slab_id in self._announced:
+            self._announced.discard(slab_id)
+            self._port.send(frames.number_frame(FrameType.RETIRE, slab_id))
 
     def _hold(self, message: Message) -> None:
         """Without backpressure what finds no space waits here, and the excess is dropped."""
@@ -166,11 +165,6 @@ class LaneSender:
         self._announced.add(slab_id)
         descriptor = self._placer.arena.descriptor(slab_id)
         self._port.send(frames.number_frame(FrameType.SLAB, slab_id), [descriptor])
-
-    def _retire(self, slab_id: int) -> None:
-        if slab_id in self._announced:
-            self._announced.discard(slab_id)
-            self._port.send(frames.number_frame(FrameType.RETIRE, slab_id))
 
     def _end_if_empty(self) -> None:
         if self._ending and not self._held:

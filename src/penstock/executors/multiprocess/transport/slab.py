@@ -17,6 +17,7 @@ _SEALS = _NEVER_RESIZED | _F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL
 SMALLEST_SLOT = 4096
 _FIRST_SLAB = 256 << 10
 _LARGEST_STEP = 16 << 20
+_SMALLEST_POOL = 64 << 20
 
 
 def slot_size(nbytes: int) -> int:
@@ -33,12 +34,12 @@ def slot_size(nbytes: int) -> int:
 
 def guaranteed_pool(max_message_bytes: int) -> int:
     """What a producer needs to have room for two of its largest messages."""
-    return 2 * slot_size(max_message_bytes)
+    return max(2 * slot_size(max_message_bytes), _SMALLEST_POOL)
 
 
 def slab_slots(size: int, existing: int) -> int:
     """Slots of a class's next slab: from a few to as many again as there are."""
-    first = max(_FIRST_SLAB // size, 2)
+    first = max(_FIRST_SLAB // size, 1 if size > _LARGEST_STEP // 4 else 2)
     return max(min(existing, max(_LARGEST_STEP // size, 1)), 1) if existing else first
 
 
@@ -70,7 +71,7 @@ class Slab:
     def idle(self) -> bool:
         return len(self.free) == self.slots
 
-    def take_back(self, token: int, _nbytes: int) -> None:
+    def take_back(self, token: int, _slab_id: int, _nbytes: int) -> None:
         """The slot with index ``token`` is free again."""
         self.free.append(token)
         self.on_free()
