@@ -131,6 +131,19 @@ async def test_a_port_that_another_program_has_is_refused() -> None:
                 pass
 
 
+async def test_a_taken_port_is_one_line_and_nothing_of_grpcs(service: str) -> None:
+    surroundings = {name: said for name, said in os.environ.items() if name != "GRPC_VERBOSITY"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "penstock", "serve", "--bind", service,
+        env=surroundings, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    stdout, stderr = await process.communicate()
+    assert process.returncode not in (0, None)
+    assert stdout == b""
+    [line] = stderr.decode().splitlines()
+    assert f"{service}: can't be bound" in line
+
+
 async def test_killed_it_leaves_no_process() -> None:
     """Node processes, supervisor and zygote go with it; pidfds tell when."""
     async with serving("127.0.0.1:0") as (process, address), WireClient(address) as wire:
