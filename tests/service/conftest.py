@@ -51,9 +51,14 @@ async def calls_ended() -> None:
 
 
 @pytest.fixture
-async def service(settings: Settings) -> AsyncIterator[str]:
-    """The address of a service that has the fault nodes too."""
-    catalogue = Catalogue.installed().extended("penstock.testing.faults")
+def catalogue() -> Catalogue:
+    """The nodes that the service has; a test may override it."""
+    return Catalogue.installed().extended("penstock.testing.faults")
+
+
+@pytest.fixture
+async def service(settings: Settings, catalogue: Catalogue) -> AsyncIterator[str]:
+    """The address of a service on this event loop."""
     async with running(settings, "127.0.0.1:0", catalogue) as address:
         yield address
     await calls_ended()

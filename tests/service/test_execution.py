@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,6 +12,7 @@ import pytest
 from wire_client import WireClient, init, pipeline, text
 
 from penstock.manifest import Limits, Settings
+from penstock.nodes import Catalogue
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
 
@@ -179,6 +181,55 @@ async def test_a_deadline_ends_the_call_and_its_session(
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await wire.execute(request, timeout=0.5)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+PRODUCERS = """
+from collections.abc import Iterator
+from threading import Event
+from penstock import Json, Node, node
+
+
+@node("Hundred")
+class Hundred(Node):
+    def produce(self) -> Iterator[Json]:
+        yield from map(Json, range(100))
+
+
+@node("HundredNative", executor="native")
+class HundredNative(Hundred):
+    pass
+
+
+@node("Endless")
+class Endless(Node):
+    def produce(self) -> Iterator[Json]:
+        yield Json(0)
+        Event().wait()
+"""
+
+
+class TestProducers:
+    """With a file of nodes that have outputs of their own."""
+
+    @pytest.fixture
+    def catalogue(self, tmp_path: Path) -> Catalogue:
+        path = tmp_path / "producers.py"
+        path.write_text(PRODUCERS)
+        return Catalogue.installed().extended(path)
+
+    @pytest.mark.parametrize("node_type", ["Hundred", "HundredNative"])
+    async def test_they_run_to_an_end_of_their_own(self, wire: WireClient, node_type: str) -> None:
+        request = execution.ExecuteRequest(manifest=pipeline(node_type, "EchoNode"))
+        result = (await wire.execute(request)).result
+        *earlier, last = result.outputs
+        buffers = [*(output.buffer for output in earlier), result.data_outputs["n1"]]
+        assert [json.loads(one.json.json_payload) for one in buffers] == list(range(100))
+        assert last.node_id == "n1"
+
+    async def test_one_that_has_none_is_ended_by_the_time_limit(self, wire: WireClient) -> None:
+        limits = pb.ResourceLimits(max_timeout_ms=500)
+        request = execution.ExecuteRequest(manifest=pipeline("Endless"), resource_limits=limits)
+        assert (await wire.execute(request)).error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
 
 
 class TestSmallService:

@@ -7,11 +7,10 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
 
-from penstock.errors import ServiceError
+from penstock.errors import ServiceError, SessionCancelledError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
-from penstock.service.status import ServiceStoppingError
 from penstock.session import Budget, Durations, NodeProgress, Session, SessionOptions
 from penstock.wire.manifests import decode_manifest
 from penstock.wire.methods import PROTOCOL
@@ -21,6 +20,7 @@ REMEMBERED = 64
 """Plans that are kept, for clients that run the same manifest again and again."""
 REMEMBERED_BYTES = 16 << 10
 """The largest manifest whose plan is."""
+STOPPING = "the service is stopping"
 _SAID_VERSION = re.compile(r"v(\d+)(\.\d+)*")
 
 
@@ -49,10 +49,10 @@ class Admission:
         """A planned session, to be started; everything of it is gone after the block.
 
         Raises ``ManifestError`` for what can't be planned, ``ServiceError`` for a client of
-        another protocol version, ``ServiceStoppingError`` at the service's end.
+        another protocol version, ``SessionCancelledError`` at the service's end.
         """
         if self.stopping:
-            raise ServiceStoppingError
+            raise SessionCancelledError(STOPPING)
         _check_version(client_version)
         options = SessionOptions(
             settings=self.settings,
@@ -92,7 +92,7 @@ class Admission:
     async def stop(self) -> None:
         """End every open session, admit no more, and wait until the calls have let go."""
         self.stopping = True
-        await asyncio.gather(*(session.cancel("the service is stopping") for session in self._open))
+        await asyncio.gather(*(session.cancel(STOPPING) for session in self._open))
         await self._empty.wait()
 
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
-import logging
 import time
 from collections.abc import Mapping, Sequence
 
+from penstock import __version__
 from penstock.data import Value, payload_bytes
 from penstock.errors import PenstockError, ResourceLimitError
 from penstock.service.admission import Admission, compatible
+from penstock.service.call_log import CallLog
 from penstock.service.limits import CallLimits
 from penstock.service.outputs import write_output
-from penstock.service.status import Context, ServiceStoppingError, abort
+from penstock.service.status import Context, abort_stopping, abort_unforeseen
 from penstock.session import Output, Session
 from penstock.wire.buffers import decode
 from penstock.wire.errors import encode_error
-from penstock.wire.methods import PACKAGE, PROTOCOL
+from penstock.wire.methods import EXECUTE_PIPELINE, PACKAGE, PROTOCOL
 from penstock.wire.metrics import CodecTime, encode_metrics
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
-
-_log = logging.getLogger(__name__)
 
 
 class ExecutionServicer:
@@ -39,24 +37,27 @@ class ExecutionServicer:
         A client that leaves, or whose deadline passes, cancels this call and so its session.
         """
         response = execution.ExecuteResponse()
+        log = CallLog(EXECUTE_PIPELINE.name)
         try:
-            await self._execute(request, response.result)
+            await self._execute(request, response.result, log)
         except PenstockError as exc:
+            log.failed(exc)
             if self._admission.stopping:
-                await abort(context, ServiceStoppingError())
+                await abort_stopping(context)
             return execution.ExecuteResponse(error=encode_error(exc))
         except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so
-            _log.exception("ExecutePipeline failed")
-            await abort(context, exc)
+            log.failed(exc)
+            await abort_unforeseen(context)
         return response
 
     async def _execute(
-        self, request: execution.ExecuteRequest, result: execution.ExecutionResult
+        self, request: execution.ExecuteRequest, result: execution.ExecutionResult, log: CallLog
     ) -> None:
         limits = CallLimits(request.resource_limits)
         codec = CodecTime()
         admitted = self._admission.session(request.manifest, request.client_version)
         async with admitted as session:
+            log.session_id = session.session_id
             inputs = _inputs(request, limits, codec)
             try:
                 async with asyncio.timeout(limits.timeout_s):
@@ -73,11 +74,14 @@ class ExecutionServicer:
             result.node_results.add(node_id=node_id, status=pb.NODE_STATUS_SUCCESS)
 
     async def _run(self, session: Session, inputs: Mapping[str, Value]) -> list[Output]:
-        """All inputs in, all outputs out; each source has room for its one input."""
+        """All inputs in, all outputs out; each source has room for its one input.
+
+        Nodes that produce go on to an end of their own, or to the call's.
+        """
         await session.start()
         for node_id, value in inputs.items():
             await session.send(node_id, value, sequence=0)
-        await session.end()
+        await session.end(keep_producing=True)
         limit = self._admission.settings.limits.max_message_bytes
         outputs, size = [], 0
         async for output in session.outputs():
@@ -96,7 +100,7 @@ class ExecutionServicer:
         return execution.VersionResponse(
             version_info=pb.VersionInfo(
                 protocol_version=PROTOCOL,
-                runtime_version=_runtime_version(),
+                runtime_version=__version__,
                 supported_node_types=self._admission.catalogue.names(),
                 supported_protocols=[PACKAGE],
             ),
@@ -134,11 +138,3 @@ def _inputs(
     for value in inputs.values():
         limits.count(value)
     return inputs
-
-
-def _runtime_version() -> str:
-    """The installed package's version; empty where it runs from a bare source tree."""
-    try:
-        return importlib.metadata.version("penstock")
-    except importlib.metadata.PackageNotFoundError:
-        return ""

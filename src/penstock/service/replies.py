@@ -21,7 +21,7 @@ class Replies:
     """Writes to the call from several tasks; no write is ever given up half way.
 
     A task that is inside one of these methods must not be cancelled while the call lives. All
-    of them raise ``ClientLeftError`` once it doesn't.
+    of them raise ``SessionCancelledError`` once it doesn't.
     """
 
     def __init__(self, context: Context) -> None:

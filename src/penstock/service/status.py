@@ -11,35 +11,25 @@ from typing import Any, NoReturn
 
 import grpc
 
-from penstock.errors import PenstockError
+from penstock.errors import SessionCancelledError
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class ServiceStoppingError(PenstockError):
-    """The service ends, and this call with it."""
-
-
-class ClientLeftError(PenstockError):
-    """The call is over for its client: nobody reads what would be written."""
-
-
-_STATUS: dict[type[Exception], tuple[grpc.StatusCode, str]] = {
-    ServiceStoppingError: (grpc.StatusCode.UNAVAILABLE, "the service is stopping"),
-}
-_UNFORESEEN = (grpc.StatusCode.INTERNAL, "the service failed; its log says how")
-
-
 @contextlib.contextmanager
 def leaving() -> Iterator[None]:
-    """Raise ``ClientLeftError`` where gRPC can't read or write because the call has ended."""
+    """Raise ``SessionCancelledError`` where gRPC can't read or write: the call has ended."""
     try:
         yield
     except grpc.aio.BaseError as exc:
-        raise ClientLeftError("client disconnected") from exc
+        raise SessionCancelledError("client disconnected") from exc
 
 
-async def abort(context: Context, error: Exception) -> NoReturn:
-    """End the call with the status for ``error``, which tells nothing of the service's inside."""
-    code, details = _STATUS.get(type(error), _UNFORESEEN)
-    await context.abort(code, details)
+async def abort_stopping(context: Context) -> NoReturn:
+    """End a call that the end of the service has cut short, or that comes after it."""
+    await context.abort(grpc.StatusCode.UNAVAILABLE, "the service is stopping")
+
+
+async def abort_unforeseen(context: Context) -> NoReturn:
+    """End a call that the service failed itself, and tell nothing of its inside."""
+    await context.abort(grpc.StatusCode.INTERNAL, "the service failed; its log says how")

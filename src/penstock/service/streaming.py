@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any
@@ -19,22 +18,17 @@ from penstock.errors import (
     SessionClosedError,
 )
 from penstock.service.admission import Admission
+from penstock.service.call_log import CallLog
 from penstock.service.chunks import Chunk, Inputs, decode_chunk
 from penstock.service.inbox import Inbox
 from penstock.service.limits import CallLimits
 from penstock.service.replies import Replies
-from penstock.service.status import (
-    ClientLeftError,
-    Context,
-    ServiceStoppingError,
-    abort,
-    leaving,
-)
+from penstock.service.status import Context, abort_stopping, abort_unforeseen, leaving
 from penstock.session import Session
 from penstock.wire.buffers import decode
+from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.v1 import streaming_pb2 as pb
 
-_log = logging.getLogger(__name__)
 COMPLETED = "completed"
 CANCELLED = "cancelled"
 
@@ -50,18 +44,17 @@ class StreamingServicer:
         call = StreamCall(self._admission, context)
         try:
             await call.serve()
-        except ClientLeftError:
-            return
         except PenstockError as exc:
+            call.log.failed(exc)
             await self._tell(call, context, exc)
         except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so
-            _log.exception("StreamPipeline failed")
-            await abort(context, exc)
+            call.log.failed(exc)
+            await abort_unforeseen(context)
 
     async def _tell(self, call: StreamCall, context: Context, error: PenstockError) -> None:
         if self._admission.stopping:
-            await abort(context, ServiceStoppingError())
-        with contextlib.suppress(ClientLeftError):
+            await abort_stopping(context)
+        with contextlib.suppress(SessionCancelledError):  # nobody is there to be told
             await call.replies.error(error)
 
 
@@ -70,6 +63,7 @@ class StreamCall:
 
     def __init__(self, admission: Admission, context: Context) -> None:
         self.replies = Replies(context)
+        self.log = CallLog(STREAM_PIPELINE.name)
         self._admission = admission
         self._context = context
         self._inbox = Inbox()
@@ -83,6 +77,7 @@ class StreamCall:
         self._limits = CallLimits(init.resource_limits)
         admitted = self._admission.session(init.manifest, init.client_version, self.replies.note)
         async with admitted as session:
+            self.log.session_id = session.session_id
             await self._converse(session, init)
             if self._failure is not None and not self._ended_by_client:
                 raise self._failure

@@ -1,0 +1,36 @@
+"""What the operator reads of calls that failed: one line for each."""
+
+from __future__ import annotations
+
+import logging
+
+from penstock.errors import ManifestError, PenstockError, SessionCancelledError
+
+_log = logging.getLogger(__name__)
+_LINE = 500
+"""Characters of an error's first line: a node may have said anything, at any length."""
+_EXPECTED = (ManifestError, SessionCancelledError)
+"""What clients and the operator bring about every day."""
+
+
+class CallLog:
+    """One call of ``method``; ``session_id`` is set once it has a session."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self.session_id = ""
+
+    def failed(self, error: Exception) -> None:
+        """Say why the call failed; with the traceback where nobody foresaw that it could."""
+        who = f"{self._method} (session {self.session_id})" if self.session_id else self._method
+        if isinstance(error, PenstockError):
+            level = logging.INFO if isinstance(error, _EXPECTED) else logging.WARNING
+            _log.log(level, "%s failed: %s", who, _first_line(error))
+        else:
+            _log.error("%s failed", who, exc_info=error)
+
+
+def _first_line(error: PenstockError) -> str:
+    """Without what would steer the operator's terminal."""
+    line = next(iter(str(error).splitlines()), type(error).__name__)[:_LINE]
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
