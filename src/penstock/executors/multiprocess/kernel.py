@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
+import time
 from collections.abc import Collection
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -44,6 +46,30 @@ def children() -> list[int]:
     """The living and the unreaped children of this process, adopted ones among them."""
     with open(f"/proc/self/task/{os.getpid()}/children") as listing:
         return [int(pid) for pid in listing.read().split()]
+
+
+def end_children(keep: Collection[int], limit_s: float) -> None:
+    """Kill and reap all children but some, and theirs as they fall to us.
+
+    A process that the kernel can't end in time (it waits for a broken disk, say) is left.
+    """
+    deadline = time.monotonic() + limit_s
+    while (doomed := set(children()) - set(keep)) and time.monotonic() < deadline:
+        for pid in doomed:
+            os.kill(pid, signal.SIGKILL)
+        for pid in doomed:
+            _reap(pid, deadline)
+
+
+def _reap(pid: int, deadline: float) -> None:
+    pidfd = os.pidfd_open(pid)
+    try:
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)
+        ended.poll(max(deadline - time.monotonic(), 0) * 1000)
+        os.waitpid(pid, os.WNOHANG)
+    finally:
+        os.close(pidfd)
 
 
 def _prctl(option: int, argument: int) -> None:

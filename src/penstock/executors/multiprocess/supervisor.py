@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 
 from penstock.executors.multiprocess import kernel, messages
@@ -123,21 +123,12 @@ class Supervisor:
                 if number is not None:
                     child.kill(number)
             self._wait_until(lambda: not self._children, limit_s)
-        self._end_orphans()
+        kernel.end_children((), KILL_S)  # what the nodes' own children left behind
 
     def _wait_until(self, condition: Callable[[], bool], limit_s: float) -> None:
         deadline = time.monotonic() + limit_s
         while not condition() and (left := deadline - time.monotonic()) > 0:
             self._reactor.poll(left)
-
-    def _end_orphans(self) -> None:
-        """Kill what the nodes' own children left behind, until nothing is left."""
-        deadline = time.monotonic() + KILL_S
-        while (orphans := deque(kernel.children())) and time.monotonic() < deadline:
-            for pid in orphans:
-                os.kill(pid, signal.SIGKILL)
-            for pid in orphans:
-                os.waitpid(pid, 0)
 
     def _watch_orphans(self) -> None:
         """Reap adopted processes as they end, lest they stay as zombies."""

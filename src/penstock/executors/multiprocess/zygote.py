@@ -20,6 +20,9 @@ from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.interpreter import restore_blas_threads
 from penstock.executors.multiprocess.transport import Reactor
 
+ORPHANS_S = 2.0
+"""How long the kernel may take to end what a killed supervisor left."""
+
 
 class Zygote:
     """Forks a supervisor for every ``Supervise`` that comes over ``sock``."""
@@ -62,10 +65,7 @@ class Zygote:
         pidfd = self._supervisors.pop(pid)
         self._reactor.unregister(pidfd)
         os.close(pidfd)
-        while orphans := set(kernel.children()) - set(self._supervisors):
-            for orphan in orphans:
-                os.kill(orphan, signal.SIGKILL)
-                os.waitpid(orphan, 0)
+        kernel.end_children(self._supervisors, ORPHANS_S)
 
     def _on_caller_gone(self) -> None:
         self._caller_gone = True
