@@ -15,6 +15,7 @@ from penstock.client import Client
 from penstock.data import Audio, Text
 from penstock.errors import (
     InputError,
+    InvalidValueError,
     ManifestError,
     ServiceError,
     SessionClosedError,
@@ -80,6 +81,12 @@ async def test_what_is_no_manifest_or_value_is_not_even_sent(client: Client) -> 
         client.stream({"version": "v1", "nodes": "none"})
     with pytest.raises(InputError):
         await client.execute(chain("PassThrough"), {"n0": Text("\ud800")})
+
+
+async def test_inputs_that_are_no_single_value_are_named(client: Client) -> None:
+    many: Any = {"n0": Text("x"), "hear": [Text("a"), Text("b")]}
+    with pytest.raises(InvalidValueError, match=r"inputs\['hear'\]: .* one value .* list"):
+        await client.execute(chain("PassThrough"), many)
 
 
 async def test_a_time_limit_ends_the_call(client: Client) -> None:

@@ -12,6 +12,8 @@ from penstock.client.metrics import ExecutionReport, execution_report
 from penstock.client.stream import Stream
 from penstock.client.transport import open_channel, translated
 from penstock.data import Value
+from penstock.errors import InvalidValueError
+from penstock.executors.calling import is_value
 from penstock.manifest import Manifest, parse_manifest
 from penstock.manifest.front_door import Source
 from penstock.session import NodeProgress, Output
@@ -92,6 +94,11 @@ class Client:
             client_version=PROTOCOL,
         )
         for node_id, value in inputs.items():
+            if not is_value(value):
+                raise InvalidValueError(
+                    f"inputs[{node_id!r}]: a node takes one value here, got "
+                    f"{type(value).__name__}; a stream takes many"
+                )
             encode_into(request.data_inputs[node_id], value)
         with translated():
             response = await self._unary(EXECUTE_PIPELINE)(request, timeout=timeout_s)
