@@ -80,7 +80,9 @@ def test_own_nodes_and_configuration_count(
     config = tmp_path / "penstock.toml"
     config.write_text('[executors.mappings]\nGain = "native"\n')
     assert main(["check", str(manifest)]) == 2
-    capsys.readouterr()
+    assert "no node type is called 'Gain'; nodes of your own are offered with --nodes" in (
+        capsys.readouterr().err
+    )
     nodes = ["--nodes", str(EXAMPLES / "gain_node.py")]
     assert main(["plan", str(manifest), "--json", *nodes, "--config", str(config)]) == 0
     [[node]] = json.loads(capsys.readouterr().out)["stages"]

@@ -132,6 +132,23 @@ def test_a_producer_goes_on_to_its_own_end(manifest: Any, own: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_module_of_the_working_folder_may_have_nodes(
+    manifest: Any, own: str, tmp_path: Path
+) -> None:
+    assert own.endswith("own.py")
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}  # as the installed command starts
+    done = subprocess.run(
+        [*PENSTOCK, "run", manifest("Five"), "--nodes=own"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 5
+
+
 def test_stdout_is_for_outputs_and_faults_on_the_way_out_are_warnings(
     manifest: Any, own: str
 ) -> None:

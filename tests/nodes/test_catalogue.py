@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -150,3 +151,60 @@ def test_a_file_that_raises_is_named_and_may_be_mended(tmp_path: Path) -> None:
 def test_only_nodes_can_be_marked() -> None:
     with pytest.raises(TypeError, match="needs a subclass of Node"):
         node("X")(int)  # type: ignore[type-var]  # that is the point
+
+
+def test_an_executor_may_be_named() -> None:
+    @node("Named", executor="native")
+    class Named(Own):
+        pass
+
+    assert describe(Named, "somewhere").executor is ExecutorType.NATIVE
+    with pytest.raises(ValueError, match="one of native, multiprocess, wasm, got 'natve'"):
+        node("Named", executor="natve")
+
+
+def test_a_class_in_a_function_can_not_be_found() -> None:
+    @node("Local")
+    class Local(Own):
+        pass
+
+    with pytest.raises(ConfigurationError, match="define it at the top level of a module"):
+        Catalogue.installed().extended(Local)
+
+
+def test_a_script_on_stdin_has_no_file(tmp_path: Path) -> None:
+    script = SHOUT + (
+        "from penstock.nodes import Catalogue\n"
+        "try:\n    Catalogue.installed().extended(Shout)\n"
+        "except Exception as exc:\n    print(type(exc).__name__, exc)\n"
+    )
+    done = subprocess.run(
+        [sys.executable], input=script, capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout == "ConfigurationError Shout: define it in a file or a module\n"
+
+
+def test_a_file_may_import_its_siblings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shout: Path
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "loudness_of_shout.py").write_text("LOUD = True")
+    shout.write_text(f"from loudness_of_shout import LOUD\n{SHOUT}")
+    assert "Shout" in Catalogue.installed().extended(shout)
+    assert sys.path[-1] == str(tmp_path), "nothing of the program's own is hidden"
+
+
+def test_the_line_that_raised_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "raises_at_import.py"
+    path.write_text("import json\n\ndef parse():\n    json.loads('{')\n\nparse()\n")
+    for source in (path, "raises_at_import"):
+        with pytest.raises(ConfigurationError, match=r"JSONDecodeError: .*, /.*import\.py:4\)"):
+            Catalogue.installed().extended(source)
+
+
+def test_a_file_without_nodes_is_named_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "empty.py").touch()
+    with pytest.raises(ConfigurationError) as raised:
+        Catalogue.installed().extended(tmp_path / "empty.py")
+    assert str(raised.value) == f"{tmp_path / 'empty.py'}: no class marked with @node(...)"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +36,12 @@ def add_surroundings(parser: argparse.ArgumentParser) -> None:
 
 
 def surroundings(arguments: argparse.Namespace) -> Surroundings:
-    """Raises ``ConfigurationError`` for a file or a module that can't be used."""
+    """Raises ``ConfigurationError`` for a file or a module that can't be used.
+
+    Modules are looked for in the working folder last.
+    """
+    if arguments.nodes and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     return Surroundings(
         load_settings(arguments.config), Catalogue.installed().extended(*arguments.nodes)
     )

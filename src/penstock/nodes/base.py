@@ -20,7 +20,8 @@ class Node:
 
     - ``setup(self)``: load the model; report with ``self.ctx.progress(0.4, "weights")``;
     - ``flush(self)``: at the end of the stream, give what is still buffered, as ``process``;
-    - ``teardown(self)``: release what ``setup`` took; called once, however the session ends.
+    - ``teardown(self)``: release what ``setup`` took; called once where ``setup`` was begun,
+      however the session ends.
 
     Arrays of an input are read-only and stay valid for as long as anything holds them.
     On the native executor a plain ``process`` runs on a thread of the node's own;
@@ -47,17 +48,30 @@ class Node:
 NodeClass = TypeVar("NodeClass", bound=type[Node])
 
 
-def node(name: str, *, executor: ExecutorType | None = None) -> Callable[[NodeClass], NodeClass]:
+def node(
+    name: str, *, executor: ExecutorType | str | None = None
+) -> Callable[[NodeClass], NodeClass]:
     """Name a ``Node`` class as a node type, and say which executor it would choose.
 
     A type that says nothing runs on the registry's default: multiprocess, unless the
-    operator has set another.
+    operator has set another. Raises ``ValueError`` for an executor that there is not, and
+    ``TypeError`` for what is no ``Node`` class.
     """
+    chosen = None if executor is None else _executor(name, executor)
 
     def mark(cls: NodeClass) -> NodeClass:
         if not (isinstance(cls, type) and issubclass(cls, Node)):
             raise TypeError(f"@node({name!r}) needs a subclass of Node, got {cls!r}")
-        cls.__penstock_node__ = (name, executor)  # type: ignore[attr-defined]  # the mark
+        cls.__penstock_node__ = (name, chosen)  # type: ignore[attr-defined]  # the mark
         return cls
 
     return mark
+
+
+def _executor(name: str, executor: str) -> ExecutorType:
+    try:
+        return ExecutorType(executor)
+    except ValueError:
+        known = ", ".join(ExecutorType)
+        message = f"@node({name!r}): executor must be one of {known}, got {executor!r}"
+        raise ValueError(message) from None

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
-import importlib
 import importlib.metadata
-import importlib.util
 import inspect
 import sys
 from collections.abc import Iterable
@@ -23,6 +20,7 @@ from penstock.data import ExecutorType, Kind
 from penstock.errors import ConfigurationError, Fault
 from penstock.nodes.base import Node
 from penstock.nodes.builtin import BUILTIN
+from penstock.nodes.modules import is_file_module, module_at, raised
 from penstock.nodes.ports import accepted_kinds, emitted_kinds
 
 ENTRY_POINTS = "penstock.nodes"
@@ -68,7 +66,7 @@ class Catalogue:
         for source in sources:
             for name, provider in _provided(source).items():
                 if providers.get(name, provider) != provider:
-                    raise _fault(f"node type {name!r} is there already", providers[name])
+                    raise _fault(f"node type {name!r} is there already ({providers[name]})")
                 providers[name] = provider
         return Catalogue(providers)
 
@@ -108,13 +106,13 @@ def describe(cls: type[Node], provider: str | None = None) -> NodeType:
     process = getattr(cls, "process", None)
     produce = getattr(cls, "produce", None)
     if (process is None) == (produce is None):
-        raise _fault(f"node type {name!r} needs either process or produce", cls.__qualname__)
+        raise _fault(f"node type {name!r} ({cls.__qualname__}) needs either process or produce")
     try:
         accepts = frozenset[Kind]() if process is None else accepted_kinds(process)
         emits = emitted_kinds(process if produce is None else produce)
         emits |= _flushed(cls)
     except (TypeError, NameError) as exc:
-        raise _fault(f"node type {name!r}: {exc}", cls.__qualname__) from exc
+        raise _fault(f"node type {name!r} ({cls.__qualname__}): {exc}") from exc
     return NodeType(
         name, cls, executor, provider or provider_of(cls), accepts, emits, process is None
     )
@@ -131,13 +129,15 @@ def provider_of(cls: type[Node]) -> str:
     """Where another process finds the class.
 
     A class of the main script is found by the script's path, so that the script must guard
-    what it does with ``if __name__ == "__main__"``.
+    what it does with ``if __name__ == "__main__"``. Raises ``ConfigurationError`` where
+    another process can't find it.
     """
-    module = sys.modules.get(cls.__module__)
-    path = getattr(module, "__file__", None)
-    if cls.__module__ == "__main__" or cls.__module__.startswith("penstock_nodes_"):
-        if path is None:
-            raise _fault(f"{cls.__qualname__} must be in a file or module", "an interactive one")
+    if "<locals>" in cls.__qualname__:
+        raise _fault(f"{cls.__qualname__}: define it at the top level of a module")
+    path = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if cls.__module__ == "__main__" or is_file_module(cls.__module__):
+        if path is None or not Path(path).exists():  # typed in, or piped into the interpreter
+            raise _fault(f"{cls.__qualname__}: define it in a file or a module")
         return f"{Path(path).resolve()}:{cls.__qualname__}"
     return f"{cls.__module__}:{cls.__qualname__}"
 
@@ -150,7 +150,7 @@ def load(provider: str) -> type[Node]:
     for part in name.split("."):
         found = getattr(found, part, None)
     if not (isinstance(found, type) and issubclass(found, Node)):
-        raise _fault(f"{provider}: no Node class of that name", repr(found))
+        raise _fault(f"{provider}: no Node class of that name ({found!r})", repr(found))
     return found
 
 
@@ -161,7 +161,8 @@ def _provided(source: type[Node] | ModuleType | str | Path) -> dict[str, str]:
     module = source if isinstance(source, ModuleType) else _module(str(source))
     types = {kind.name: kind.provider for kind in (describe(cls) for cls in _marked(module))}
     if not types:
-        raise _fault(f"{source}: no class marked with @node(...)", module.__name__)
+        shown = source.__name__ if isinstance(source, ModuleType) else source
+        raise _fault(f"{shown}: no class marked with @node(...)")
     return types
 
 
@@ -174,36 +175,10 @@ def _marked(module: ModuleType) -> Iterable[type[Node]]:
 
 def _module(where: str) -> ModuleType:
     try:
-        return _file_module(Path(where)) if where.endswith(".py") else _named_module(where)
+        return module_at(where)
     except Exception as exc:  # whatever the user's module raises while it is imported
-        raise _fault(f"{where}: can't be loaded", f"{type(exc).__name__}: {exc}") from exc
+        raise _fault(f"{where}: can't be loaded ({raised(exc)})", raised(exc)) from exc
 
 
-def _named_module(name: str) -> ModuleType:
-    return importlib.import_module(name)
-
-
-def _file_module(path: Path) -> ModuleType:
-    """A file as a module whose name depends on its path only, imported once a process."""
-    path = path.resolve()
-    main = sys.modules.get("__main__")
-    if main is not None and Path(getattr(main, "__file__", None) or "").resolve() == path:
-        return main
-    name = f"penstock_nodes_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _fault(message: str, found: str) -> ConfigurationError:
-    return ConfigurationError([Fault(path="", message=f"{message} ({found})", found=found)])
+def _fault(message: str, found: str | None = None) -> ConfigurationError:
+    return ConfigurationError([Fault(path="", message=message, found=found)])

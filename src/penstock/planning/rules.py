@@ -15,6 +15,8 @@ from penstock.manifest import Closest, Connection, Draft, Location, NodeSpec, fa
 from penstock.nodes import Catalogue, NodeType
 from penstock.planning.graph import cycles
 
+_OWN_NODES = "; nodes of your own are offered with --nodes or SessionOptions(nodes=(…,))"
+
 
 @dataclass(frozen=True, slots=True)
 class Examined:
@@ -64,7 +66,7 @@ def _find_type(
     name = spec.node_type
     if name not in catalogue:
         near = closest(name, catalogue.names())
-        message = f"no node type is called {name[:128]!r}"
+        message = f"no node type is called {name[:128]!r}{'' if near else _OWN_NODES}"
         examined.faults.append(Fault(path, message, name[:128], "a known node type", near))
         return
     try:
