@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -109,3 +111,17 @@ def test_every_kind_is_named_once() -> None:
         "binary",
         "control",
     }
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Audio([1, 2, 3], 16_000), "samples must be a numpy array, got list"),
+        (lambda: Video(b"abc", 1, 1, PixelFormat.RGB24), "pixels must be a numpy array, got bytes"),
+        (lambda: Tensor(3.0), "array must be a numpy array, got float"),
+        (lambda: Binary(b"abc"), "data must be a numpy array, got bytes"),
+    ],
+)
+def test_what_is_no_array_is_said(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        make()

@@ -81,13 +81,18 @@ class _Value:
         return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
 
+def _no_array(name: str, found: object) -> TypeError:
+    return TypeError(f"{name} must be a numpy array, got {type(found).__name__}")
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Audio(_Value):
     """Sampled sound.
 
     ``samples``: (samples, channels), float32 in [-1, 1], int16 or int32; a one-dimensional
     array is taken as mono. ``metadata_json`` is what the client said about it, untouched.
-    Raises ``ValueError`` for another shape or type, or a rate below 1 Hz.
+    Raises ``ValueError`` for another shape or type, or a rate below 1 Hz; here and in the
+    other kinds, what is no array at all is a ``TypeError``.
     """
 
     kind: ClassVar[Kind] = Kind.AUDIO
@@ -97,6 +102,8 @@ class Audio(_Value):
     metadata_json: bytes | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.samples, np.ndarray):
+            raise _no_array("samples", self.samples)
         if self.samples.ndim == 1:
             object.__setattr__(self, "samples", self.samples.reshape(-1, 1))
         if self.samples.ndim != 2 or self.samples.shape[1] == 0:
@@ -135,6 +142,8 @@ class Video(_Value):
     metadata: Mapping[str, str] = field(default_factory=_no_metadata)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.pixels, np.ndarray):
+            raise _no_array("pixels", self.pixels)
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 1:
             raise ValueError(
                 "pixels must be one-dimensional uint8, "
@@ -174,6 +183,8 @@ class Tensor(_Value):
     metadata: Mapping[str, str] = field(default_factory=_no_metadata)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.array, np.ndarray):
+            raise _no_array("array", self.array)
         if self.array.dtype.kind not in "biufc":
             raise ValueError(f"array must be numeric, got {self.array.dtype}")
 
@@ -209,6 +220,8 @@ class Binary(_Value):
     metadata: Mapping[str, str] = field(default_factory=_no_metadata)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.data, np.ndarray):
+            raise _no_array("data", self.data)
         if self.data.dtype != np.uint8 or self.data.ndim != 1:
             raise ValueError(
                 "data must be one-dimensional uint8, "
