@@ -108,6 +108,49 @@ class Wrong(Node):
         return item.text  # type: ignore[return-value]  # that is the point
 
 
+@node("Undeclared")
+class Undeclared(Node):
+    def process(self, item: Text) -> Text:
+        return Json(item.text)  # type: ignore[return-value]  # that is the point
+
+
+@node("Unawaited")
+class Unawaited(Node):
+    def process(self, item: Text) -> Text:
+        return self.answer(item)  # type: ignore[return-value]  # that is the point
+
+    async def answer(self, item: Text) -> Text:
+        return item
+
+
+@node("Set")
+class InASet(Node):
+    def process(self, item: Text) -> Text:
+        return {item.text: item}  # type: ignore[return-value]  # that is the point
+
+
+@pytest.mark.parametrize(
+    ("cls", "message"),
+    [
+        (Undeclared, "gave json, but declares text"),
+        (Unawaited, "declare the method async"),
+        (InASet, "got dict"),
+    ],
+)
+async def test_what_a_session_refuses_is_refused(cls: type[Node], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        await run_node(cls, [Text("a")])
+
+
+async def test_a_class_of_the_test_s_own_function_will_do() -> None:
+    @node("Local")
+    class Local(Node):
+        def process(self, item: Text) -> Text:
+            return item
+
+    assert await run_node(Local, [Text("a")]) == [Text("a")]
+
+
 async def test_a_plain_node_with_and_without_parameters() -> None:
     assert await run_node(Plain, [Text("a"), Text("b")]) == [Text("a!"), Text("b!")]
     assert await run_node(Plain, [Text("a")], {"suffix": "?"}) == [Text("a?")]

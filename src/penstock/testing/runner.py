@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penstock.data import Message, Value
 from penstock.errors import InputError
+from penstock.executors.calling import call_here, call_plain, each_value
 from penstock.nodes import Node, NodeContext, NodeParams
 from penstock.nodes.catalogue import NodeType, describe
 
@@ -43,28 +44,29 @@ async def run_node(
 
     What the node raises passes through. Raises ``pydantic.ValidationError`` for parameters,
     ``InputError`` for an input of a kind that the node doesn't accept, ``TypeError`` for an
-    output that is no value, and ``ConfigurationError`` for a class that is no node type.
+    output that is no value or of a kind that the node doesn't declare, and
+    ``ConfigurationError`` for a class that is no node type.
     """
-    kind = describe(cls)
+    kind = describe(cls, cls.__qualname__)  # no other process has to find it
     chosen = params if isinstance(params, NodeParams) else cls.Params.model_validate(params or {})
     context = NodeContext(kind.name, "test", _TestHost())
     running = cls(chosen, context)
     try:
-        await _values(running.setup())
+        await _call(running.setup)
         if kind.is_source:
-            return await _values(_method(running, "produce")())
+            return await _given(kind, _method(running, "produce"))
         outputs: list[Value] = []
         for sequence, value in enumerate(inputs):
             context.arrival = Message(_accepted(kind, value), sequence)
-            outputs += await _values(_method(running, "process")(context.arrival.value))
+            outputs += await _given(kind, _method(running, "process"), context.arrival.value)
         context.arrival = None
-        return outputs + await _values(running.flush())
+        return outputs + await _given(kind, running.flush)
     finally:
-        await _values(running.teardown())
+        await _call(running.teardown)
 
 
-def _method(running: Node, name: str) -> Any:
-    return getattr(running, name)
+def _method(running: Node, name: str) -> Callable[..., Any]:
+    return getattr(running, name)  # type: ignore[no-any-return]  # ``describe`` saw to it
 
 
 def _accepted(kind: NodeType, value: Value) -> Value:
@@ -85,22 +87,18 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-async def _values(result: Any) -> list[Value]:
-    """What a method gave, in any of its forms, as a list."""
-    if inspect.isawaitable(result):
-        result = await result
-    if result is None:
-        return []
-    if isinstance(result, AsyncIterator):
-        return [_checked(item) async for item in result]
-    if isinstance(result, get_args(Value)) or not isinstance(result, Iterable):
-        return [_checked(result)]
-    return [_checked(item) for item in result]
+async def _call(method: Callable[..., Any], *args: Any) -> Any:
+    """As a session does: a plain method has no event loop that would await what it returns."""
+    call = call_here if inspect.iscoroutinefunction(method) else call_plain
+    return await call(method, *args)
 
 
-def _checked(item: Any) -> Value:
-    if not isinstance(item, get_args(Value)):
-        known = ", ".join(cls.__name__ for cls in get_args(Value))
-        raise TypeError(f"a node gives {known}; got {type(item).__name__}")
-    value: Value = item
-    return value
+async def _given(kind: NodeType, method: Callable[..., Any], *args: Any) -> list[Value]:
+    """What a method gives, in any of its forms, as a list."""
+    result = await _call(method, *args)
+    values = [value async for value in each_value(result, call_plain)]
+    for value in values:
+        if value.kind not in kind.emits:
+            declared = ", ".join(sorted(kind.emits)) or "nothing"
+            raise TypeError(f"{kind.name} gave {value.kind}, but declares {declared}")
+    return values
