@@ -12,9 +12,7 @@ from dataclasses import replace
 import numpy as np
 from pydantic import Field
 
-from penstock.data import Audio
-from penstock.nodes import Node, NodeParams, node
-from penstock.session import Session, SessionOptions
+from penstock import Audio, Node, NodeParams, Session, SessionOptions, node
 
 MANIFEST = {
     "version": "v1",
@@ -36,13 +34,11 @@ class Gain(Node):
     Params = GainParams
     params: GainParams
 
-    def setup(self) -> None:
-        self._factor = np.float32(10 ** (self.params.gain_db / 20))
-
     def process(self, item: Audio) -> Audio:
         if item.samples.dtype != np.float32:
             raise ValueError(f"expected float32 samples, got {item.samples.dtype}")
-        return replace(item, samples=item.samples * self._factor)
+        factor = np.float32(10 ** (self.params.gain_db / 20))
+        return replace(item, samples=item.samples * factor)
 
 
 async def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -102,6 +103,17 @@ def test_the_node_works(here: Path, run: Run) -> None:
     manifest = '{"version": "v1", "nodes": [{"id": "g", "node_type": "Gain"}]}'
     (here / "gain.json").write_text(manifest)
     assert run(["penstock", "check", "gain.json", "--nodes", "own.py"]) == "gain.json: ok\n"
+
+
+def test_the_node_is_the_example_s() -> None:
+    [shown] = [text for text in blocks("python") if "@node" in text]
+    example = (ROOT / "examples" / "gain_node.py").read_text(encoding="utf-8")
+    assert classes(shown) == classes(example)
+
+
+def classes(program: str) -> dict[str, str]:
+    found = [item for item in ast.parse(program).body if isinstance(item, ast.ClassDef)]
+    return {item.name: ast.unparse(item) for item in found}
 
 
 def test_the_service_and_its_client_work(here: Path, run: Run) -> None:
