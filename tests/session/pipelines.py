@@ -298,3 +298,73 @@ class Trickle(Node):
         for number in range(300):
             time.sleep(0.001)
             yield Text(str(number))
+
+
+class UnreadableError(Exception):
+    """Can't even be told."""
+
+    def __str__(self) -> str:
+        raise ValueError("no")
+
+
+class Awkward(Node):
+    """Raises what is named."""
+
+    def process(self, item: Text) -> Text:
+        raise {
+            "unreadable": UnreadableError(),
+            "generator exit": GeneratorExit(),
+            "surrogate": ValueError(os.fsdecode(b"\xff")),
+            "group": BaseExceptionGroup("several", [GeneratorExit()]),
+        }[item.text]
+
+
+@node("awkward")
+class AwkwardProcess(Awkward):
+    """In a process."""
+
+
+@node("awkward_native", executor=ExecutorType.NATIVE)
+class AwkwardNative(Awkward):
+    """On the event loop."""
+
+    blocking = False
+
+
+@node("bad_close", executor=ExecutorType.NATIVE)
+class BadClose(Node):
+    """A producer whose device can't be closed."""
+
+    blocking = False
+
+    def produce(self) -> Iterator[Text]:
+        try:
+            while True:
+                yield Text("x")
+        finally:
+            raise ValueError("device is busy")
+
+
+@node("deaf", executor=ExecutorType.NATIVE)
+class Deaf(Node):
+    """Doesn't heed its cancellation, until it is told to."""
+
+    heard: asyncio.Event
+
+    async def process(self, item: Text) -> Text:
+        Deaf.heard = asyncio.Event()
+        while not Deaf.heard.is_set():
+            try:
+                await Deaf.heard.wait()
+            except asyncio.CancelledError:
+                continue
+        return item
+
+
+@node("signalled")
+class Signalled(Node):
+    """Ends by a signal that has no name."""
+
+    def process(self, item: Text) -> Text:
+        os.kill(os.getpid(), 40)
+        return item

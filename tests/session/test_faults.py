@@ -13,6 +13,8 @@ from pipelines import chain, options
 from penstock.data import Text
 from penstock.errors import (
     ConfigurationError,
+    InputError,
+    NodeError,
     NodeExecutionError,
     NodeExitedError,
     NodeTimeoutError,
@@ -24,6 +26,7 @@ from penstock.errors import (
 )
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.manifest import Limits
+from penstock.nodes.catalogue import load
 from penstock.session import Budget, Session, SessionStatus
 
 
@@ -332,6 +335,63 @@ async def test_a_node_that_is_cancelled_by_itself(kind):
     error, _ = await failure_of(chain(kind))
     assert type(error) is NodeExecutionError
     assert error.exception_type == "CancelledError"
+
+
+@pytest.mark.parametrize("what", ["unreadable", "generator exit", "surrogate", "group"])
+@pytest.mark.parametrize("kind", ["awkward", "awkward_native"])
+async def test_awkward_exceptions_end_the_session_like_any_other(kind, what):
+    async with Session(chain(kind), options()) as session:
+        await session.send("n0", Text(what))
+        with pytest.raises(NodeError) as failed:
+            await read_all(session)
+    assert failed.value.node_id == "n0"
+
+
+async def test_a_producer_that_can_not_be_closed():
+    async with Session(chain("bad_close"), options()) as session:
+        outputs = session.outputs()
+        await anext(outputs)
+        await session.end()
+        with pytest.raises(NodeExecutionError, match="device is busy"):
+            async for _ in outputs:
+                pass
+
+
+async def test_a_node_that_does_not_heed_its_cancellation_is_left_behind():
+    session = Session(chain("deaf"), options())
+    await session.start()
+    await session.send("n0", Text("x"))
+    await asyncio.sleep(0)
+    await asyncio.wait_for(session.cancel("enough"), 5)
+    assert session.context.status is SessionStatus.TERMINATED
+    left = [task for task in asyncio.all_tasks() if task.get_name() == "node n0"]
+    load(session.plan.node("n0").provider).heard.set()
+    await asyncio.wait(left)
+
+
+async def test_a_signal_without_a_name():
+    error, _ = await failure_of(chain("signalled"))
+    assert type(error) is NodeExitedError
+    assert error.signal == "signal 40"
+
+
+async def test_a_session_whose_event_loop_ends_around_it_is_cleaned_up():
+    session = Session(chain("EchoNode"), options())
+    await session.start()
+    pid = (await session.metrics()).nodes["n0"].pid
+    session._root.cancel()
+    await asyncio.wait([session._root])
+    assert session.context.status is SessionStatus.TERMINATED
+    assert not is_running(pid)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"timestamp_us": 1 << 64}, {"timestamp_us": 1.5}, {"sequence": 1.5}]
+)
+async def test_numbers_that_no_message_can_carry(wrong):
+    async with Session(chain("EchoNode"), options()) as session:
+        with pytest.raises(InputError, match="must be"):
+            await session.send("n0", Text("x"), **wrong)
 
 
 async def test_a_native_node_that_exits_ends_its_session_and_not_the_program():

@@ -32,9 +32,21 @@ def describe_fault(node_id: str, during: str, cause: BaseException | None) -> No
         node_id,
         during=during,
         exception_type=type(cause).__name__,
-        exception_message=str(cause),
-        traceback="".join(traceback.format_exception(cause))[-MAX_TRACEBACK:],
+        exception_message=_message(cause),
+        traceback=_sendable("".join(traceback.format_exception(cause))[-MAX_TRACEBACK:]),
     )
+
+
+def _message(cause: BaseException | None) -> str:
+    try:
+        return _sendable(str(cause))
+    except Exception as exc:  # noqa: BLE001  # the author's __str__ can raise anything
+        return f"(its message can't be had: {type(exc).__name__})"
+
+
+def _sendable(text: str) -> str:
+    """Text that can be encoded: file names, say, may have lone surrogates."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Caller(Protocol):

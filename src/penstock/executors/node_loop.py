@@ -133,7 +133,7 @@ class NodeLoop:
                 await self._emit(value, "produce")
                 await self._pump.breathe()
         finally:
-            await _close(each, values)
+            await self._timed("produce", _close(each, values))
 
     async def _flush(self) -> None:
         if type(self.node).flush is Node.flush:
@@ -175,7 +175,7 @@ class NodeLoop:
                 await self._emit(value, during)
                 await self._pump.breathe()
         finally:
-            await _close(each, result)
+            await self._timed(during, _close(each, result))
 
     async def _emit(self, value: Value, during: str) -> None:
         if value.kind not in self._emits:

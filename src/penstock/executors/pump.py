@@ -21,6 +21,7 @@ class LoopPump:
     """Waits in an asyncio loop; ``notify`` belongs into the lanes' ``on_change``."""
 
     def __init__(self) -> None:
+        self._closed = False
         self._waiting: asyncio.Future[None] | None = None
 
     def notify(self) -> None:
@@ -28,7 +29,14 @@ class LoopPump:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
+    def close(self) -> None:
+        """Nothing will change any more: who waits, or comes to wait, is cancelled."""
+        self._closed = True
+        self.notify()
+
     async def idle(self) -> None:
+        if self._closed:
+            raise asyncio.CancelledError
         self._waiting = asyncio.get_running_loop().create_future()
         try:
             await self._waiting

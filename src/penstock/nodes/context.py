@@ -48,7 +48,8 @@ class NodeContext:
     def allocate(self, shape: tuple[int, ...] | int, dtype: DTypeLike) -> NDArray[Any]:
         """Memory for an output that leaves the process without a copy.
 
-        Fill it, wrap it in a value and return that; once it is sent it is read-only.
+        Fill it, wrap it in a value and return that; don't write to it any more then: whoever
+        receives it looks at the same memory.
         """
         kind = np.dtype(dtype)
         dimensions = (shape,) if isinstance(shape, int) else shape

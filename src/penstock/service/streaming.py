@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import grpc
@@ -102,14 +102,16 @@ class StreamCall:
         Tasks that read are cancelled at the end; those that write end by themselves.
         """
         async with asyncio.TaskGroup() as group:
-            reading = [group.create_task(self._guard(session, self._read(session)))]
-            group.create_task(self._guard(session, self.replies.forward_progress()))
-            group.create_task(self._guard(session, self._limit(session)))
+            reading = [group.create_task(self._guard(session, self._read))]
+            group.create_task(self._guard(session, lambda _: self.replies.forward_progress()))
+            group.create_task(self._guard(session, self._limit))
             try:
                 await session.start()
                 await self.replies.ready(session)
-                reading.append(group.create_task(self._guard(session, self._feed(session, init))))
-                group.create_task(self._guard(session, self._report(session)))
+                reading.append(
+                    group.create_task(self._guard(session, lambda s: self._feed(s, init)))
+                )
+                group.create_task(self._guard(session, self._report))
                 async for output in session.outputs():
                     await self.replies.result(output, self._taken)
             except PenstockError as exc:
@@ -125,10 +127,10 @@ class StreamCall:
         """Keep the first failure: what follows is its consequence."""
         self._failure = self._failure or error
 
-    async def _guard(self, session: Session, work: Awaitable[None]) -> None:
+    async def _guard(self, session: Session, work: Callable[[Session], Awaitable[None]]) -> None:
         """A failure on the client's side of the session ends it, and then ``outputs`` too."""
         try:
-            await work
+            await work(session)
         except SessionClosedError:
             return  # it ended before its client did, as a pipeline of producers may
         except PenstockError as exc:

@@ -1,8 +1,7 @@
 """The course of a session, from its first executor to its last release.
 
-One root task runs it, with one task group for everything concurrent in the session. Whatever
-ends a session (completion, a failure, a client that leaves), it ends here, with everything
-that it started gone.
+One root task runs it, and the executors' tasks end before it does. Whatever ends a session
+(completion, a failure, a client that leaves), it ends here, with everything that it started gone.
 """
 
 from __future__ import annotations
@@ -60,13 +59,16 @@ class Life:
         self._unfinished = set(context.plan.order)
 
     async def run(self) -> None:
-        """The root task: it never raises, but keeps the first failure."""
-        async with asyncio.TaskGroup() as group:
-            await self._initialise(group)
+        """The root task: it keeps the first failure, and whatever happens, it cleans up."""
+        try:
+            await self._initialise()
             if self.failure is None:
                 self.context.machine.step(SessionEvent.INITIALIZED)
                 self.ready.set_result(None)
                 await self.over.wait()
+        except asyncio.CancelledError:  # the event loop is being closed around it
+            self.failure = self.failure or SessionCancelledError("its event loop ends")
+        finally:
             await self._terminate()
 
     def begin(self) -> None:
@@ -134,11 +136,11 @@ class Life:
         self.over.set()
         self.gateway.wake()
 
-    async def _initialise(self, group: asyncio.TaskGroup) -> None:
+    async def _initialise(self) -> None:
         """All executors at once, then the lanes between them; a client may leave meanwhile."""
         self._initialising = root = asyncio.current_task()
         try:
-            native = self._make_executors(group)
+            native = self._make_executors()
             await self._start_executors()
             Wiring(self.context, self.gateway, native, self._multiprocess).lay_all()
         except PenstockError as exc:
@@ -152,7 +154,7 @@ class Life:
         finally:
             self._initialising = None
 
-    def _make_executors(self, group: asyncio.TaskGroup) -> NativeExecutor:
+    def _make_executors(self) -> NativeExecutor:
         context, config = self.context, self.context.plan.configuration
         if context.multiprocess_config is not None:
             self._multiprocess = MultiprocessExecutor(
@@ -161,7 +163,6 @@ class Life:
         native = NativeExecutor(
             context.session_id,
             self,
-            group.create_task,
             config.init_timeout_secs,
             self._allocate,
         )

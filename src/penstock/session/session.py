@@ -36,6 +36,7 @@ from penstock.session.stall import find_ring
 
 ManifestSource = str | bytes | os.PathLike[str] | Mapping[str, Any] | Manifest | NodeExecutionPlan
 _MAX_SEQUENCE = (1 << 64) - 1
+_MAX_TIMESTAMP_US = 1 << 63
 
 
 class Session:
@@ -140,8 +141,10 @@ class Session:
             raise InvalidValueError(
                 f"expected one of penstock's values, got {type(value).__name__}"
             )
-        if not 0 <= number <= _MAX_SEQUENCE:
+        if not (isinstance(number, int) and 0 <= number <= _MAX_SEQUENCE):
             raise InputError(f"sequence must be 0 to 2⁶⁴ - 1, got {number}")
+        if not (isinstance(timestamp_us, int) and abs(timestamp_us) < _MAX_TIMESTAMP_US):
+            raise InputError(f"timestamp_us must be whole and below 2⁶³, got {timestamp_us}")
         message = Message(value, number, 0, timestamp_us)
         inlet = life.gateway.inlet(node_id, message)
         life.begin()

@@ -16,7 +16,7 @@ from typing import NoReturn, TextIO
 import numpy.random
 
 from penstock.executors.multiprocess import kernel, messages, worker
-from penstock.executors.multiprocess.interpreter import environment, module_arguments
+from penstock.executors.multiprocess.interpreter import foreign_arguments
 from penstock.executors.multiprocess.transport import Reactor, socket_pair
 
 LAST_WORDS = 40
@@ -202,5 +202,5 @@ def _reset_signals() -> None:
 def _exec(python: str, sockets: tuple[int, int]) -> NoReturn:
     for fd in sockets:
         os.set_inheritable(fd, True)
-    arguments = [python, "-u", *module_arguments(worker.__name__), *map(str, sockets)]
-    os.execve(python, arguments, environment())  # noqa: S606  # the operator allowed this one
+    arguments = [python, *foreign_arguments(worker.__name__), *map(str, sockets)]
+    os.execv(python, arguments)  # noqa: S606  # the operator allowed this one

@@ -7,6 +7,8 @@ ends of the lanes that lead here.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import sys
 from collections import deque
@@ -42,6 +44,8 @@ DEATH_NOTICE_S = 1.0
 """How long a broken lane waits for the death that explains it."""
 MEASURE_S = 0.5
 """How long a busy node may take to tell its counters."""
+SIGN_OF_LIFE_S = 2.0
+"""How much later than its deadline a supervisor may tell of a node that missed it."""
 _OWNER_OF_SESSION = 0
 
 
@@ -98,6 +102,7 @@ class MultiprocessExecutor:
         self._stopped = asyncio.Event()
         self._supervisor: Channel[messages.FromSupervisor] | None = None
         self._hired = False
+        self._supervisor_pid = 0
 
     async def start(self, nodes: Sequence[NodeAssignment]) -> None:
         try:
@@ -113,7 +118,10 @@ class MultiprocessExecutor:
             self._nodes[assignment.node_id] = self._spawn(self._supervisor, owner, assignment)
         ready = [remote.ready for remote in self._nodes.values()]
         try:
-            await asyncio.gather(*ready)
+            async with asyncio.timeout(self._config.init_timeout_secs + SIGN_OF_LIFE_S):
+                await asyncio.gather(*ready)
+        except TimeoutError:
+            raise SessionError("its supervisor gives no sign of life") from None
         finally:
             for future in ready:
                 future.cancel()
@@ -181,12 +189,14 @@ class MultiprocessExecutor:
             self._release()
             return
         self._supervisor.send(messages.Stop(ask_s))
-        ladder_s = ask_s + supervisor.TERM_S + 2 * supervisor.KILL_S
+        ladder_s = ask_s + supervisor.TERM_S + 1.5 * supervisor.KILL_S
         try:
             async with asyncio.timeout(ladder_s):
                 await self._stopped.wait()
         except TimeoutError:
-            self._events.failed(SessionError(f"its supervisor did not stop within {ladder_s:g} s"))
+            self._events.faulted(SessionError(f"its supervisor did not stop in {ladder_s:g} s"))
+            if self._supervisor_pid and not self._stopped.is_set():
+                os.kill(self._supervisor_pid, signal.SIGKILL)  # its nodes die with it
         self._release()
 
     def _hire(self) -> Channel[messages.FromSupervisor]:
@@ -229,7 +239,7 @@ class MultiprocessExecutor:
                 provider=assignment.provider,
                 params=dict(assignment.params),
                 emits=assignment.emits,
-                sys_path=sys.path if same else own_path(),
+                sys_path=[str(entry) for entry in (sys.path if same else own_path())],
                 whole_path=same,
                 owner=owner,
                 pool_bytes=self._pool_bytes,
@@ -254,6 +264,7 @@ class MultiprocessExecutor:
         match message:
             case messages.Spawned():
                 self._nodes[message.node_id].pid = message.pid
+                self._supervisor_pid = message.supervisor
             case messages.NotSpawned():
                 remote = self._nodes[message.node_id]
                 reason = f"its process can't be started: {message.reason}"

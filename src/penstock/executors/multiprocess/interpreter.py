@@ -16,6 +16,12 @@ def module_arguments(name: str) -> list[str]:
     return ["-P", "-m", name]
 
 
+def foreign_arguments(name: str) -> list[str]:
+    """Run ``main`` of a module of ours in another interpreter, whose own packages go first."""
+    boot = f"import sys; sys.path.append({_SOURCE!r}); from {name} import main"
+    return ["-u", "-P", "-c", f"{boot}; main(*map(int, sys.argv[1:]))"]
+
+
 def environment() -> dict[str, str]:
     """The caller's environment, with this very package first on the path."""
     path = os.pathsep.join(filter(None, [_SOURCE, os.environ.get("PYTHONPATH")]))

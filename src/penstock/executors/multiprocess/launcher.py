@@ -18,7 +18,7 @@ from penstock.executors.multiprocess.interpreter import (
 from penstock.executors.multiprocess.transport import socket_pair
 
 _ZYGOTE = "penstock.executors.multiprocess.zygote"
-_END_S = 10.0
+_END_S = 6.0
 
 
 class Launcher:
@@ -41,8 +41,8 @@ class Launcher:
         with self._lock:
             try:
                 socket.send_fds(self._connected(), [frame], [sock.fileno()])
-            except (BrokenPipeError, ConnectionResetError):  # it was killed: have another
-                self._end()
+            except (BrokenPipeError, ConnectionResetError, BlockingIOError):
+                self._end()  # it was killed, or has stopped reading: have another
                 socket.send_fds(self._connected(), [frame], [sock.fileno()])
 
     def close(self) -> None:
@@ -83,6 +83,7 @@ def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
+    ours.setblocking(False)
     return ours, process
 
 

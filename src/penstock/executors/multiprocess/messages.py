@@ -135,8 +135,11 @@ ToSupervisor: TypeAlias = Spawn | Stop
 
 
 class Spawned(_Message, frozen=True):
+    """A node's process runs; ``supervisor`` is the process that says so."""
+
     node_id: str
     pid: int
+    supervisor: int
 
 
 class NotSpawned(_Message, frozen=True):

@@ -21,7 +21,7 @@ from penstock.executors.multiprocess.transport import Reactor
 
 TERM_S = 1.0
 """How long a process may take to end after SIGTERM."""
-KILL_S = 2.0
+KILL_S = 1.0
 """How long the kernel may take to end it after SIGKILL."""
 _MAX_BACKLOG = 256
 
@@ -73,7 +73,7 @@ class Supervisor:
                 os.close(fd)
         self._children[order.node_id] = child
         self._reactor.register(child.pidfd, lambda _events: self._on_death(child))
-        self._channel.send(messages.Spawned(order.node_id, child.pid))
+        self._channel.send(messages.Spawned(order.node_id, child.pid, os.getpid()))
 
     def _on_output(self, node_id: str, stream: str, lines: list[str]) -> None:
         """Pass on what a node says; a session that can't keep up is told what it missed."""
@@ -95,7 +95,7 @@ class Supervisor:
                 node_id=child.node_id,
                 pid=child.pid,
                 exit_code=code if code >= 0 else None,
-                signal=signal.Signals(-code).name if code < 0 else None,
+                signal=_signal_name(-code) if code < 0 else None,
                 stderr=child.last_words(),
                 timed_out=child.timed_out,
             )
@@ -144,6 +144,13 @@ class Supervisor:
                     os.waitpid(pid, os.WNOHANG)
 
         self._reactor.register(read, reap)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def main(fd: int) -> None:

@@ -301,7 +301,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 def main(control_fd: int, leash_fd: int) -> None:
     """Run a node in this process; returns when the session or the supervisor says so."""
     Worker(socket.socket(fileno=control_fd), socket.socket(fileno=leash_fd)).run()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))

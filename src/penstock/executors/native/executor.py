@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,13 @@ from penstock.bridges import ConsumerEnd, ProducerEnd
 from penstock.data import ExecutorType
 from penstock.errors import LaneError, NodeError, NodeTimeoutError
 from penstock.executors.base import ExecutorEvents
-from penstock.executors.calling import NodeFault, call_here, carried, describe_fault
+from penstock.executors.calling import (
+    NodeFault,
+    call_here,
+    carried,
+    describe_fault,
+    is_being_cancelled,
+)
 from penstock.executors.native.thread import NodeThread
 from penstock.executors.node_loop import Identity, NodeLoop
 from penstock.executors.pump import LoopPump
@@ -68,6 +74,11 @@ class NativeNode:
             raise describe_fault(self.node_id, "setup", exc) from exc
         self._events.progress(self.node_id, "ready", 1.0, "")
 
+    @property
+    def is_quick_to_set_up(self) -> bool:
+        """Whether nothing of the node's own would run."""
+        return load(self._assignment.provider).setup is Node.setup
+
     async def run(self) -> None:
         """The node's work, from its first input on; failures go to the events."""
         assert self.loop is not None  # noqa: S101  # made in set_up
@@ -78,6 +89,9 @@ class NativeNode:
             self._events.failed(error)
         except LaneError as exc:
             self._events.failed(exc)
+        except BaseException as exc:  # noqa: BLE001  # a session whose node is gone must end
+            if not is_being_cancelled():
+                self._events.failed(describe_fault(self.node_id, "process", exc))
         else:
             self._events.finished(self.node_id)
 
@@ -90,13 +104,13 @@ class NativeNode:
     async def tear_down(self, limit_s: float) -> None:
         """End the node; a call that does not return in time is left to its daemon thread."""
         try:
-            async with asyncio.timeout(limit_s):
-                if self.node is not None and type(self.node).teardown is not Node.teardown:
-                    await self._apart(self.node.teardown)
+            if self.node is not None and type(self.node).teardown is not Node.teardown:
+                await _within(limit_s, self._apart(self.node.teardown))
         except TimeoutError:
-            self._events.failed(NodeTimeoutError(self.node_id, during="teardown", limit_s=limit_s))
-        except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
-            self._events.failed(describe_fault(self.node_id, "teardown", exc))
+            late = NodeTimeoutError(self.node_id, during="teardown", limit_s=limit_s)
+            self._events.faulted(late)
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001  # the author's
+            self._events.faulted(describe_fault(self.node_id, "teardown", exc))
         if self._thread is not None and not await self._thread.aclose(limit_s):
             _log.warning("node %r: its thread does not come to an end", self.node_id)
 
@@ -134,8 +148,9 @@ class NativeNode:
 class NativeExecutor:
     """The ``NodeExecutor`` of the session's own process.
 
-    ``allocate`` is where its nodes' outputs get memory from, ``spawn`` starts a task in the
-    session's task group, ``init_timeout_s`` bounds each node's ``setup``.
+    ``allocate`` is where its nodes' outputs get memory from, ``init_timeout_s`` bounds each
+    node's ``setup``. Its tasks are in no task group: one that ignores its cancellation is left
+    behind when the time is up, and can't keep the session from ending.
     """
 
     executor_type = ExecutorType.NATIVE
@@ -144,13 +159,11 @@ class NativeExecutor:
         self,
         session_id: str,
         events: ExecutorEvents,
-        spawn: Callable[[Any], asyncio.Task[None]],
         init_timeout_s: float,
         allocate: Allocate,
     ) -> None:
         self._session_id = session_id
         self._events = events
-        self._spawn = spawn
         self._init_timeout_s = init_timeout_s
         self._allocate = allocate
         self._nodes: dict[str, NativeNode] = {}
@@ -186,7 +199,7 @@ class NativeExecutor:
 
     def begin(self) -> None:
         for node in self._nodes.values():
-            node.task = self._spawn(node.run())
+            node.task = asyncio.create_task(node.run(), name=f"node {node.node_id}")
 
     def stop_producing(self) -> None:
         for node in self._nodes.values():
@@ -204,6 +217,8 @@ class NativeExecutor:
         return os.getpid()
 
     async def stop(self, ask_s: float) -> None:
+        for node in self._nodes.values():
+            node.pump.close()
         running = [node.task for node in self._nodes.values() if node.task is not None]
         tasks = [task for task in running if not task.done()]
         for task in tasks:
@@ -216,8 +231,10 @@ class NativeExecutor:
 
     async def _set_up(self, node: NativeNode) -> None:
         try:
-            async with asyncio.timeout(self._init_timeout_s):
+            if node.is_quick_to_set_up:
                 await node.set_up()
+            else:
+                await _within(self._init_timeout_s, node.set_up())
         except TimeoutError:
             error = NodeTimeoutError(node.node_id, during="setup", limit_s=self._init_timeout_s)
             self._events.progress(node.node_id, "error", 0.0, str(error))
@@ -225,3 +242,17 @@ class NativeExecutor:
         except NodeError as exc:
             self._events.progress(node.node_id, "error", 0.0, str(exc))
             raise
+
+
+async def _within(limit_s: float, work: Coroutine[Any, Any, None]) -> None:
+    """Await what may not even heed its cancellation; raises ``TimeoutError`` and leaves it."""
+    task = asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait([task], timeout=limit_s)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if not done:
+        task.cancel()
+        raise TimeoutError
+    await task
