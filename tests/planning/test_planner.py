@@ -306,3 +306,13 @@ def test_a_thousand_nodes_with_many_edges() -> None:
     plan = planned(document(dict.fromkeys(names, "AnyNode"), *edges))
     assert len(plan.stages) == 1000
     assert len(plan.edges) == len(edges)
+
+
+def test_a_connection_can_not_have_more_room_than_its_session_allows() -> None:
+    manifest = document({"a": "AnyNode", "b": "AnyNode"}, "a b")
+    manifest["metadata"] = {"multiprocess": {"channel_capacity": 5}}
+    manifest["connections"][0]["channel_capacity"] = 6
+    with pytest.raises(ManifestError, match="must not exceed the session's channel_capacity 5"):
+        planned(manifest)
+    manifest["connections"][0]["channel_capacity"] = 5
+    assert planned(manifest).edges[0].capacity == 5

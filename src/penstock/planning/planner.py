@@ -112,6 +112,7 @@ def _planned(
         *misconfigured,
         *_wasm_faults(assignments, examined),
         *_process_faults(assignments, draft, configuration),
+        *_capacity_faults(examined, configuration),
     ]
     if faults:
         return None, faults
@@ -144,6 +145,22 @@ def _process_faults(
     path = path_of(("metadata", "multiprocess", name)) if written else "nodes"
     message = f"the nodes need {needed} processes, and {limit} are allowed ({name})"
     return [Fault(path, message, found=str(needed), expected=f"at most {limit}")]
+
+
+def _capacity_faults(examined: Examined, configuration: ManifestConfiguration) -> list[Fault]:
+    """A connection may have less room than the session's lanes, not more."""
+    limit = configuration.channel_capacity
+    return [
+        Fault(
+            path_of(("connections", index, "channel_capacity")),
+            f"must not exceed the session's channel_capacity {limit}, "
+            f"got {connection.channel_capacity}",
+            found=str(connection.channel_capacity),
+            expected=f"at most {limit}",
+        )
+        for index, connection in examined.connections
+        if connection.channel_capacity is not None and connection.channel_capacity > limit
+    ]
 
 
 def _laid_out(
