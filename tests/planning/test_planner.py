@@ -316,3 +316,16 @@ def test_a_connection_can_not_have_more_room_than_its_session_allows() -> None:
         planned(manifest)
     manifest["connections"][0]["channel_capacity"] = 5
     assert planned(manifest).edges[0].capacity == 5
+
+
+def test_a_structural_fault_hides_neither_a_cycle_nor_a_wrong_parameter() -> None:
+    manifest = document({"a": "AnyNode", "b": "AnyNode", "h": "HearNode"}, "a b", "b a")
+    manifest["nodes"][0]["parms"] = {}
+    manifest["connections"][1]["colour"] = "red"
+    manifest["nodes"][2]["params"] = {"chunk_sise": 1}
+    manifest["nodes"][2]["hots"] = "here"
+    found = {fault.path for fault in check_manifest(manifest, CATALOGUE, Settings()).faults}
+    assert {"nodes[0].parms", "connections[1].colour", "nodes[2].hots"} <= found
+    assert "nodes[2].params.chunk_sise" in found
+    messages = "\n".join(map(str, check_manifest(manifest, CATALOGUE, Settings()).faults))
+    assert "a → b → a" in messages

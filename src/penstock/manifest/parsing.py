@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from penstock.errors import Fault, ManifestError
 from penstock.manifest.faults import faults_of, shown
@@ -20,13 +21,16 @@ from penstock.manifest.schema import (
     older_keys,
 )
 
+Part = TypeVar("Part", bound=BaseModel)
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What could be read of a manifest, each part with its index in the document.
 
     ``manifest`` is None where a structural fault is left. ``unread`` holds the IDs and types
-    of nodes that have one; where ``complete`` is false, there may be nodes whose ID isn't known.
+    of nodes that can't be read; where ``complete`` is false, there may be nodes whose ID isn't
+    known.
     """
 
     manifest: Manifest | None
@@ -82,26 +86,36 @@ def read_draft(source: Source | Manifest) -> Draft:
 
 
 def _salvaged(data: dict[str, Any], error: ValidationError) -> Draft:
-    """The parts of a faulty document in which nothing is wrong."""
-    wrong = {found["loc"][:2] for found in error.errors(include_url=False, include_input=False)}
-    nodes = _items(data, "nodes")
-    unread = [node for index, node in enumerate(nodes) if ("nodes", index) in wrong]
+    """The parts of a faulty document that can be read without what is wrong in them."""
+    wrong = {found["loc"] for found in error.errors(include_url=False, include_input=False)}
+    written = _items(data, "nodes")
+    nodes = _readable(written, "nodes", NodeSpec, wrong)
+    unread = [node for index, node in enumerate(written) if index not in nodes]
     ids = [_named(node, "id") for node in unread]
     names = {*ids, *(_named(node, "node_type") for node in unread)}
+    connections = _readable(_items(data, "connections"), "connections", Connection, wrong)
     return Draft(
         manifest=None,
         metadata=_metadata(data.get("metadata"), faulty=any("metadata" in at for at in wrong)),
-        nodes=tuple(
-            (index, NodeSpec.model_validate(node)) for index, node in _right(nodes, "nodes", wrong)
-        ),
-        connections=tuple(
-            (index, Connection.model_validate(connection))
-            for index, connection in _right(_items(data, "connections"), "connections", wrong)
-        ),
+        nodes=tuple(nodes.items()),
+        connections=tuple(connections.items()),
         unread=frozenset(name for name in names if name is not None),
         complete=isinstance(data.get("nodes"), list) and all(isinstance(name, str) for name in ids),
         faults=tuple(faults_of(error, Manifest)),
     )
+
+
+def _readable(
+    items: list[Any], key: str, model: type[Part], wrong: set[tuple[str | int, ...]]
+) -> dict[int, Part]:
+    """The items by their index, each without the keys that are wrong in it."""
+    found = {}
+    for index, item in enumerate(items):
+        keys = {at[2] for at in wrong if at[:2] == (key, index) and len(at) > 2}
+        kept = {k: v for k, v in item.items() if k not in keys} if keys else item
+        with contextlib.suppress(ValidationError):
+            found[index] = model.model_validate(kept)
+    return found
 
 
 def _named(node: Any, key: str) -> str | None:
@@ -112,12 +126,6 @@ def _named(node: Any, key: str) -> str | None:
 def _items(data: dict[str, Any], key: str) -> list[Any]:
     found = data.get(key)
     return found if isinstance(found, list) else []
-
-
-def _right(
-    items: list[Any], key: str, wrong: set[tuple[str | int, ...]]
-) -> Iterator[tuple[int, Any]]:
-    return ((index, item) for index, item in enumerate(items) if (key, index) not in wrong)
 
 
 def _metadata(written: Any, *, faulty: bool) -> ManifestMetadata:
