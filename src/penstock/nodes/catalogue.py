@@ -5,7 +5,6 @@ Classes are imported when they are looked up, not when the catalogue is made.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib.metadata
 import inspect
@@ -75,10 +74,6 @@ class Catalogue:
 
     def __contains__(self, name: str) -> bool:
         return name in self._providers
-
-    def closest(self, name: str) -> str | None:
-        """The known name that is most like ``name``, where one is close."""
-        return next(iter(difflib.get_close_matches(name, self._providers, n=1)), None)
 
     def get(self, name: str) -> NodeType:
         """The node type called ``name``; ``KeyError`` where there is none.

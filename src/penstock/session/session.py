@@ -34,7 +34,8 @@ from penstock.session.metrics import Latency, NodeMetrics, SessionMetrics
 from penstock.session.options import Output, SessionOptions
 from penstock.session.stall import find_ring
 
-ManifestSource = str | bytes | os.PathLike[str] | Mapping[str, Any] | Manifest | NodeExecutionPlan
+Written = str | bytes | os.PathLike[str] | Mapping[str, Any] | Manifest
+ManifestSource = Written | NodeExecutionPlan
 _MAX_SEQUENCE = (1 << 64) - 1
 _MAX_TIMESTAMP_US = 1 << 63
 
@@ -317,7 +318,7 @@ class Session:
 
 
 def _planned(
-    manifest: str | bytes | os.PathLike[str] | Mapping[str, Any] | Manifest,
+    manifest: Written,
     options: SessionOptions,
     durations: Mapping[str, float],
 ) -> NodeExecutionPlan:
