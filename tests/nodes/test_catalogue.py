@@ -94,10 +94,6 @@ def test_classes_and_modules_extend_a_catalogue(shout: Path) -> None:
     assert "EchoNode" in Catalogue({}).extended("penstock.nodes.builtin.echo")
 
 
-def test_close_names_are_found() -> None:
-    catalogue = Catalogue.installed()
-
-
 class Unmarked(Node):
     def process(self, item: Text) -> Text:
         return item
