@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import numpy as np
 from pydantic import Field
 
-from penstock import Audio, Node, NodeParams, Session, SessionOptions, node
+from penstock import Audio, Node, NodeParams, Session, SessionOptions, node, replace
 
 MANIFEST = {
     "version": "v1",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Value,
         Video,
         VideoCodec,
+        replace,
     )
     from penstock.errors import (
         ConfigurationError,
@@ -128,6 +129,7 @@ __all__ = [
     "make_plan",
     "node",
     "parse_manifest",
+    "replace",
 ]
 
 _HOMES = ("data", "errors", "nodes", "manifest", "planning", "session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,7 @@ from penstock.data import (
     Text,
     Video,
     payload_bytes,
+    replace,
 )
 
 
@@ -99,6 +101,44 @@ def test_values_are_frozen_and_unhashable() -> None:
         Text("a").text = "b"  # type: ignore[misc]  # that is the point
     with pytest.raises(TypeError, match="unhashable"):
         hash(Text("a"))
+
+
+def test_a_field_is_replaced_and_arrays_that_stay_are_shared() -> None:
+    samples = np.zeros((4, 2), np.float32)
+    audio = Audio(samples, 16_000, {"speaker": "a"})
+    faster = replace(audio, sample_rate_hz=48_000)
+    assert type(faster) is Audio
+    assert faster.samples is samples
+    assert (faster.sample_rate_hz, faster.metadata) == (48_000, {"speaker": "a"})
+    assert audio.sample_rate_hz == 16_000
+    assert replace(audio, samples=samples[:, 0]).samples.shape == (4, 1)
+
+
+def test_what_is_replaced_is_checked_as_in_a_new_value() -> None:
+    audio = Audio(np.zeros(4, np.float32), 16_000)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        replace(audio, sample_rate_hz=0)
+    with pytest.raises(TypeError, match="numpy array, got list"):
+        replace(audio, samples=[1, 2])
+    with pytest.raises(TypeError, match="rate"):
+        replace(audio, rate=1)
+
+
+def test_values_match_patterns_by_position_and_by_name() -> None:
+    match Text("hello", "en"):
+        case Text(text, language):
+            assert (text, language) == ("hello", "en")
+    match Audio(np.zeros(4, np.int16), 8_000):
+        case Audio(sample_rate_hz=rate):
+            assert rate == 8_000
+
+
+def test_a_value_shows_its_fields_and_may_be_watched() -> None:
+    text = Text("hello", channel="left")
+    assert repr(text).startswith("Text(text='hello', language='', channel='left'")
+    gone = weakref.ref(text)
+    del text
+    assert gone() is None
 
 
 def test_every_kind_is_named_once() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from penstock.cli.wav import read_wav
-from penstock.data import Audio, Binary, Json, Text, Value
+from penstock.data import Audio, Binary, Json, Text, Value, replace
 from penstock.errors import InputError
 
 CHUNK_MS = 20

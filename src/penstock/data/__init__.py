@@ -19,6 +19,7 @@ from penstock.data.values import (
     Video,
     VideoCodec,
     payload_bytes,
+    replace,
 )
 
 __all__ = [
@@ -42,5 +43,6 @@ __all__ = [
     "VideoCodec",
     "pack",
     "payload_bytes",
+    "replace",
     "unpack",
 ]

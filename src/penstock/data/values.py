@@ -7,20 +7,19 @@ that came from another process holds a read-only view on shared memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
+import msgspec
 import numpy as np
+from msgspec.structs import force_setattr
 from numpy.typing import NDArray
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
 AUDIO_DTYPES = (np.dtype(np.float32), np.dtype(np.int16), np.dtype(np.int32))
-
-
-def _no_metadata() -> Mapping[str, str]:
-    return NO_METADATA
+_BYTE = np.dtype(np.uint8)
 
 
 class Kind(StrEnum):
@@ -68,16 +67,19 @@ def _same(left: object, right: object) -> bool:
     return bool(left == right)
 
 
-class _Value:
-    """Equality bit for bit; unhashable, since arrays are."""
+class _Value(msgspec.Struct, frozen=True, weakref=True, eq=False):
+    """Equality bit for bit; unhashable, since arrays are.
 
-    __slots__ = ()
+    A struct, because every message makes one at each hop: a quarter of a frozen dataclass's
+    time.
+    """
+
     __hash__: ClassVar[None]  # type: ignore[assignment]  # arrays can't be hashed
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        names = [f.name for f in fields(self)]  # type: ignore[arg-type]  # all are dataclasses
+        names = self.__struct_fields__
         return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
 
@@ -85,8 +87,16 @@ def _no_array(name: str, found: object) -> TypeError:
     return TypeError(f"{name} must be a numpy array, got {type(found).__name__}")
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Audio(_Value):
+def _check_bytes(name: str, found: object) -> None:
+    if not isinstance(found, np.ndarray):
+        raise _no_array(name, found)
+    if found.dtype != _BYTE or found.ndim != 1:
+        raise ValueError(
+            f"{name} must be one-dimensional uint8, got {found.dtype} of shape {found.shape}"
+        )
+
+
+class Audio(_Value, frozen=True, weakref=True, eq=False):
     """Sampled sound.
 
     ``samples``: (samples, channels), float32 in [-1, 1], int16 or int32; a one-dimensional
@@ -98,18 +108,20 @@ class Audio(_Value):
     kind: ClassVar[Kind] = Kind.AUDIO
     samples: NDArray[Any]
     sample_rate_hz: int
-    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+    metadata: Mapping[str, str] = NO_METADATA
     metadata_json: bytes | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.samples, np.ndarray):
-            raise _no_array("samples", self.samples)
-        if self.samples.ndim == 1:
-            object.__setattr__(self, "samples", self.samples.reshape(-1, 1))
-        if self.samples.ndim != 2 or self.samples.shape[1] == 0:
-            raise ValueError(f"samples must be (samples, channels), got {self.samples.shape}")
-        if self.samples.dtype not in AUDIO_DTYPES:
-            raise ValueError(f"samples must be float32, int16 or int32, got {self.samples.dtype}")
+        samples = self.samples
+        if not isinstance(samples, np.ndarray):
+            raise _no_array("samples", samples)
+        if samples.ndim == 1:
+            samples = samples.reshape(-1, 1)
+            force_setattr(self, "samples", samples)
+        if samples.ndim != 2 or samples.shape[1] == 0:
+            raise ValueError(f"samples must be (samples, channels), got {samples.shape}")
+        if samples.dtype not in AUDIO_DTYPES:
+            raise ValueError(f"samples must be float32, int16 or int32, got {samples.dtype}")
         if self.sample_rate_hz < 1:
             raise ValueError(f"sample_rate_hz must be at least 1, got {self.sample_rate_hz}")
 
@@ -122,8 +134,7 @@ class Audio(_Value):
         return float(self.samples.shape[0] / self.sample_rate_hz)
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Video(_Value):
+class Video(_Value, frozen=True, weakref=True, eq=False):
     """One frame: raw pixels (``pixels``: one-dimensional uint8) or an encoded unit.
 
     A raw frame's length must be what ``pixel_format``, ``width`` and ``height`` make it;
@@ -139,16 +150,10 @@ class Video(_Value):
     frame_number: int = 0
     timestamp_us: int = 0
     is_keyframe: bool = False
-    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+    metadata: Mapping[str, str] = NO_METADATA
 
     def __post_init__(self) -> None:
-        if not isinstance(self.pixels, np.ndarray):
-            raise _no_array("pixels", self.pixels)
-        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 1:
-            raise ValueError(
-                "pixels must be one-dimensional uint8, "
-                f"got {self.pixels.dtype} of shape {self.pixels.shape}"
-            )
+        _check_bytes("pixels", self.pixels)
         expected = frame_bytes(self.pixel_format, self.width, self.height)
         if expected is not None and self.pixels.size != expected:
             raise ValueError(
@@ -159,19 +164,19 @@ class Video(_Value):
 
 def frame_bytes(pixel_format: PixelFormat, width: int, height: int) -> int | None:
     """Bytes of a raw frame; None where the format doesn't say (encoded, unspecified)."""
-    chroma = 2 * ((width + 1) // 2) * ((height + 1) // 2)
-    return {
-        PixelFormat.RGB24: 3 * width * height,
-        PixelFormat.RGBA32: 4 * width * height,
-        PixelFormat.GRAY8: width * height,
-        PixelFormat.YUV420P: width * height + chroma,
-        PixelFormat.I420: width * height + chroma,
-        PixelFormat.NV12: width * height + chroma,
-    }.get(pixel_format)
+    match pixel_format:
+        case PixelFormat.RGB24:
+            return 3 * width * height
+        case PixelFormat.RGBA32:
+            return 4 * width * height
+        case PixelFormat.GRAY8:
+            return width * height
+        case PixelFormat.YUV420P | PixelFormat.I420 | PixelFormat.NV12:
+            return width * height + 2 * ((width + 1) // 2) * ((height + 1) // 2)
+    return None
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Tensor(_Value):
+class Tensor(_Value, frozen=True, weakref=True, eq=False):
     """An array of any numeric type and shape, C or Fortran order; ``layout`` as in NCHW.
 
     Raises ``ValueError`` for object, text, date and structured types.
@@ -180,7 +185,7 @@ class Tensor(_Value):
     kind: ClassVar[Kind] = Kind.TENSOR
     array: NDArray[Any]
     layout: str = ""
-    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+    metadata: Mapping[str, str] = NO_METADATA
 
     def __post_init__(self) -> None:
         if not isinstance(self.array, np.ndarray):
@@ -189,44 +194,35 @@ class Tensor(_Value):
             raise ValueError(f"array must be numeric, got {self.array.dtype}")
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Text(_Value):
+class Text(_Value, frozen=True, weakref=True, eq=False):
     """Text; ``language`` as in BCP 47, ``channel`` as the client names it."""
 
     kind: ClassVar[Kind] = Kind.TEXT
     text: str
     language: str = ""
     channel: str = ""
-    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+    metadata: Mapping[str, str] = NO_METADATA
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Json(_Value):
+class Json(_Value, frozen=True, weakref=True, eq=False):
     """Any JSON value, parsed; NaN and infinities are no JSON and are refused when packed."""
 
     kind: ClassVar[Kind] = Kind.JSON
     value: Any
     schema_type: str = ""
-    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+    metadata: Mapping[str, str] = NO_METADATA
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Binary(_Value):
+class Binary(_Value, frozen=True, weakref=True, eq=False):
     """Bytes that nobody interprets; ``data``: one-dimensional uint8."""
 
     kind: ClassVar[Kind] = Kind.BINARY
     data: NDArray[np.uint8]
     mime_type: str = ""
-    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+    metadata: Mapping[str, str] = NO_METADATA
 
     def __post_init__(self) -> None:
-        if not isinstance(self.data, np.ndarray):
-            raise _no_array("data", self.data)
-        if self.data.dtype != np.uint8 or self.data.ndim != 1:
-            raise ValueError(
-                "data must be one-dimensional uint8, "
-                f"got {self.data.dtype} of shape {self.data.shape}"
-            )
+        _check_bytes("data", self.data)
 
     @classmethod
     def from_bytes(cls, data: bytes | memoryview, mime_type: str = "") -> Binary:
@@ -256,8 +252,7 @@ class DeadlineWarning:
     deadline_us: int
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Control(_Value):
+class Control(_Value, frozen=True, weakref=True, eq=False):
     """A message about the stream, travelling in it."""
 
     kind: ClassVar[Kind] = Kind.CONTROL
@@ -265,10 +260,20 @@ class Control(_Value):
     segment_id: str = ""
     timestamp_ms: int = 0
     message_metadata: str = ""
-    metadata: Mapping[str, str] = field(default_factory=_no_metadata)
+    metadata: Mapping[str, str] = NO_METADATA
 
 
 Value: TypeAlias = Audio | Video | Tensor | Text | Json | Binary | Control
+AnyValue = TypeVar("AnyValue", bound=_Value)
+
+
+def replace(value: AnyValue, /, **changes: Any) -> AnyValue:
+    """The value with some of its fields changed, and checked as a new one is.
+
+    Arrays that stay are shared, not copied. Raises ``TypeError`` for a field that its kind
+    doesn't have, and what its kind raises.
+    """
+    return msgspec.structs.replace(value, **changes)
 
 
 def payload_bytes(value: Value) -> int:

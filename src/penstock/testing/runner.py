@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.data import Message, Value
+from penstock.data import Message, Value, replace
 from penstock.errors import InputError
 from penstock.executors.calling import call_here, call_plain, each_value
 from penstock.nodes import Node, NodeContext, NodeParams
@@ -74,9 +73,9 @@ def _accepted(kind: NodeType, value: Value) -> Value:
         expected = ", ".join(sorted(kind.accepts))
         raise InputError(f"{kind.name} accepts {expected}; got {value.kind}")
     arrays: dict[str, Any] = {
-        field.name: _read_only(found)
-        for field in fields(value)
-        if isinstance(found := getattr(value, field.name), np.ndarray)
+        name: _read_only(found)
+        for name in value.__struct_fields__
+        if isinstance(found := getattr(value, name), np.ndarray)
     }
     return replace(value, **arrays) if arrays else value
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from penstock.data import Audio, ExecutorType
+from penstock.data import Audio, ExecutorType, replace
 from penstock.nodes.base import Node, node
 from penstock.nodes.builtin.sample_format import alike
 from penstock.nodes.params import NodeParams

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, Literal
 
 from numpy.typing import NDArray
 from pydantic import Field
 
-from penstock.data import Audio, ExecutorType
+from penstock.data import Audio, ExecutorType, replace
 from penstock.nodes.base import Node, node
 from penstock.nodes.builtin.resampler import Resampler
 from penstock.nodes.builtin.sample_format import FORMATS, alike, convert

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeAlias
 
-from penstock.data import ExecutorType, Json
+from penstock.data import ExecutorType, Json, replace
 from penstock.nodes.base import Node, node
 
 Number: TypeAlias = int | float
