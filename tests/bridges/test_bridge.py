@@ -3,12 +3,15 @@
 import pytest
 
 from penstock.bridges import (
+    ConsumerStatistics,
     ConversionStrategy,
     DataBridge,
     DirectLane,
     Lane,
     LaneSpec,
     LaneState,
+    LatencyHistogram,
+    ProducerStatistics,
     strategy_for,
 )
 from penstock.data import ExecutorType, Kind, Message, Text
@@ -74,3 +77,22 @@ def test_two_lanes_with_one_id_are_refused():
 def test_lanes_can_only_be_added_through_the_rules():
     with pytest.raises(TypeError):
         DataBridge(NATIVE, NATIVE).lanes[1] = direct_lane()[1]
+
+
+def test_a_bridge_merges_the_times_of_its_lanes():
+    bridge = DataBridge(MULTIPROCESS, MULTIPROCESS)
+    for lane_id in (1, 2):
+        lane = Lane(LaneSpec(lane_id, "a", "b", frozenset(Kind)))
+        lane.reported_producer = ProducerStatistics(conversion=[0, 0, 1], conversion_ns=3_000)
+        lane.reported_consumer = ConsumerStatistics(conversion=[0, 1], transit=[0, 0, 0, 0, 5])
+        bridge.add(lane)
+    statistics = bridge.statistics()
+    assert statistics.conversion == LatencyHistogram((0, 2, 2))
+    assert statistics.transit == LatencyHistogram((0, 0, 0, 0, 10))
+    assert statistics.conversion_latency_us == 6
+
+
+def test_a_bridge_that_has_measured_nothing_has_no_percentiles():
+    bridge = DataBridge(NATIVE, NATIVE)
+    bridge.add(direct_lane()[1])
+    assert bridge.statistics().conversion.percentile_us(99) is None

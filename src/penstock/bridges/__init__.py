@@ -2,6 +2,7 @@
 
 from penstock.bridges.bridge import BridgeStatistics, DataBridge, Lane
 from penstock.bridges.direct import DirectLane
+from penstock.bridges.histogram import BUCKETS, LatencyHistogram, count_time, no_counts
 from penstock.bridges.lane import (
     ConsumerEnd,
     ConsumerStatistics,
@@ -22,6 +23,7 @@ from penstock.bridges.states import (
 from penstock.bridges.strategy import ConversionStrategy, strategy_for
 
 __all__ = [
+    "BUCKETS",
     "LANE_TABLE",
     "BridgeStatistics",
     "ConsumerEnd",
@@ -33,12 +35,15 @@ __all__ = [
     "LaneEvent",
     "LaneSpec",
     "LaneState",
+    "LatencyHistogram",
     "ProducerEnd",
     "ProducerStatistics",
     "bridge_state",
     "close_lane",
     "count_drop",
+    "count_time",
     "lane_machine",
+    "no_counts",
     "no_listener",
     "strategy_for",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from penstock.bridges.histogram import LatencyHistogram
 from penstock.bridges.lane import (
     MAX_CAPACITY,
     ConsumerEnd,
@@ -66,7 +67,12 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class BridgeStatistics:
-    """What a bridge has carried; ``conversion_latency_us`` is the sum over its messages."""
+    """What a bridge has carried in this session: a bridge lives as long as one execution.
+
+    ``conversion_latency_us`` is the sum over its messages, at both ends. ``conversion`` shows
+    how long the conversions took one by one, ``transit`` the times from being sent to being
+    taken.
+    """
 
     source: ExecutorType
     target: ExecutorType
@@ -77,6 +83,8 @@ class BridgeStatistics:
     conversion_latency_us: int
     dropped: int
     copies: int
+    conversion: LatencyHistogram
+    transit: LatencyHistogram
 
 
 class DataBridge:
@@ -129,7 +137,7 @@ class DataBridge:
 
     def statistics(self) -> BridgeStatistics:
         lanes = self._lanes.values()
-        drops = [d for lane in lanes for d in (lane.producer.dropped, lane.consumer.dropped)]
+        ends = [end for lane in lanes for end in (lane.producer, lane.consumer)]
         return BridgeStatistics(
             source=self.source_executor,
             target=self.target_executor,
@@ -138,8 +146,10 @@ class DataBridge:
             messages_transferred=self.messages_transferred,
             bytes_transferred=self.bytes_transferred,
             conversion_latency_us=self.conversion_latency_us,
-            dropped=sum(sum(reasons.values()) for reasons in drops),
-            copies=sum(lane.producer.copies + lane.consumer.copies for lane in lanes),
+            dropped=sum(sum(end.dropped.values()) for end in ends),
+            copies=sum(end.copies for end in ends),
+            conversion=LatencyHistogram.merged(end.conversion for end in ends),
+            transit=LatencyHistogram.merged(lane.consumer.transit for lane in lanes),
         )
 
     def close(self) -> None:

@@ -48,6 +48,8 @@ class ProducerStatistics(msgspec.Struct):
 
     ``sent`` are the messages that the lane took, of which ``dropped`` (by reason) never left;
     ``filtered`` were of a kind that the consumer doesn't accept and are no part of ``sent``.
+    ``conversion`` counts the times that conversions took, in the buckets of a
+    ``LatencyHistogram``; it is empty where none was measured.
     """
 
     state: LaneState = LaneState.IDLE
@@ -59,10 +61,15 @@ class ProducerStatistics(msgspec.Struct):
     blocked_ns: int = 0
     waiting: int = 0
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
+    conversion: list[int] = msgspec.field(default_factory=list)
 
 
 class ConsumerStatistics(msgspec.Struct):
-    """Counted at a lane's receiving end; times in ns. ``received`` were taken for use."""
+    """Counted at a lane's receiving end; times in ns. ``received`` were taken for use.
+
+    ``conversion`` and ``transit`` (from being sent to being taken) are counted in the buckets
+    of a ``LatencyHistogram``; they are empty where nothing was measured.
+    """
 
     received: int = 0
     conversion_ns: int = 0
@@ -70,6 +77,8 @@ class ConsumerStatistics(msgspec.Struct):
     waiting: int = 0
     ended: bool = False
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
+    conversion: list[int] = msgspec.field(default_factory=list)
+    transit: list[int] = msgspec.field(default_factory=list)
 
 
 class ProducerEnd(Protocol):
