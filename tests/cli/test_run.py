@@ -53,6 +53,20 @@ def test_outputs_are_printed(manifest: Any) -> None:
     assert done.returncode == 0
 
 
+def test_connections_are_told_at_the_end(manifest: Any) -> None:
+    pipeline = manifest("PassThrough", "EchoNode", n0="n1")
+    done = run(pipeline, "--lanes", "-i", "n0=text:hello", "-i", "n0=text:you")
+    assert done.stdout == "n1 #1 text: hello\nn1 #2 text: you\n"
+    head, *lines = done.stderr.splitlines()
+    assert head.split()[:4] == ["from", "to", "strategy", "sent"]
+    rows = {tuple(line.split()[:5]) for line in lines}
+    assert rows == {
+        ("(client)", "n0", "Direct", "2", "2"),
+        ("n0", "n1", "NativeToIPC", "2", "2"),
+        ("n1", "(client)", "IPCToNative", "2", "2"),
+    }
+
+
 def test_outputs_are_lines_of_json(manifest: Any, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"12345")
     write_wav(tmp_path / "a.wav", [Audio(np.zeros((160, 2), np.float32), 8000)])

@@ -39,15 +39,20 @@ def options(**more):
 async def run(manifest, inputs, session_options=None) -> list[Output]:
     """Send values to ``n0`` while reading what comes out."""
     async with Session(manifest, session_options or options()) as session:
+        return await through(session, inputs)
 
-        async def feed():
-            for value in inputs:
-                await session.send("n0", value)
-            await session.end()
 
-        async with asyncio.TaskGroup() as group:
-            group.create_task(feed())
-            return [output async for output in session.outputs()]
+async def through(session, inputs) -> list[Output]:
+    """Send values to ``n0`` of a session while reading what comes out."""
+
+    async def feed():
+        for value in inputs:
+            await session.send("n0", value)
+        await session.end()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(feed())
+        return [output async for output in session.outputs()]
 
 
 class TimesParams(NodeParams):
@@ -298,6 +303,15 @@ class Trickle(Node):
         for number in range(300):
             time.sleep(0.001)
             yield Text(str(number))
+
+
+@node("slow")
+class Slow(Node):
+    """Works for 10 ms on each input."""
+
+    def process(self, item: Value) -> Value:
+        time.sleep(0.01)
+        return item
 
 
 class UnreadableError(Exception):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from penstock.cli.inputs import Input, read_input
+from penstock.cli.lanes import lane_table
 from penstock.cli.outputs import Files, as_data, as_line, parse_outputs, refuse_unfitting
 from penstock.cli.surroundings import add_manifest, add_surroundings, surroundings
 from penstock.data import Value
@@ -42,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_surroundings(parser)
     parser.add_argument("--json", action="store_true", help="print outputs as lines of JSON")
+    parser.add_argument(
+        "--lanes",
+        action="store_true",
+        help="at the end, tell on stderr what each connection carried and who held it up",
+    )
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="tell on stderr how nodes initialise"
     )
@@ -75,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
             refuse_unfitting(path, node_id, session.plan.node(node_id).emits)
         work = _Work(inputs, Files(paths), arguments.json, printed)
         try:
-            asyncio.run(_run(session, work))
+            asyncio.run(_run(session, work, lanes=arguments.lanes))
         finally:
             _warn(session.context.faults)
         for line in work.files.write():
@@ -105,7 +111,7 @@ def _check_names(named: Sequence[str], known: Sequence[str], fact: str) -> None:
             raise InputError(f"node {node_id!r} {fact} (these do: {these})")
 
 
-async def _run(session: Session, work: _Work) -> None:
+async def _run(session: Session, work: _Work, *, lanes: bool) -> None:
     """Send and read side by side, so that a full pipeline slows the sending down."""
     logging.getLogger("penstock.session").addHandler(logging.NullHandler())  # ``_warn`` tells it
     async with session:
@@ -115,6 +121,8 @@ async def _run(session: Session, work: _Work) -> None:
                 group.create_task(_read_all(session, work))
         except* (PenstockError, BrokenPipeError) as errors:
             raise _first(errors) from None
+    if lanes:
+        print(lane_table((await session.metrics()).lanes), file=sys.stderr)
 
 
 def _first(errors: BaseExceptionGroup[PenstockError | BrokenPipeError]) -> BaseException:

@@ -7,18 +7,20 @@ from penstock.session.context import (
     SessionExecutorBinding,
 )
 from penstock.session.durations import Durations
-from penstock.session.metrics import NodeMetrics, SessionMetrics
+from penstock.session.metrics import LaneMetrics, NodeMetrics, SessionMetrics
 from penstock.session.options import NodeOutput, NodeProgress, Output, SessionOptions
 from penstock.session.session import Session
-from penstock.session.stall import find_ring
+from penstock.session.stall import Blocking, find_ring, held_up_by
 from penstock.session.status import SESSION_TABLE, SessionEvent, SessionStatus
 
 __all__ = [
     "SESSION_TABLE",
+    "Blocking",
     "Budget",
     "Cost",
     "Durations",
     "ExecutorDataFlow",
+    "LaneMetrics",
     "NodeMetrics",
     "NodeOutput",
     "NodeProgress",
@@ -31,4 +33,5 @@ __all__ = [
     "SessionOptions",
     "SessionStatus",
     "find_ring",
+    "held_up_by",
 ]

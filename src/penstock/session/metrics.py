@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from penstock.bridges import BridgeStatistics
+from penstock.bridges import (
+    BridgeStatistics,
+    ConversionStrategy,
+    DataBridge,
+    Lane,
+    LaneState,
+)
 from penstock.data import ExecutorType, Kind
+from penstock.session.stall import Blocking, held_up_by
 
 _REMEMBERED = 4096
 
@@ -31,8 +38,34 @@ class NodeMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneMetrics:
+    """One connection, or the client's way to a source or from a sink (``CLIENT``).
+
+    In messages: ``sent`` is what the lane took, ``received`` what its target took out,
+    ``waiting`` what lies between, ``dropped`` what was given up, by reason, and ``filtered``
+    what was of a kind that the target doesn't accept, and never sent. ``copies`` are payloads
+    copied on the way. The source could send nothing for ``blocked_s`` seconds, because of the
+    node ``held_up_by``: the target, or whom that waited for. None where it was never blocked.
+    """
+
+    source: str
+    target: str
+    strategy: ConversionStrategy
+    state: LaneState
+    sent: int
+    received: int
+    waiting: int
+    dropped: Mapping[str, int]
+    filtered: int
+    copies: int
+    payload_bytes: int
+    blocked_s: float
+    held_up_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionMetrics:
-    """One session; ``waiting`` and ``dropped`` are messages on all lanes.
+    """One session, from zero: it runs once. ``waiting`` and ``dropped`` count on all lanes.
 
     ``average_latency_s`` is from an input to the outputs that carry its sequence number, None
     while there is none. ``cpu_time_s`` and ``peak_memory_bytes`` add up the nodes' processes.
@@ -44,12 +77,47 @@ class SessionMetrics:
     peak_memory_bytes: int
     nodes: Mapping[str, NodeMetrics]
     bridges: tuple[BridgeStatistics, ...]
+    lanes: tuple[LaneMetrics, ...]
     inputs: int
     outputs: int
     items_by_kind: Mapping[Kind, int]
     waiting: int
     dropped: int
     average_latency_s: float | None
+
+
+def lane_metrics(bridges: Iterable[DataBridge]) -> tuple[LaneMetrics, ...]:
+    """What the lanes of all bridges have counted, and who held them up."""
+    lanes = [(bridge, lane) for bridge in bridges for lane in bridge.lanes.values()]
+    blocking = [
+        Blocking(lane.spec.source, lane.spec.target, lane.producer.blocked_ns / 1e9)
+        for _, lane in lanes
+    ]
+    return tuple(
+        _lane_metrics(bridge.conversion_strategy, lane, blocked, held_up_by(blocked, blocking))
+        for (bridge, lane), blocked in zip(lanes, blocking, strict=True)
+    )
+
+
+def _lane_metrics(
+    strategy: ConversionStrategy, lane: Lane, blocked: Blocking, cause: str | None
+) -> LaneMetrics:
+    producer, consumer = lane.producer, lane.consumer
+    return LaneMetrics(
+        source=lane.spec.source,
+        target=lane.spec.target,
+        strategy=strategy,
+        state=lane.state,
+        sent=producer.sent,
+        received=consumer.received,
+        waiting=lane.waiting,
+        dropped=dict(Counter(producer.dropped) + Counter(consumer.dropped)),
+        filtered=producer.filtered,
+        copies=producer.copies + consumer.copies,
+        payload_bytes=producer.payload_bytes,
+        blocked_s=blocked.blocked_s,
+        held_up_by=cause,
+    )
 
 
 class Latency:

@@ -30,7 +30,7 @@ from penstock.planning import NodeExecutionPlan, make_plan
 from penstock.session.budget import Budget, Cost
 from penstock.session.context import SessionExecutionContext
 from penstock.session.life import Life
-from penstock.session.metrics import Latency, NodeMetrics, SessionMetrics
+from penstock.session.metrics import Latency, NodeMetrics, SessionMetrics, lane_metrics
 from penstock.session.options import Output, SessionOptions
 from penstock.session.stall import find_ring
 
@@ -250,6 +250,7 @@ class Session:
             peak_memory_bytes=sum(node.peak_memory_bytes for node in nodes.values()),
             nodes=nodes,
             bridges=bridges,
+            lanes=lane_metrics(self.context.data_bridges),
             inputs=self._kinds.total(),
             outputs=self._outputs,
             items_by_kind=dict(self._kinds),

@@ -1,8 +1,45 @@
-"""Finds rings of members that each wait for the next. Pure."""
+"""Who waits for whom: rings that can't move, and the node that holds the others up. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from penstock.data import CLIENT
+
+LIKE_SHARE = 0.5
+"""A node passes its waiting on where it waits itself for this share of the time."""
+
+
+class Blocking(NamedTuple):
+    """For how long, in seconds, ``source`` could send nothing more to ``target``."""
+
+    source: str
+    target: str
+    blocked_s: float
+
+
+def held_up_by(lane: Blocking, lanes: Sequence[Blocking]) -> str | None:
+    """The node that causes a lane's blocking; None where it was never blocked.
+
+    That is its target, unless the target itself was blocked for a like share of the time:
+    then whoever blocked that the longest, and so on downstream. ``CLIENT`` where it is the
+    client that doesn't read.
+    """
+    if lane.blocked_s <= 0:
+        return None
+    least_s = LIKE_SHARE * lane.blocked_s
+    at = lane.target
+    while at != CLIENT:  # a graph of nodes has no rings, but through the client
+        onward = max(
+            (other for other in lanes if other.source == at and other.blocked_s >= least_s),
+            key=lambda other: other.blocked_s,
+            default=None,
+        )
+        if onward is None:
+            break
+        at = onward.target
+    return at
 
 
 def find_ring(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:

@@ -1,0 +1,132 @@
+"""Metrics by connection: what was carried, what was lost, and who held the others up."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pipelines import chain, options, through
+
+from penstock.bridges import ConversionStrategy, LaneState
+from penstock.data import CLIENT, Text
+from penstock.session import Blocking, Session, held_up_by
+
+CHAIN = [
+    Blocking(CLIENT, "a", 2.0),
+    Blocking("a", "b", 1.9),
+    Blocking("b", "slow", 1.8),
+    Blocking("slow", "c", 0.1),
+    Blocking("c", CLIENT, 0.0),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "cause"), [(0, "slow"), (1, "slow"), (2, "slow"), (3, "c"), (4, None)]
+)
+def test_a_chain_waits_for_the_node_that_waits_for_nobody(place, cause):
+    assert held_up_by(CHAIN[place], CHAIN) == cause
+
+
+def test_a_client_that_does_not_read_is_the_cause():
+    lanes = [Blocking(CLIENT, "a", 1.0), Blocking("a", CLIENT, 1.0)]
+    assert held_up_by(lanes[0], lanes) == CLIENT
+
+
+def test_of_several_arms_the_one_that_blocks_the_longest_is_followed():
+    lanes = [
+        Blocking("a", "fork", 1.0),
+        Blocking("fork", "fast", 0.6),
+        Blocking("fork", "slow", 0.9),
+        Blocking("fork", "idle", 0.0),
+    ]
+    assert held_up_by(lanes[0], lanes) == "slow"
+
+
+def test_a_node_that_waited_for_less_than_half_of_the_time_is_itself_the_cause():
+    lanes = [Blocking("a", "busy", 1.0), Blocking("busy", "b", 0.4)]
+    assert held_up_by(lanes[0], lanes) == "busy"
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda pair, blocked_s: Blocking(
+                f"n{min(pair)}", f"n{max(pair)}" if max(pair) < 9 else CLIENT, blocked_s
+            ),
+            st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda pair: len({*pair}) == 2),
+            st.floats(0, 10),
+        ),
+        max_size=20,
+    )
+)
+def test_whoever_is_named_lies_downstream_and_does_not_wait_as_long(lanes):
+    for lane in lanes:
+        cause = held_up_by(lane, lanes)
+        assert (cause is None) == (lane.blocked_s == 0)
+        if cause is not None:
+            assert cause in downstream(lane.target, lanes)
+            onward = [other.blocked_s for other in lanes if other.source == cause != CLIENT]
+            assert all(blocked_s < lane.blocked_s / 2 for blocked_s in onward)
+
+
+def downstream(node_id, lanes):
+    found = {node_id}
+    while more := {lane.target for lane in lanes if lane.source in found} - found:
+        found |= more
+    return found
+
+
+async def lanes_of(manifest, texts):
+    """Send while reading; the final metrics and those of the lanes by their ends."""
+    session = Session(manifest, options())
+    async with session:
+        await through(session, [Text(text) for text in texts])
+    metrics = await session.metrics()
+    return metrics, {(lane.source, lane.target): lane for lane in metrics.lanes}
+
+
+async def test_each_connection_has_its_own_counters():
+    metrics, lanes = await lanes_of(chain("PassThrough", "both", "only_text"), ["four"] * 3)
+    assert len(metrics.lanes) == len(lanes) == 4
+    into, out = lanes[CLIENT, "n0"], lanes["n1", "n2"]
+    assert (into.strategy, into.sent, into.received) == (ConversionStrategy.DIRECT, 3, 3)
+    assert (out.strategy, out.sent, out.received) == (ConversionStrategy.IPC_TO_NATIVE, 6, 6)
+    assert lanes["n0", "n1"].payload_bytes == 12
+    assert {lane.state for lane in metrics.lanes} == {LaneState.CLOSED}
+    assert {lane.waiting for lane in metrics.lanes} == {0}
+    assert all(lane.dropped == {} for lane in metrics.lanes)
+
+
+@pytest.mark.parametrize("where", ["native", "multiprocess"])
+async def test_a_slow_node_is_named_by_everything_that_waits_for_it(where):
+    manifest = chain(
+        "PassThrough", "EchoNode", "slow", "EchoNode",
+        channel_capacity=2, executor_overrides={"n2": where},
+    )  # fmt: skip
+    _, lanes = await lanes_of(manifest, ["x"] * 40)
+    blocked = [lane for lane in lanes.values() if lane.blocked_s > 0.05]
+    assert (CLIENT, "n0") in [(lane.source, lane.target) for lane in blocked]
+    assert {lane.held_up_by for lane in blocked} == {"n2"}
+    assert lanes["n3", CLIENT].held_up_by is None
+
+
+async def test_what_is_dropped_is_told_by_its_reason():
+    manifest = chain("PassThrough", "slow", channel_capacity=2, enable_backpressure=False)
+    _, lanes = await lanes_of(manifest, [str(number) for number in range(40)])
+    edge = lanes["n0", "n1"]
+    assert edge.sent == 40
+    assert edge.received + sum(edge.dropped.values()) == 40
+    assert set(edge.dropped) <= {"full", "no credit"}
+    assert sum(edge.dropped.values()) > 0
+
+
+async def test_a_second_session_of_the_same_plan_counts_from_zero():
+    first = Session(chain("PassThrough", "EchoNode"), options())
+    async with first:
+        assert len(await through(first, [Text("x")] * 5)) == 5
+    async with Session(first.plan, options()) as second:
+        metrics = await second.metrics()
+    assert (metrics.inputs, metrics.outputs, metrics.waiting) == (0, 0, 0)
+    for bridge in metrics.bridges:
+        assert (bridge.messages_transferred, bridge.bytes_transferred) == (0, 0)
+        assert bridge.conversion_latency_us == 0
+        assert bridge.conversion.count == bridge.transit.count == 0
+    assert {lane.sent for lane in metrics.lanes} == {0}
