@@ -269,6 +269,23 @@ def test_more_processes_than_allowed() -> None:
     assert "need 3 processes" in faults(document(three), two)["nodes"]
 
 
+def test_two_of_the_largest_messages_fit_each_process_that_sends() -> None:
+    two = {"a": "PythonNode", "b": "PythonNode"}
+    settings = Settings.model_validate({"limits": {"max_shared_memory_bytes": 6000}})
+    assert checked(document(two, max_message_bytes=1000), settings).ok
+    found = faults(document(two, max_message_bytes=1001), settings)
+    assert list(found) == ["metadata.multiprocess.max_message_bytes"]
+    assert (
+        "two messages of 1001 bytes for each of 3 processes are 6006 bytes of shared memory, "
+        "and 6000 are allowed" in found["metadata.multiprocess.max_message_bytes"]
+    )
+
+
+def test_a_session_without_processes_needs_no_shared_memory() -> None:
+    settings = Settings.model_validate({"limits": {"max_shared_memory_bytes": 1}})
+    assert checked(document({"a": "AnyNode"}, max_message_bytes=1000), settings).ok
+
+
 def test_the_handed_registry_decides() -> None:
     registry = ExecutorRegistry({"PythonNode": NATIVE})
     plan = planned(document({"a": "PythonNode"}), registry=registry)

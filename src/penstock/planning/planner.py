@@ -112,6 +112,7 @@ def _planned(
         *misconfigured,
         *_wasm_faults(assignments, examined),
         *_process_faults(assignments, draft, configuration),
+        *_memory_faults(assignments, configuration, circumstances.settings),
         *_capacity_faults(examined, configuration),
     ]
     if faults:
@@ -145,6 +146,29 @@ def _process_faults(
     path = path_of(("metadata", "multiprocess", name)) if written else "nodes"
     message = f"the nodes need {needed} processes, and {limit} are allowed ({name})"
     return [Fault(path, message, found=str(needed), expected=f"at most {limit}")]
+
+
+def _memory_faults(
+    assignments: list[NodeExecutorAssignment],
+    configuration: ManifestConfiguration,
+    settings: Settings,
+) -> list[Fault]:
+    """Every process that sends has room for two of the largest messages, or nothing moves."""
+    processes = sum(one.executor_type is ExecutorType.MULTIPROCESS for one in assignments)
+    if not processes:
+        return []
+    largest, limit = configuration.max_message_bytes, settings.limits.max_shared_memory_bytes
+    senders = processes + 1  # the session's own process sends the inputs
+    needed = 2 * largest * senders
+    if needed <= limit:
+        return []
+    message = (
+        f"two messages of {largest} bytes for each of {senders} processes are {needed} bytes of "
+        f"shared memory, and {limit} are allowed (max_shared_memory_bytes)"
+    )
+    path = path_of(("metadata", "multiprocess", "max_message_bytes"))
+    expected = f"at most {limit // (2 * senders)}"
+    return [Fault(path, message, found=str(largest), expected=expected)]
 
 
 def _capacity_faults(examined: Examined, configuration: ManifestConfiguration) -> list[Fault]:
