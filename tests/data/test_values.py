@@ -16,6 +16,7 @@ from penstock.data import (
     PixelFormat,
     Tensor,
     Text,
+    Value,
     Video,
     payload_bytes,
     replace,
@@ -165,3 +166,18 @@ def test_every_kind_is_named_once() -> None:
 def test_what_is_no_array_is_said(make: Callable[[], object], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        (Audio(np.zeros((3, 2), np.float32), 16_000), 24),
+        (Tensor(np.zeros((3, 2), np.int16)), 12),
+        (Binary(np.zeros(5, np.uint8)), 5),
+        (Text("svět"), 5),
+        (Text("world"), 5),
+        (Json("world"), 0),
+    ],
+)
+def test_payload_bytes_are_those_of_the_array_or_of_the_text(value: Value, size: int) -> None:
+    assert payload_bytes(value) == size

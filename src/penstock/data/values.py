@@ -6,7 +6,7 @@ that came from another process holds a read-only view on shared memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
@@ -276,17 +276,20 @@ def replace(value: AnyValue, /, **changes: Any) -> AnyValue:
     return msgspec.structs.replace(value, **changes)
 
 
+_PAYLOADS: dict[type, Callable[[Any], int]] = {
+    Audio: lambda audio: audio.samples.nbytes,
+    Video: lambda video: video.pixels.nbytes,
+    Tensor: lambda tensor: tensor.array.nbytes,
+    Binary: lambda binary: binary.data.nbytes,
+    Text: lambda text: _utf8_bytes(text.text),
+}
+
+
 def payload_bytes(value: Value) -> int:
     """Bytes of the value's array, or of its text in UTF-8; 0 for JSON and control."""
-    match value:
-        case Audio():
-            return value.samples.nbytes
-        case Video():
-            return value.pixels.nbytes
-        case Tensor():
-            return value.array.nbytes
-        case Binary():
-            return value.data.nbytes
-        case Text():
-            return len(value.text.encode())
-    return 0
+    count = _PAYLOADS.get(type(value))
+    return 0 if count is None else count(value)
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
