@@ -1,7 +1,7 @@
 """Bridges between executors: strategies, lanes with their states and counters."""
 
 from penstock.bridges.bridge import BridgeStatistics, DataBridge, Lane
-from penstock.bridges.direct import DirectLane
+from penstock.bridges.direct import Accept, DirectLane
 from penstock.bridges.histogram import BUCKETS, LatencyHistogram, count_time, no_counts
 from penstock.bridges.lane import (
     ConsumerEnd,
@@ -25,6 +25,7 @@ from penstock.bridges.strategy import ConversionStrategy, strategy_for
 __all__ = [
     "BUCKETS",
     "LANE_TABLE",
+    "Accept",
     "BridgeStatistics",
     "ConsumerEnd",
     "ConsumerStatistics",

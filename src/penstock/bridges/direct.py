@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from time import perf_counter_ns
+from typing import TypeAlias
 
 from penstock.bridges.lane import (
     ConsumerStatistics,
@@ -15,21 +17,40 @@ from penstock.bridges.lane import (
 from penstock.bridges.states import LaneEvent, LaneState, close_lane, lane_machine
 from penstock.data import Message, payload_bytes
 
+Accept: TypeAlias = Callable[[Message], bool]
+"""Works on a message at once; False where it can't just now."""
+
 
 class DirectLane:
     """Both ends of a ``Direct`` lane, for one event loop.
 
     Message references pass; nothing is converted or copied. ``producer`` and ``consumer``
-    are its two ends.
+    are its two ends. A lane that is fused has its consumer work on a message while it is
+    being offered, as a direct call. What the consumer can't accept, and what comes behind
+    that, waits in the queue as on any lane: the order, the bound and the counters are the same.
     """
 
     def __init__(self, spec: LaneSpec) -> None:
         self.spec = spec
+        self.accept: Accept | None = None
         self.queue: deque[Message] = deque()
         self.machine = lane_machine(spec.name)
         self.ending = False
         self.producer = DirectProducer(self)
         self.consumer = DirectConsumer(self)
+
+    @property
+    def fused(self) -> bool:
+        """Whether messages pass as direct calls."""
+        return self.accept is not None
+
+    def fuse(self, accept: Accept) -> None:
+        """Let messages pass by calling ``accept``."""
+        self.accept = accept
+
+    def unfuse(self) -> None:
+        """Have messages wait in the queue from now on, so that something may come between."""
+        self.accept = None
 
 
 class DirectProducer:
@@ -48,6 +69,10 @@ class DirectProducer:
         if message.value.kind not in spec.accepts:
             self._stats.filtered += 1
             return True
+        if not lane.queue and lane.accept is not None and lane.accept(message):
+            self._count(message)
+            lane.consumer.count()
+            return True
         if lane.machine.state is LaneState.BLOCKED:
             return False
         if len(lane.queue) < spec.capacity:
@@ -57,10 +82,13 @@ class DirectProducer:
             return False
         else:
             self._drop_one(message)
-        self._stats.sent += 1
-        self._stats.payload_bytes += payload_bytes(message.value)
+        self._count(message)
         lane.consumer.on_change()
         return True
+
+    def _count(self, message: Message) -> None:
+        self._stats.sent += 1
+        self._stats.payload_bytes += payload_bytes(message.value)
 
     def _block(self) -> None:
         self._lane.machine.step(LaneEvent.DATA_AVAILABLE)
@@ -119,6 +147,10 @@ class DirectConsumer:
         if lane.ending and not lane.queue:
             lane.producer.on_change()
         return message
+
+    def count(self) -> None:
+        """A message was accepted without waiting in the queue."""
+        self._stats.received += 1
 
     @property
     def ended(self) -> bool:

@@ -68,11 +68,13 @@ async def call_here(function: Callable[..., Any], *args: Any) -> Any:
 
 def is_async(node: type[Node]) -> bool:
     """Whether any of the node's methods needs an event loop."""
-    methods = [getattr(node, name, None) for name in _METHODS]
-    return any(
-        inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
-        for method in methods
-    )
+    return any(is_async_method(node, name) for name in _METHODS)
+
+
+def is_async_method(node: type[Node], name: str) -> bool:
+    """Whether the method of that name is a coroutine or an async generator."""
+    method = getattr(node, name, None)
+    return inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
 
 
 def is_being_cancelled() -> bool:

@@ -2,101 +2,76 @@
 
 Takes messages from the inbound lanes as they come, calls the node, stamps what it gives, and
 puts that into the outbound lanes, each as it has space. How to wait and where to call is
-handed in.
+handed in. Where nothing has to wait, a message is worked on without a coroutine in the way.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import Any
 
-from penstock.bridges import ConsumerEnd, ProducerEnd
-from penstock.data import Kind, Message, Value
-from penstock.errors import LaneError
+from penstock.bridges import ConsumerEnd, ProducerEnd, no_listener
+from penstock.data import Message, Value
 from penstock.executors.calling import (
+    VALUE_TYPES,
     Caller,
     NodeFault,
     close_iterator,
     each_value,
     is_being_cancelled,
-    is_value,
 )
+from penstock.executors.emitter import Emitter, Identity
+from penstock.executors.intake import InTurn
 from penstock.executors.pump import Pump
 from penstock.executors.statistics import NodeStatistics
 from penstock.nodes import Node
 
-_REMEMBERED = 128
-
-
-class Stamper:
-    """Numbers a node's outputs: the sequence of the last input, and a part within it.
-
-    The parts of a sequence are counted on when another input comes in between, as it may
-    behind a fan-in, for as long as that is one of the last few.
-    """
-
-    __slots__ = ("_epoch", "_node_id", "_parts", "_sequence", "_timestamp_us")
-
-    def __init__(self, node_id: str) -> None:
-        self._node_id = node_id
-        self._sequence = self._timestamp_us = self._epoch = 0
-        self._parts = {0: 0}
-
-    def follow(self, message: Message) -> None:
-        """What comes next is made of this input."""
-        self._count(message.sequence)
-        self._timestamp_us = message.timestamp_us
-        self._epoch = message.epoch
-
-    def advance(self) -> None:
-        """What comes next is made of nothing: a producer's own numbering."""
-        self._count(self._sequence + 1)
-
-    def stamp(self, value: Value) -> Message:
-        part = self._parts[self._sequence]
-        self._parts[self._sequence] = part + 1
-        return Message(value, self._sequence, part, self._timestamp_us, self._epoch, self._node_id)
-
-    def _count(self, sequence: int) -> None:
-        self._sequence = sequence
-        if sequence not in self._parts:
-            self._parts[sequence] = 0
-            if len(self._parts) > _REMEMBERED:
-                del self._parts[next(iter(self._parts))]
-
-
-class Identity(NamedTuple):
-    """Which node it is, and what it has declared to give."""
-
-    node_id: str
-    emits: frozenset[Kind]
+TURN_NS = 200_000
+"""How long a node works on what waits for it before the rest of the process has its turn."""
 
 
 class NodeLoop:
     """Runs one node from its first input, or its first own output, to its last flush.
 
     ``run`` raises ``NodeFault`` where the node raises, and ``LaneError`` for a lane that
-    carries rubbish; cancelling it closes the node's open generator.
+    carries rubbish; cancelling it closes the node's open generator. With ``direct`` it calls
+    ``process`` itself and not by ``call``; only then may a producer ``accept`` for it.
     """
 
-    def __init__(self, node: Node, identity: Identity, pump: Pump, call: Caller) -> None:
+    def __init__(
+        self, node: Node, identity: Identity, pump: Pump, call: Caller, *, direct: bool
+    ) -> None:
         self.node = node
-        self.inputs: list[ConsumerEnd] = []
-        self.outputs: list[ProducerEnd] = []
+        self.direct = direct
         self.stats = NodeStatistics()
         self.producing = True
+        self.wake = no_listener
         self._pump = pump
         self._call = call
-        self._emits = identity.emits
-        self._stamper = Stamper(identity.node_id)
-        self._turn: deque[ConsumerEnd] = deque()
+        self._process = getattr(node, "process", None)
+        self._intake = InTurn()
+        self._emitter = Emitter(identity, self.stats)
+        self._result: Any = None
+        self._fault: BaseException | None = None
+        self._resting = False
+        self._turn_ends = 0
+
+    @property
+    def inputs(self) -> list[ConsumerEnd]:
+        """The lanes to take from; more may be added at any time."""
+        return self._intake.lanes
+
+    @property
+    def outputs(self) -> list[ProducerEnd]:
+        """The lanes to give to; more may be added at any time."""
+        return self._emitter.lanes
 
     async def run(self) -> None:
         """Until the inputs have ended, everything is flushed, and the consumers know."""
-        if hasattr(self.node, "produce"):
+        if self._process is None:
             await self._produce()
         else:
             await self._consume()
@@ -110,17 +85,98 @@ class NodeLoop:
         """Have ``produce`` end after its current output."""
         self.producing = False
 
+    def accept(self, message: Message) -> bool:
+        """Work on a message at once, as a call from its producer; False where it must queue.
+
+        What it raises is this node's affair: ``run`` raises it when it is woken by ``wake``.
+        """
+        if not self._resting:
+            return False
+        self._resting = False
+        try:
+            self._work(message)
+        except BaseException as exc:  # noqa: BLE001  # nothing of it is the producer's
+            self._fault = exc
+        if self._fault is None and self._result is None and not self._emitter.waiting:
+            self._resting = True
+        else:
+            self.wake()
+        return True
+
     async def _consume(self) -> None:
-        process = self.node.process  # type: ignore[attr-defined]  # the catalogue saw to it
-        while (message := await self._next()) is not None:
-            self.node.ctx.arrival = message
-            self._stamper.follow(message)
-            self.stats.items += 1
-            result = await self._timed("process", self._call(process, message.value))
-            if result is not None:
-                await self._emit_all(result, "process")
-            del message, result  # an idle node holds no input
-            self.node.ctx.arrival = None
+        intake, emitter = self._intake, self._emitter
+        while True:
+            message = intake.take()
+            if message is None:
+                if intake.ended:
+                    return
+                await self._rest()
+            elif self.direct:
+                self._work(message)
+            else:
+                await self._work_by_call(message)
+            del message  # who waits holds no input
+            if self._result is not None or emitter.waiting:
+                await self._give_the_rest()
+            if perf_counter_ns() >= self._turn_ends:
+                await self._breathe()
+
+    def _work(self, message: Message) -> None:
+        """Process an input, and give its one result, as far as nothing has to wait."""
+        self._begin(message)
+        started = perf_counter_ns()
+        try:
+            result = self._process(message.value)  # type: ignore[misc]  # who consumes has one
+        except (Exception, asyncio.CancelledError) as exc:
+            raise NodeFault("process") from exc
+        finally:
+            self.stats.execution_ns += perf_counter_ns() - started
+        self._conclude(result)
+
+    async def _work_by_call(self, message: Message) -> None:
+        """The same with a method that is async, or runs on a thread."""
+        self._begin(message)
+        work = self._call(self._process, message.value)  # type: ignore[arg-type]  # the same
+        self._conclude(await self._timed("process", work))
+
+    def _begin(self, message: Message) -> None:
+        self.node.ctx.arrival = message
+        self._emitter.stamper.follow(message)
+        self.stats.items += 1
+
+    def _conclude(self, result: Any) -> None:
+        """Give the result, or leave several to who can wait."""
+        if result is not None and type(result) not in VALUE_TYPES:
+            self._result = result
+            return
+        self.node.ctx.arrival = None
+        if result is not None:
+            self._emitter.give(result, "process")
+
+    async def _give_the_rest(self) -> None:
+        await self._wait_for_space("process")
+        result, self._result = self._result, None
+        if result is None:
+            return
+        if self.direct and inspect.isawaitable(result):
+            result = await self._timed("process", self._call(_itself, result))
+        await self._emit_all(result, "process")
+        self.node.ctx.arrival = None
+
+    async def _rest(self) -> None:
+        """Wait until a lane has changed; meanwhile a producer may call this node itself."""
+        self._resting = True
+        try:
+            await self._pump.idle()
+        finally:
+            self._resting = False
+        self._turn_ends = perf_counter_ns() + TURN_NS
+        if self._fault is not None:
+            raise self._fault
+
+    async def _breathe(self) -> None:
+        await self._pump.breathe()
+        self._turn_ends = perf_counter_ns() + TURN_NS
 
     async def _produce(self) -> None:
         produce = self.node.produce  # type: ignore[attr-defined]  # the catalogue saw to it
@@ -128,10 +184,10 @@ class NodeLoop:
         each = each_value(values, self._call)
         try:
             while self.producing and (value := await self._following(each, "produce")) is not None:
-                self._stamper.advance()
+                self._emitter.stamper.advance()
                 self.stats.items += 1
                 await self._emit(value, "produce")
-                await self._pump.breathe()
+                await self._breathe()
         finally:
             await self._timed("produce", _close(each, values))
 
@@ -140,63 +196,25 @@ class NodeLoop:
             return
         await self._emit_all(await self._timed("flush", self._call(self.node.flush)), "flush")
 
-    async def _next(self) -> Message | None:
-        """The next input; None when all have ended. The rest of the process has a turn, too."""
-        message = self._take()
-        if message is not None:
-            await self._pump.breathe()
-            return message
-        while message is None:
-            if all(end.ended for end in self.inputs):
-                return None
-            await self._pump.idle()
-            message = self._take()
-        return message
-
-    def _take(self) -> Message | None:
-        """What has arrived, lanes in turn."""
-        if len(self._turn) != len(self.inputs):
-            self._turn = deque(self.inputs)
-        for _ in range(len(self._turn)):
-            end = self._turn[0]
-            self._turn.rotate(-1)
-            message = end.take()
-            if message is not None:
-                return message
-        return None
-
     async def _emit_all(self, result: Any, during: str) -> None:
-        if is_value(result):
-            await self._emit(result, during)
-            return
+        """Give each value before the next is made."""
         each = each_value(result, self._call)
         try:
             while (value := await self._following(each, during)) is not None:
                 await self._emit(value, during)
-                await self._pump.breathe()
+                await self._breathe()
         finally:
             await self._timed(during, _close(each, result))
 
     async def _emit(self, value: Value, during: str) -> None:
-        if value.kind not in self._emits:
-            raise NodeFault(during) from TypeError(
-                f"gave {value.kind}, but declares {', '.join(sorted(self._emits)) or 'nothing'}"
-            )
-        message = self._stamper.stamp(value)
-        self.stats.outputs += 1
-        waiting = self._refused(self.outputs, message, during)
-        while waiting:
-            await self._pump.idle()
-            waiting = self._refused(waiting, message, during)
+        self._emitter.give(value, during)
+        await self._wait_for_space(during)
 
-    def _refused(self, ends: list[ProducerEnd], message: Message, during: str) -> list[ProducerEnd]:
-        """Offer the message to each lane; those that have no space for it."""
-        try:
-            return [end for end in ends if not end.offer(message)]
-        except LaneError:
-            raise
-        except Exception as exc:
-            raise NodeFault(during) from exc
+    async def _wait_for_space(self, during: str) -> None:
+        """Until every lane has taken the last output."""
+        while self._emitter.waiting:
+            await self._pump.idle()
+            self._emitter.give_again(during)
 
     async def _timed(self, during: str, work: Awaitable[Any]) -> Any:
         started = perf_counter_ns()
@@ -221,3 +239,8 @@ async def _close(each: AsyncGenerator[Value, None], result: Any) -> None:
     closing = close_iterator(result)
     if closing is not None:
         await closing
+
+
+def _itself(result: Any) -> Any:
+    """What a caller that can wait awaits."""
+    return result

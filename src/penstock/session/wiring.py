@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from penstock.bridges import ConsumerEnd, DirectLane, Lane, LaneSpec, ProducerEnd
@@ -43,6 +44,10 @@ def lane_specs(plan: NodeExecutionPlan) -> Iterator[LaneSpec]:
         )
 
 
+MAX_FUSED = 32
+"""Nodes in a row that call one another directly; each takes some of Python's stack."""
+
+
 class Wiring:
     """Connects executors and gateway, lane by lane, and enters each lane in the context."""
 
@@ -57,6 +62,7 @@ class Wiring:
         self._gateway = gateway
         self._native = native
         self._multiprocess = multiprocess
+        self._depth: Counter[str] = Counter()
 
     def lay_all(self) -> None:
         for spec in lane_specs(self._context.plan):
@@ -75,6 +81,7 @@ class Wiring:
             direct = DirectLane(spec)
             self._attach_producer(spec, direct.producer)
             self._attach_consumer(spec, direct.consumer)
+            self._fuse(direct)
             return Lane(spec, direct.producer, direct.consumer)
         if source is ExecutorType.NATIVE:
             producer = remote.lane_to(spec)
@@ -86,6 +93,20 @@ class Wiring:
             return Lane(spec, consumer=consumer)
         remote.lane_between(spec)
         return Lane(spec)
+
+    def _fuse(self, lane: DirectLane) -> None:
+        """Have a node call the next one, where that is quick and not too deep.
+
+        The client's lanes stay as they are: no node runs in its task, nor it in a node's.
+        Lanes come last stage first, so that what follows the target is known.
+        """
+        source, target = lane.spec.source, lane.spec.target
+        if CLIENT in (source, target) or self._depth[target] >= MAX_FUSED:
+            return
+        accept = self._native.acceptor(target)
+        if accept is not None:
+            lane.fuse(accept)
+            self._depth[source] = max(self._depth[source], self._depth[target] + 1)
 
     def _attach_producer(self, spec: LaneSpec, end: ProducerEnd) -> None:
         if spec.source == CLIENT:

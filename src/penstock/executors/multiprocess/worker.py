@@ -26,11 +26,13 @@ from penstock.executors.calling import (
     call_plain,
     describe_fault,
     is_async,
+    is_async_method,
 )
+from penstock.executors.emitter import Identity
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.transport import DataPlane, Reactor
-from penstock.executors.node_loop import Identity, NodeLoop
+from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump, Pump
 from penstock.executors.statistics import NodeStatistics
 from penstock.nodes import Node, NodeContext
@@ -185,7 +187,8 @@ class Worker:
         try:
             node = node_class(node_class.Params.model_validate(config.params), context)
             identity = Identity(config.node_id, config.emits)
-            self._loop = NodeLoop(node, identity, pump, self._call)
+            direct = not is_async_method(node_class, "process")
+            self._loop = NodeLoop(node, identity, pump, self._call, direct=direct)
             await self._call(node.setup)
         except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
             self._fail("setup", exc)

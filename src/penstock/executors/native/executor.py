@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.bridges import ConsumerEnd, ProducerEnd
+from penstock.bridges import Accept, ConsumerEnd, ProducerEnd
 from penstock.data import ExecutorType
 from penstock.errors import LaneError, NodeError, NodeTimeoutError
 from penstock.executors.base import ExecutorEvents
@@ -21,10 +21,12 @@ from penstock.executors.calling import (
     call_here,
     carried,
     describe_fault,
+    is_async_method,
     is_being_cancelled,
 )
+from penstock.executors.emitter import Identity
 from penstock.executors.native.thread import NodeThread
-from penstock.executors.node_loop import Identity, NodeLoop
+from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump
 from penstock.executors.statistics import NodeStatistics
 from penstock.nodes import Node, NodeContext
@@ -66,7 +68,9 @@ class NativeNode:
             params = node_class.Params.model_validate(self._assignment.params)
             self.node = node = node_class(params, context)
             identity = Identity(self.node_id, self._assignment.emits)
-            self.loop = NodeLoop(node, identity, self.pump, self._call)
+            direct = not (node.blocking or is_async_method(node_class, "process"))
+            self.loop = NodeLoop(node, identity, self.pump, self._call, direct=direct)
+            self.loop.wake = self.pump.notify
             self._events.progress(self.node_id, "loading_model", 0.0, "")
             if node_class.setup is not Node.setup:
                 await self._apart(node.setup)
@@ -196,6 +200,12 @@ class NativeExecutor:
         end.on_change = node.pump.notify
         assert node.loop is not None  # noqa: S101  # made in set_up
         node.loop.outputs.append(end)
+
+    def acceptor(self, node_id: str) -> Accept | None:
+        """What works on a message for the node at once; None where it runs elsewhere or waits."""
+        loop = self._nodes[node_id].loop
+        assert loop is not None  # noqa: S101  # made in set_up
+        return loop.accept if loop.direct else None
 
     def begin(self) -> None:
         for node in self._nodes.values():

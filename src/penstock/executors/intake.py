@@ -1,0 +1,44 @@
+"""Where a node's next input comes from: any of its lanes, each in its turn."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from penstock.bridges import ConsumerEnd
+from penstock.data import Message
+
+
+class Intake(Protocol):
+    """Takes a node's inputs out of its lanes; ``lanes`` may grow while it runs."""
+
+    lanes: list[ConsumerEnd]
+
+    def take(self) -> Message | None:
+        """The next input, or None where there is none now."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can come."""
+
+
+class InTurn:
+    """The ``Intake`` of most nodes: what has arrived, lanes in turn."""
+
+    def __init__(self) -> None:
+        self.lanes: list[ConsumerEnd] = []
+        self._last = 0
+
+    def take(self) -> Message | None:
+        lanes = self.lanes
+        if len(lanes) == 1:
+            return lanes[0].take()
+        for _ in lanes:
+            self._last = (self._last + 1) % len(lanes)
+            message = lanes[self._last].take()
+            if message is not None:
+                return message
+        return None
+
+    @property
+    def ended(self) -> bool:
+        return all(lane.ended for lane in self.lanes)

@@ -1,0 +1,49 @@
+"""Numbers what a node gives."""
+
+from __future__ import annotations
+
+from penstock.data import Message, Value
+
+_REMEMBERED = 128
+
+
+class Stamper:
+    """Numbers a node's outputs: the sequence of the last input, and a part within it.
+
+    The parts of a sequence are counted on when another input comes in between, as it may
+    behind a fan-in, for as long as that is one of the last few.
+    """
+
+    __slots__ = (
+        "_epoch", "_node_id", "_older", "_part", "_recent", "_sequence", "_timestamp_us",
+    )  # fmt: skip
+
+    def __init__(self, node_id: str) -> None:
+        self._node_id = node_id
+        self._sequence = self._timestamp_us = self._epoch = self._part = 0
+        self._recent: dict[int, int] = {}
+        self._older: dict[int, int] = {}
+
+    def follow(self, message: Message) -> None:
+        """What comes next is made of this input."""
+        if message.sequence != self._sequence:
+            self._turn_to(message.sequence)
+        self._timestamp_us = message.timestamp_us
+        self._epoch = message.epoch
+
+    def advance(self) -> None:
+        """What comes next is made of nothing: a producer's own numbering."""
+        self._turn_to(self._sequence + 1)
+
+    def stamp(self, value: Value) -> Message:
+        part = self._part
+        self._part = part + 1
+        return Message(value, self._sequence, part, self._timestamp_us, self._epoch, self._node_id)
+
+    def _turn_to(self, sequence: int) -> None:
+        recent = self._recent
+        recent[self._sequence] = self._part
+        if len(recent) >= _REMEMBERED:
+            self._older, self._recent = recent, {}
+        self._sequence = sequence
+        self._part = recent[sequence] if sequence in recent else self._older.get(sequence, 0)
