@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import mmap
 import os
 import select
 import subprocess
@@ -66,6 +67,24 @@ def test_a_descriptor_is_seen_until_it_is_closed() -> None:
     assert check.leaks(patience_s=0).descriptors == (f"{descriptor} → /dev/null",)
     os.close(descriptor)
     assert not check.leaks(patience_s=0)
+
+
+def test_what_only_garbage_holds_is_no_leak() -> None:
+    check = LeakCheck()
+    ring: list[object] = [_mapped()]
+    ring.append(ring)
+    assert "memfd" in str(check.leaks(patience_s=0))
+    del ring
+    assert not check.leaks(patience_s=0)
+
+
+def _mapped() -> mmap.mmap:
+    """Memory that holds a descriptor of its own for as long as it is mapped."""
+    descriptor = os.memfd_create("held")
+    os.ftruncate(descriptor, mmap.PAGESIZE)
+    memory = mmap.mmap(descriptor, mmap.PAGESIZE)
+    os.close(descriptor)
+    return memory
 
 
 def test_a_thread_is_seen_until_it_has_ended() -> None:
