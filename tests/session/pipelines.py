@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from pydantic import Field
 
-from penstock.data import Audio, ExecutorType, Json, Text, Value
+from penstock.data import Audio, ExecutorType, Json, Tensor, Text, Value, replace
 from penstock.nodes import Node, NodeParams, node
 from penstock.session import Output, Session, SessionOptions
 
@@ -175,6 +175,40 @@ class Tone(Node):
         samples = self.ctx.allocate(item.samples.shape, item.samples.dtype)
         samples[:] = item.samples * 2
         return Audio(samples, item.sample_rate_hz)
+
+
+@node("louder")
+class Louder(Node):
+    """Makes its output where numpy likes."""
+
+    def process(self, item: Audio) -> Audio:
+        return replace(item, samples=item.samples * 2)
+
+
+@node("retag")
+class Retag(Node):
+    """Changes what is said about the audio, and nothing in it."""
+
+    def process(self, item: Audio) -> Audio:
+        return replace(item, sample_rate_hz=8_000, metadata={"tagged": "yes"})
+
+
+@node("halves")
+class Halves(Node):
+    """Cuts every input in two, by views."""
+
+    def process(self, item: Audio) -> Iterator[Audio]:
+        middle = len(item.samples) // 2
+        yield replace(item, samples=item.samples[:middle])
+        yield replace(item, samples=item.samples[middle:])
+
+
+@node("every_other")
+class EveryOther(Node):
+    """A view with holes."""
+
+    def process(self, item: Tensor) -> Tensor:
+        return Tensor(item.array[:, ::2])
 
 
 @node("both")

@@ -1,0 +1,79 @@
+"""The copy counters of every lane: what leaves a process unchanged is copied nowhere."""
+
+import numpy as np
+import pytest
+from pipelines import chain, options, through
+
+from penstock.data import CLIENT, Audio, Binary, Tensor, Text
+from penstock.session import Session
+
+COUNT = 12
+
+
+def audio(number):
+    return Audio(np.full(30_000, number, np.int16), 16_000)
+
+
+async def copies(manifest, inputs):
+    """By connection, once everything has gone through; and what came out."""
+    async with Session(manifest, options()) as session:
+        outputs = await through(session, inputs)
+        values = [output.value for output in outputs]
+    metrics = await session.metrics()
+    return {(lane.source, lane.target): lane.copies for lane in metrics.lanes}, values
+
+
+@pytest.mark.parametrize("kind", ["tone", "EchoNode", "retag", "halves"])
+async def test_a_process_gives_on_what_it_allocated_got_or_cut_without_a_copy(kind):
+    manifest = chain("EchoNode", kind, "EchoNode", "EchoNode")
+    counted, values = await copies(manifest, [audio(number) for number in range(COUNT)])
+    assert counted.pop((CLIENT, "n0")) == COUNT
+    assert set(counted.values()) == {0}
+    factor = 2 if kind == "tone" else 1
+    firsts = [value.samples[0, 0] for value in values]
+    assert firsts == [n * factor for n in range(COUNT) for _ in range(2 if kind == "halves" else 1)]
+
+
+async def test_fan_out_to_processes_and_back_copies_nothing():
+    manifest = chain(
+        "tone", "EchoNode", "halves", "PassThrough", "EchoNode",
+        connections=[("n0", f"n{arm}") for arm in range(1, 5)],
+    )  # fmt: skip
+    counted, values = await copies(manifest, [audio(number) for number in range(COUNT)])
+    assert counted.pop((CLIENT, "n0")) == COUNT
+    assert set(counted.values()) == {0}
+    assert len(values) == 5 * COUNT
+
+
+async def test_a_native_node_passes_on_what_came_from_a_process_without_a_copy():
+    manifest = chain("tone", "PassThrough", "EchoNode", "PassThrough", "EchoNode")
+    counted, values = await copies(manifest, [audio(number) for number in range(COUNT)])
+    assert counted.pop((CLIENT, "n0")) == COUNT
+    assert set(counted.values()) == {0}
+    assert [value.samples[0, 0] for value in values] == [2 * n for n in range(COUNT)]
+
+
+async def test_native_to_process_is_one_copy_a_message_and_back_is_none():
+    manifest = chain("PassThrough", "EchoNode", "PassThrough")
+    counted, _ = await copies(manifest, [audio(number) for number in range(COUNT)])
+    assert counted == {(CLIENT, "n0"): 0, ("n0", "n1"): COUNT, ("n1", "n2"): 0, ("n2", CLIENT): 0}
+
+
+async def test_what_a_process_makes_on_its_heap_is_copied_once():
+    counted, _ = await copies(chain("louder", "EchoNode"), [audio(n) for n in range(COUNT)])
+    assert counted == {(CLIENT, "n0"): COUNT, ("n0", "n1"): COUNT, ("n1", CLIENT): 0}
+
+
+async def test_what_does_not_lie_in_one_piece_is_copied_once_and_only_there():
+    inputs = [Tensor(np.arange(40_000.0).reshape(100, 400)) for _ in range(COUNT)]
+    counted, values = await copies(chain("EchoNode", "every_other", "EchoNode"), inputs)
+    assert counted == {(CLIENT, "n0"): COUNT, ("n0", "n1"): 0, ("n1", "n2"): COUNT,
+                       ("n2", CLIENT): 0}  # fmt: skip
+    assert all(value == Tensor(inputs[0].array[:, ::2]) for value in values)
+
+
+@pytest.mark.parametrize("value", [Text("x" * 900), Binary(np.zeros(1024, np.uint8))])
+async def test_small_payloads_ride_along_and_count_as_no_copy(value):
+    counted, values = await copies(chain("PassThrough", "EchoNode", "EchoNode"), [value] * COUNT)
+    assert set(counted.values()) == {0}
+    assert values == [value] * COUNT
