@@ -2,7 +2,7 @@
 
 from penstock.data.executor_type import ExecutorType
 from penstock.data.message import CLIENT, Message
-from penstock.data.packing import Packed, pack, unpack
+from penstock.data.packing import Packed, Reader, pack, reader, unpack
 from penstock.data.values import (
     Audio,
     BatchHint,
@@ -36,6 +36,7 @@ __all__ = [
     "Message",
     "Packed",
     "PixelFormat",
+    "Reader",
     "Tensor",
     "Text",
     "Value",
@@ -43,6 +44,7 @@ __all__ = [
     "VideoCodec",
     "pack",
     "payload_bytes",
+    "reader",
     "replace",
     "unpack",
 ]

@@ -2,7 +2,8 @@
 
 The payload is what may lie in shared memory: samples, pixels, elements, text. The
 description is msgpack, typed by kind, so that rubbish is refused and nothing is pickled.
-``unpack`` never copies a payload: its arrays are views on the one that it is given.
+A ``Reader`` puts a value together again around an array that somebody else lays over the
+payload, wherever that is; nothing here copies one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -91,16 +93,31 @@ class _ControlMeta(_Meta, frozen=True, array_like=True, gc=False):
 
 
 class Packed(NamedTuple):
-    """A value taken apart: its kind, its description, and its payload as flat bytes.
+    """A value taken apart: its kind, its description, and the array that is its payload.
 
-    ``payload`` is one-dimensional uint8 and a view on the value's own memory wherever that
-    is contiguous; ``copied`` says that it was not.
+    ``payload`` is contiguous, in C or Fortran order: its bytes as they lie in memory are what
+    travels. It is the value's own array wherever that is contiguous; ``copied`` says that it
+    was not.
     """
 
     kind: Kind
     meta: bytes
-    payload: NDArray[np.uint8]
+    payload: NDArray[Any]
     copied: bool = False
+
+
+class Reader(NamedTuple):
+    """How to read payloads of one description.
+
+    ``dtype``, ``shape`` (-1: as many as there are) and ``fortran`` order say what array to lay
+    over the payload; ``build`` makes the value of that array. Readers are shared: nobody may
+    change what they are made of.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fortran: bool
+    build: Callable[[NDArray[Any]], Value]
 
 
 def pack(value: Value) -> Packed:
@@ -116,12 +133,30 @@ def pack(value: Value) -> Packed:
     return packer(value)
 
 
+def reader(kind: Kind, meta: bytes) -> Reader:
+    """How to read payloads that are described like this; a stream's descriptions repeat.
+
+    Raises ``ValueError`` for a description that is none.
+    """
+    return _known_reader(kind, meta) if len(meta) <= _REMEMBERED_BYTES else _READERS[kind](meta)
+
+
 def unpack(kind: Kind, meta: bytes, payload: NDArray[np.uint8]) -> Value:
     """Put a value together again, as views on ``payload`` (one-dimensional uint8).
 
     Raises ``ValueError`` for a description or a payload that don't fit each other.
     """
-    return _UNPACKERS[kind](meta, payload)
+    dtype, shape, fortran, build = reader(kind, meta)
+    try:
+        array = payload.view(dtype).reshape(shape, order="F" if fortran else "C")
+    except OverflowError as exc:
+        raise ValueError(f"no array has the shape {shape}") from exc
+    return build(array)
+
+
+@functools.lru_cache(256)
+def _known_reader(kind: Kind, meta: bytes) -> Reader:
+    return _READERS[kind](meta)
 
 
 def _metadata(value: Value) -> dict[str, str] | None:
@@ -129,35 +164,32 @@ def _metadata(value: Value) -> dict[str, str] | None:
 
 
 def _restored(meta: _Meta) -> Mapping[str, str]:
-    return meta.metadata or NO_METADATA
-
-
-def _flat(array: NDArray[Any], order: str) -> tuple[NDArray[np.uint8], bool]:
-    """The array's bytes in the given order, and whether that took a copy."""
-    flags = array.flags
-    contiguous = flags.f_contiguous if order == "F" else flags.c_contiguous
-    if not contiguous:
-        array = np.ascontiguousarray(array)
-    return array.reshape(-1, order="F" if order == "F" else "C").view(np.uint8), not contiguous
+    return MappingProxyType(meta.metadata) if meta.metadata else NO_METADATA
 
 
 def _pack_audio(value: Audio) -> Packed:
     samples = value.samples
-    payload, copied = _flat(samples, "C")
-    form = (value.sample_rate_hz, samples.dtype.str, samples.shape[1])
+    channels = samples.shape[1]
     if value.metadata or value.metadata_json is not None:
+        form = value.sample_rate_hz, samples.dtype.str, channels
         meta = _audio_description(*form, _metadata(value), value.metadata_json)
     else:
-        meta = _plain_audio_description(*form)
-    return Packed(Kind.AUDIO, meta, payload, copied)
+        meta = _plain_audio(value.sample_rate_hz, samples.dtype.char, channels)
+    return _packed(Kind.AUDIO, meta, samples)
+
+
+def _packed(kind: Kind, meta: bytes, array: NDArray[Any]) -> Packed:
+    if array.flags.c_contiguous:
+        return Packed(kind, meta, array)
+    return Packed(kind, meta, np.ascontiguousarray(array), copied=True)
 
 
 def _audio_description(
     sample_rate_hz: int,
     dtype: str,
     channels: int,
-    metadata: dict[str, str] | None = None,
-    metadata_json: bytes | None = None,
+    metadata: dict[str, str] | None,
+    metadata_json: bytes | None,
 ) -> bytes:
     return _encoder.encode(
         _AudioMeta(
@@ -170,12 +202,13 @@ def _audio_description(
     )
 
 
-_plain_audio_description = functools.lru_cache(64)(_audio_description)
-"""A stream says the same of every chunk."""
+@functools.lru_cache(64)
+def _plain_audio(sample_rate_hz: int, char: str, channels: int) -> bytes:
+    """A stream says the same of every chunk."""
+    return _audio_description(sample_rate_hz, np.dtype(char).str, channels, None, None)
 
 
 def _pack_video(value: Video) -> Packed:
-    payload, copied = _flat(value.pixels, "C")
     meta = _VideoMeta(
         metadata=_metadata(value),
         width=value.width,
@@ -186,13 +219,12 @@ def _pack_video(value: Video) -> Packed:
         timestamp_us=value.timestamp_us,
         is_keyframe=value.is_keyframe,
     )
-    return Packed(Kind.VIDEO, _encoder.encode(meta), payload, copied)
+    return _packed(Kind.VIDEO, _encoder.encode(meta), value.pixels)
 
 
 def _pack_tensor(value: Tensor) -> Packed:
     array = value.array
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-    payload, copied = _flat(array, "F" if fortran else "C")
     meta = _TensorMeta(
         metadata=_metadata(value),
         dtype=array.dtype.str,
@@ -200,7 +232,12 @@ def _pack_tensor(value: Tensor) -> Packed:
         fortran=fortran,
         layout=value.layout,
     )
-    return Packed(Kind.TENSOR, _encoder.encode(meta), payload, copied)
+    description = _encoder.encode(meta)
+    return (
+        Packed(Kind.TENSOR, description, array)
+        if fortran
+        else (_packed(Kind.TENSOR, description, array))
+    )
 
 
 def _pack_text(value: Text) -> Packed:
@@ -219,9 +256,16 @@ def _pack_json(value: Json) -> Packed:
 
 
 def _pack_binary(value: Binary) -> Packed:
-    payload, copied = _flat(value.data, "C")
-    meta = _BinaryMeta(metadata=_metadata(value), mime_type=value.mime_type)
-    return Packed(Kind.BINARY, _encoder.encode(meta), payload, copied)
+    if value.metadata:
+        meta = _encoder.encode(_BinaryMeta(metadata=_metadata(value), mime_type=value.mime_type))
+    else:
+        meta = _plain_binary(value.mime_type)
+    return _packed(Kind.BINARY, meta, value.data)
+
+
+@functools.lru_cache(64)
+def _plain_binary(mime_type: str) -> bytes:
+    return _encoder.encode(_BinaryMeta(metadata=None, mime_type=mime_type))
 
 
 def _pack_control(value: Control) -> Packed:
@@ -259,22 +303,26 @@ _binary_meta = msgspec.msgpack.Decoder(_BinaryMeta)
 _control_meta = msgspec.msgpack.Decoder(_ControlMeta)
 
 
-def _unpack_audio(data: bytes, payload: NDArray[np.uint8]) -> Audio:
-    meta, dtype = _audio_form(data)
-    samples = payload.view(dtype).reshape(-1, meta.channels)
-    return Audio(samples, meta.sample_rate_hz, _restored(meta), meta.metadata_json)
+_FLAT = (-1,)
+_BYTES = np.dtype(np.uint8)
+_REMEMBERED_BYTES = 256
+"""Descriptions up to this length are remembered."""
 
 
-@functools.lru_cache(64)
-def _audio_form(data: bytes) -> tuple[_AudioMeta, np.dtype[Any]]:
+def _read_audio(data: bytes) -> Reader:
     meta = _audio_meta.decode(data)
-    return meta, _dtype(meta.dtype)
+    rate, metadata, said = meta.sample_rate_hz, _restored(meta), meta.metadata_json
+    return Reader(
+        _dtype(meta.dtype),
+        (-1, meta.channels),
+        False,
+        lambda samples: Audio(samples, rate, metadata, said),
+    )
 
 
-def _unpack_video(data: bytes, payload: NDArray[np.uint8]) -> Video:
+def _read_video(data: bytes) -> Reader:
     meta = _video_meta.decode(data)
-    return Video(
-        payload,
+    description = (
         meta.width,
         meta.height,
         PixelFormat(meta.pixel_format),
@@ -284,17 +332,20 @@ def _unpack_video(data: bytes, payload: NDArray[np.uint8]) -> Video:
         meta.is_keyframe,
         _restored(meta),
     )
+    return Reader(_BYTES, _FLAT, False, lambda pixels: Video(pixels, *description))
 
 
-def _unpack_tensor(data: bytes, payload: NDArray[np.uint8]) -> Tensor:
+def _read_tensor(data: bytes) -> Reader:
     meta = _tensor_meta.decode(data)
-    try:
-        array = payload.view(_dtype(meta.dtype)).reshape(
-            meta.shape, order="F" if meta.fortran else "C"
-        )
-    except OverflowError as exc:
-        raise ValueError(f"no array has the shape {meta.shape}") from exc
-    return Tensor(array, meta.layout, _restored(meta))
+    if any(extent < 0 for extent in meta.shape):
+        raise ValueError(f"no array has the shape {meta.shape}")
+    layout, metadata = meta.layout, _restored(meta)
+    return Reader(
+        _dtype(meta.dtype),
+        meta.shape,
+        meta.fortran,
+        lambda array: Tensor(array, layout, metadata),
+    )
 
 
 def _dtype(name: str) -> np.dtype[Any]:
@@ -307,37 +358,44 @@ def _dtype(name: str) -> np.dtype[Any]:
     return dtype
 
 
-def _unpack_text(data: bytes, payload: NDArray[np.uint8]) -> Text:
+def _read_text(data: bytes) -> Reader:
     meta = _text_meta.decode(data)
-    return Text(payload.tobytes().decode(), meta.language, meta.channel, _restored(meta))
+    description = meta.language, meta.channel, _restored(meta)
+    return Reader(_BYTES, _FLAT, False, lambda text: Text(text.tobytes().decode(), *description))
 
 
-def _unpack_json(data: bytes, payload: NDArray[np.uint8]) -> Json:
+def _read_json(data: bytes) -> Reader:
     meta = _json_meta.decode(data)
+    description = meta.schema_type, _restored(meta)
+    return Reader(_BYTES, _FLAT, False, lambda text: Json(_parsed(text), *description))
+
+
+def _parsed(text: NDArray[np.uint8]) -> Any:
     try:
-        value = json.loads(payload.tobytes())
+        return json.loads(text.tobytes())
     except RecursionError as exc:
         raise ValueError("JSON nested too deep") from exc
-    return Json(value, meta.schema_type, _restored(meta))
 
 
-def _unpack_binary(data: bytes, payload: NDArray[np.uint8]) -> Binary:
+def _read_binary(data: bytes) -> Reader:
     meta = _binary_meta.decode(data)
-    return Binary(payload, meta.mime_type, _restored(meta))
+    mime_type, metadata = meta.mime_type, _restored(meta)
+    return Reader(_BYTES, _FLAT, False, lambda array: Binary(array, mime_type, metadata))
 
 
-def _unpack_control(data: bytes, payload: NDArray[np.uint8]) -> Control:
+def _read_control(data: bytes) -> Reader:
     meta = _control_meta.decode(data)
     build = _CONTROL_MESSAGES.get(meta.message)
     if build is None:
         raise ValueError(f"unknown control message {meta.message!r}")
-    return Control(
+    value = Control(
         build(meta.first, meta.second),
         meta.segment_id,
         meta.timestamp_ms,
         meta.message_metadata,
         _restored(meta),
     )
+    return Reader(_BYTES, _FLAT, False, lambda _: value)
 
 
 _PACKERS: dict[type, Callable[[Any], Packed]] = {
@@ -349,12 +407,12 @@ _PACKERS: dict[type, Callable[[Any], Packed]] = {
     Binary: _pack_binary,
     Control: _pack_control,
 }
-_UNPACKERS: dict[Kind, Callable[[bytes, NDArray[np.uint8]], Value]] = {
-    Kind.AUDIO: _unpack_audio,
-    Kind.VIDEO: _unpack_video,
-    Kind.TENSOR: _unpack_tensor,
-    Kind.TEXT: _unpack_text,
-    Kind.JSON: _unpack_json,
-    Kind.BINARY: _unpack_binary,
-    Kind.CONTROL: _unpack_control,
+_READERS: dict[Kind, Callable[[bytes], Reader]] = {
+    Kind.AUDIO: _read_audio,
+    Kind.VIDEO: _read_video,
+    Kind.TENSOR: _read_tensor,
+    Kind.TEXT: _read_text,
+    Kind.JSON: _read_json,
+    Kind.BINARY: _read_binary,
+    Kind.CONTROL: _read_control,
 }
