@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint bench proto docs clean
 
-$(VENV)/.ready: pyproject.toml
+COMPILED := hatch_build.py $(shell find src -name '*.pyx' -o -name '*.pxd')
+
+$(VENV)/.ready: pyproject.toml $(COMPILED)
 	$(if $(PYTHON),,$(error Penstock needs Python 3.11 or newer, and none was found))
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
@@ -33,4 +35,4 @@ docs: $(VENV)/.ready
 	for tool in node_reference api_reference diagrams changelog; do $(BIN)/python tools/$$tool.py || exit; done
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache

@@ -2,7 +2,8 @@
 
 from penstock.data.executor_type import ExecutorType
 from penstock.data.message import CLIENT, Message
-from penstock.data.packing import Packed, Reader, pack, reader, unpack
+from penstock.data.packing import Packed, pack
+from penstock.data.reading import Reader, reader
 from penstock.data.values import (
     Audio,
     BatchHint,
@@ -46,5 +47,4 @@ __all__ = [
     "payload_bytes",
     "reader",
     "replace",
-    "unpack",
 ]

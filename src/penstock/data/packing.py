@@ -1,25 +1,29 @@
-"""Values as a payload and a small description, and back.
+"""Values as a payload and a small description; ``reading`` is the way back.
 
-The payload is what may lie in shared memory: samples, pixels, elements, text. The
-description is msgpack, typed by kind, so that rubbish is refused and nothing is pickled.
-A ``Reader`` puts a value together again around an array that somebody else lays over the
-payload, wherever that is; nothing here copies one.
+The payload is what may lie in shared memory: samples, pixels, elements, text.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.data.descriptions import (
+    AudioMeta,
+    BinaryMeta,
+    ControlMeta,
+    JsonMeta,
+    TensorMeta,
+    TextMeta,
+    VideoMeta,
+)
 from penstock.data.values import (
-    NO_METADATA,
     Audio,
     BatchHint,
     Binary,
@@ -28,68 +32,14 @@ from penstock.data.values import (
     DeadlineWarning,
     Json,
     Kind,
-    PixelFormat,
     Tensor,
     Text,
     Value,
     Video,
-    VideoCodec,
 )
 
 NO_PAYLOAD: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
 _encoder = msgspec.msgpack.Encoder()
-
-
-class _Meta(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What every description ends with: the value's own metadata, None where empty."""
-
-    metadata: dict[str, str] | None
-
-
-class _AudioMeta(_Meta, frozen=True, array_like=True, gc=False):
-    sample_rate_hz: int
-    dtype: str
-    channels: int
-    metadata_json: bytes | None
-
-
-class _VideoMeta(_Meta, frozen=True, array_like=True, gc=False):
-    width: int
-    height: int
-    pixel_format: int
-    codec: int
-    frame_number: int
-    timestamp_us: int
-    is_keyframe: bool
-
-
-class _TensorMeta(_Meta, frozen=True, array_like=True, gc=False):
-    dtype: str
-    shape: tuple[int, ...]
-    fortran: bool
-    layout: str
-
-
-class _TextMeta(_Meta, frozen=True, array_like=True, gc=False):
-    language: str
-    channel: str
-
-
-class _JsonMeta(_Meta, frozen=True, array_like=True, gc=False):
-    schema_type: str
-
-
-class _BinaryMeta(_Meta, frozen=True, array_like=True, gc=False):
-    mime_type: str
-
-
-class _ControlMeta(_Meta, frozen=True, array_like=True, gc=False):
-    message: str
-    first: int
-    second: int
-    segment_id: str
-    timestamp_ms: int
-    message_metadata: str
 
 
 class Packed(NamedTuple):
@@ -106,20 +56,6 @@ class Packed(NamedTuple):
     copied: bool = False
 
 
-class Reader(NamedTuple):
-    """How to read payloads of one description.
-
-    ``dtype``, ``shape`` (-1: as many as there are) and ``fortran`` order say what array to lay
-    over the payload; ``build`` makes the value of that array. Readers are shared: nobody may
-    change what they are made of.
-    """
-
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    fortran: bool
-    build: Callable[[NDArray[Any]], Value]
-
-
 def pack(value: Value) -> Packed:
     """Take a value apart without copying it.
 
@@ -133,38 +69,8 @@ def pack(value: Value) -> Packed:
     return packer(value)
 
 
-def reader(kind: Kind, meta: bytes) -> Reader:
-    """How to read payloads that are described like this; a stream's descriptions repeat.
-
-    Raises ``ValueError`` for a description that is none.
-    """
-    return _known_reader(kind, meta) if len(meta) <= _REMEMBERED_BYTES else _READERS[kind](meta)
-
-
-def unpack(kind: Kind, meta: bytes, payload: NDArray[np.uint8]) -> Value:
-    """Put a value together again, as views on ``payload`` (one-dimensional uint8).
-
-    Raises ``ValueError`` for a description or a payload that don't fit each other.
-    """
-    dtype, shape, fortran, build = reader(kind, meta)
-    try:
-        array = payload.view(dtype).reshape(shape, order="F" if fortran else "C")
-    except OverflowError as exc:
-        raise ValueError(f"no array has the shape {shape}") from exc
-    return build(array)
-
-
-@functools.lru_cache(256)
-def _known_reader(kind: Kind, meta: bytes) -> Reader:
-    return _READERS[kind](meta)
-
-
 def _metadata(value: Value) -> dict[str, str] | None:
     return dict(value.metadata) if value.metadata else None
-
-
-def _restored(meta: _Meta) -> Mapping[str, str]:
-    return MappingProxyType(meta.metadata) if meta.metadata else NO_METADATA
 
 
 def _pack_audio(value: Audio) -> Packed:
@@ -192,7 +98,7 @@ def _audio_description(
     metadata_json: bytes | None,
 ) -> bytes:
     return _encoder.encode(
-        _AudioMeta(
+        AudioMeta(
             metadata=metadata,
             sample_rate_hz=sample_rate_hz,
             dtype=dtype,
@@ -209,7 +115,7 @@ def _plain_audio(sample_rate_hz: int, char: str, channels: int) -> bytes:
 
 
 def _pack_video(value: Video) -> Packed:
-    meta = _VideoMeta(
+    meta = VideoMeta(
         metadata=_metadata(value),
         width=value.width,
         height=value.height,
@@ -225,7 +131,7 @@ def _pack_video(value: Video) -> Packed:
 def _pack_tensor(value: Tensor) -> Packed:
     array = value.array
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-    meta = _TensorMeta(
+    meta = TensorMeta(
         metadata=_metadata(value),
         dtype=array.dtype.str,
         shape=array.shape,
@@ -241,13 +147,13 @@ def _pack_tensor(value: Tensor) -> Packed:
 
 
 def _pack_text(value: Text) -> Packed:
-    meta = _TextMeta(metadata=_metadata(value), language=value.language, channel=value.channel)
+    meta = TextMeta(metadata=_metadata(value), language=value.language, channel=value.channel)
     payload = np.frombuffer(value.text.encode(), dtype=np.uint8)
     return Packed(Kind.TEXT, _encoder.encode(meta), payload)
 
 
 def _pack_json(value: Json) -> Packed:
-    meta = _JsonMeta(metadata=_metadata(value), schema_type=value.schema_type)
+    meta = JsonMeta(metadata=_metadata(value), schema_type=value.schema_type)
     try:
         text = json.dumps(value.value, allow_nan=False, separators=(",", ":"))
     except (TypeError, RecursionError) as exc:
@@ -257,7 +163,7 @@ def _pack_json(value: Json) -> Packed:
 
 def _pack_binary(value: Binary) -> Packed:
     if value.metadata:
-        meta = _encoder.encode(_BinaryMeta(metadata=_metadata(value), mime_type=value.mime_type))
+        meta = _encoder.encode(BinaryMeta(metadata=_metadata(value), mime_type=value.mime_type))
     else:
         meta = _plain_binary(value.mime_type)
     return _packed(Kind.BINARY, meta, value.data)
@@ -265,12 +171,12 @@ def _pack_binary(value: Binary) -> Packed:
 
 @functools.lru_cache(64)
 def _plain_binary(mime_type: str) -> bytes:
-    return _encoder.encode(_BinaryMeta(metadata=None, mime_type=mime_type))
+    return _encoder.encode(BinaryMeta(metadata=None, mime_type=mime_type))
 
 
 def _pack_control(value: Control) -> Packed:
     first, second = _CONTROL_FIELDS[type(value.message)](value.message)
-    meta = _ControlMeta(
+    meta = ControlMeta(
         metadata=_metadata(value),
         message=type(value.message).__name__,
         first=first,
@@ -287,116 +193,6 @@ _CONTROL_FIELDS: dict[type, Callable[[Any], tuple[int, int]]] = {
     BatchHint: lambda m: (m.suggested_batch_size, 0),
     DeadlineWarning: lambda m: (m.deadline_us, 0),
 }
-_CONTROL_MESSAGES: dict[str, Callable[[int, int], CancelSpeculation | BatchHint | DeadlineWarning]]
-_CONTROL_MESSAGES = {
-    "CancelSpeculation": CancelSpeculation,
-    "BatchHint": lambda first, _: BatchHint(first),
-    "DeadlineWarning": lambda first, _: DeadlineWarning(first),
-}
-
-_audio_meta = msgspec.msgpack.Decoder(_AudioMeta)
-_video_meta = msgspec.msgpack.Decoder(_VideoMeta)
-_tensor_meta = msgspec.msgpack.Decoder(_TensorMeta)
-_text_meta = msgspec.msgpack.Decoder(_TextMeta)
-_json_meta = msgspec.msgpack.Decoder(_JsonMeta)
-_binary_meta = msgspec.msgpack.Decoder(_BinaryMeta)
-_control_meta = msgspec.msgpack.Decoder(_ControlMeta)
-
-
-_FLAT = (-1,)
-_BYTES = np.dtype(np.uint8)
-_REMEMBERED_BYTES = 256
-"""Descriptions up to this length are remembered."""
-
-
-def _read_audio(data: bytes) -> Reader:
-    meta = _audio_meta.decode(data)
-    rate, metadata, said = meta.sample_rate_hz, _restored(meta), meta.metadata_json
-    return Reader(
-        _dtype(meta.dtype),
-        (-1, meta.channels),
-        False,
-        lambda samples: Audio(samples, rate, metadata, said),
-    )
-
-
-def _read_video(data: bytes) -> Reader:
-    meta = _video_meta.decode(data)
-    description = (
-        meta.width,
-        meta.height,
-        PixelFormat(meta.pixel_format),
-        VideoCodec(meta.codec),
-        meta.frame_number,
-        meta.timestamp_us,
-        meta.is_keyframe,
-        _restored(meta),
-    )
-    return Reader(_BYTES, _FLAT, False, lambda pixels: Video(pixels, *description))
-
-
-def _read_tensor(data: bytes) -> Reader:
-    meta = _tensor_meta.decode(data)
-    if any(extent < 0 for extent in meta.shape):
-        raise ValueError(f"no array has the shape {meta.shape}")
-    layout, metadata = meta.layout, _restored(meta)
-    return Reader(
-        _dtype(meta.dtype),
-        meta.shape,
-        meta.fortran,
-        lambda array: Tensor(array, layout, metadata),
-    )
-
-
-def _dtype(name: str) -> np.dtype[Any]:
-    try:
-        dtype = np.dtype(name)
-    except TypeError as exc:
-        raise ValueError(f"unknown element type {name!r}") from exc
-    if dtype.kind not in "biufc" or not dtype.itemsize:
-        raise ValueError(f"expected a numeric element type, got {name!r}")
-    return dtype
-
-
-def _read_text(data: bytes) -> Reader:
-    meta = _text_meta.decode(data)
-    description = meta.language, meta.channel, _restored(meta)
-    return Reader(_BYTES, _FLAT, False, lambda text: Text(text.tobytes().decode(), *description))
-
-
-def _read_json(data: bytes) -> Reader:
-    meta = _json_meta.decode(data)
-    description = meta.schema_type, _restored(meta)
-    return Reader(_BYTES, _FLAT, False, lambda text: Json(_parsed(text), *description))
-
-
-def _parsed(text: NDArray[np.uint8]) -> Any:
-    try:
-        return json.loads(text.tobytes())
-    except RecursionError as exc:
-        raise ValueError("JSON nested too deep") from exc
-
-
-def _read_binary(data: bytes) -> Reader:
-    meta = _binary_meta.decode(data)
-    mime_type, metadata = meta.mime_type, _restored(meta)
-    return Reader(_BYTES, _FLAT, False, lambda array: Binary(array, mime_type, metadata))
-
-
-def _read_control(data: bytes) -> Reader:
-    meta = _control_meta.decode(data)
-    build = _CONTROL_MESSAGES.get(meta.message)
-    if build is None:
-        raise ValueError(f"unknown control message {meta.message!r}")
-    value = Control(
-        build(meta.first, meta.second),
-        meta.segment_id,
-        meta.timestamp_ms,
-        meta.message_metadata,
-        _restored(meta),
-    )
-    return Reader(_BYTES, _FLAT, False, lambda _: value)
-
 
 _PACKERS: dict[type, Callable[[Any], Packed]] = {
     Audio: _pack_audio,
@@ -406,13 +202,4 @@ _PACKERS: dict[type, Callable[[Any], Packed]] = {
     Json: _pack_json,
     Binary: _pack_binary,
     Control: _pack_control,
-}
-_READERS: dict[Kind, Callable[[bytes], Reader]] = {
-    Kind.AUDIO: _read_audio,
-    Kind.VIDEO: _read_video,
-    Kind.TENSOR: _read_tensor,
-    Kind.TEXT: _read_text,
-    Kind.JSON: _read_json,
-    Kind.BINARY: _read_binary,
-    Kind.CONTROL: _read_control,
 }

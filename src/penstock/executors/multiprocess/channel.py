@@ -22,7 +22,7 @@ def encoded(message: msgspec.Struct) -> bytes:
     return _LAST + _encoder.encode(message)
 
 
-class Channel(Generic[Incoming]):
+class Channel(Port, Generic[Incoming]):
     """Sends control messages of any size and receives those of ``incoming``.
 
     ``on_message`` gets each message and its descriptors, to keep or close; ``on_end`` is
@@ -37,31 +37,26 @@ class Channel(Generic[Incoming]):
         on_message: Callable[[Incoming, list[int]], None],
         on_end: Callable[[], None],
     ) -> None:
+        super().__init__(sock, reactor)
         self._decoder: msgspec.msgpack.Decoder[Incoming] = msgspec.msgpack.Decoder(incoming)
-        self._port = Port(sock, reactor, self._on_fragment, on_end)
         self._on_message = on_message
         self._on_end = on_end
         self._fragments: list[bytes] = []
         self._descriptors: list[int] = []
-
-    @property
-    def waiting(self) -> int:
-        """Fragments that the peer has not made room for."""
-        return self._port.waiting
 
     def send(self, message: msgspec.Struct, descriptors: Sequence[int] = ()) -> None:
         """Send now or when there is room; the descriptors stay the caller's."""
         data = _encoder.encode(message)
         start = 0
         while len(data) - start > _FRAGMENT:
-            self._port.send(_MORE + data[start : start + _FRAGMENT])
+            self.send_frame(_MORE + data[start : start + _FRAGMENT])
             start += _FRAGMENT
-        self._port.send(_LAST + data[start:], descriptors)
+        self.send_frame(_LAST + data[start:], descriptors)
 
-    def close(self) -> None:
-        self._port.close()
+    def on_end(self) -> None:
+        self._on_end()
 
-    def _on_fragment(self, frame: bytes, descriptors: list[int]) -> None:
+    def on_frame(self, frame: bytes, descriptors: list[int]) -> None:
         self._fragments.append(frame[1:])
         self._descriptors += descriptors
         if frame[:1] == _MORE:
@@ -73,7 +68,7 @@ class Channel(Generic[Incoming]):
         except msgspec.DecodeError:
             for fd in held:
                 os.close(fd)
-            self._port.close()
+            self.close()
             self._on_end()
         else:
             self._on_message(message, held)

@@ -1,7 +1,9 @@
 """Whatever arrives on a lane is a message or a ``LaneError``: never a crash, never silence."""
 
+import fcntl
 import os
 import socket
+import struct
 
 import numpy as np
 import pytest
@@ -11,9 +13,18 @@ from hypothesis import strategies as st
 from penstock.bridges import LaneSpec
 from penstock.data import Binary, Kind, Message, Text
 from penstock.errors import ConservationError, LaneClosedError, LaneError
-from penstock.executors.multiprocess.transport import SharedArena, frames, socket_pair
+from penstock.executors.multiprocess.transport import DataPlane, Reactor, frames, socket_pair
 from penstock.executors.multiprocess.transport.frames import FrameType, Tally
-from penstock.executors.multiprocess.transport.placing import Placer
+
+SLAB_AT, OFFSET_AT = 48, 56
+"""Where a frame says in which slab and at which offset its payload lies."""
+
+
+def sealed_memfd(nbytes):
+    fd = os.memfd_create("sealed", os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, nbytes)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+    return fd
 
 
 def receiver_of_raw(pair):
@@ -38,10 +49,18 @@ def take_all(pair, receiver):
 
 def frame_of(value):
     """The datagram that a lane makes of a value."""
-    arena = SharedArena(1, 1 << 20)
-    placed = Placer(arena, 1 << 20).place(value, verify=True)
-    arena.close()
-    return placed.frame(Message(value), 0)
+    ours, theirs = socket_pair()
+    plane = DataPlane(Reactor(), 1, 1 << 20, 1 << 20, print)
+    sender = plane.sender(LaneSpec(1, "a", "b", frozenset(Kind), verify=True), ours)
+    with theirs:
+        sender.offer(Message(value))
+        frame = theirs.recv(8192)
+        if frame[1] == FrameType.SLAB:
+            frame = theirs.recv(8192)
+    sender.close()
+    plane.close()
+    plane.reactor.close()
+    return frame
 
 
 @pytest.mark.parametrize(
@@ -78,13 +97,20 @@ def test_a_payload_in_a_slab_that_nobody_announced(lanes):
     assert "never announced" in str(error)
 
 
-def test_a_payload_outside_its_slab(lanes):
+@pytest.mark.parametrize("offset", [300_000, 1 << 40, 2**64 - 1])
+def test_a_payload_outside_its_slab(lanes, offset):
     pair = lanes()
-    pair.sender.offer(Message(Binary(np.zeros(5000, np.uint8))))
-    pair.drain()
-    slab_id = next(iter(pair.target.arena._foreign))
-    with pytest.raises(ValueError, match="outside a slab"):
-        pair.target.arena.view(slab_id, 1 << 40, 10, pair.receiver, 0)
+    raw, receiver = receiver_of_raw(pair)
+    frame = bytearray(frame_of(Binary(np.zeros(5000, np.uint8))))
+    struct.pack_into("<Q", frame, OFFSET_AT, offset)
+    fd = sealed_memfd(262_144)
+    with raw:
+        (slab_id,) = struct.unpack_from("<I", frame, SLAB_AT)
+        socket.send_fds(raw, [frames.number_frame(FrameType.SLAB, slab_id)], [fd])
+        raw.send(frame)
+        error = take_all(pair, receiver)
+    os.close(fd)
+    assert "outside a slab of 262144" in str(error)
 
 
 def test_a_slab_that_its_owner_could_truncate_is_refused(lanes):

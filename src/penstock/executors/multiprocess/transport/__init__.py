@@ -5,8 +5,8 @@ from penstock.executors.multiprocess.transport.plane import DataPlane
 from penstock.executors.multiprocess.transport.port import Port, socket_pair
 from penstock.executors.multiprocess.transport.reactor import Reactor
 from penstock.executors.multiprocess.transport.receiver import LaneReceiver
+from penstock.executors.multiprocess.transport.sealing import guaranteed_pool
 from penstock.executors.multiprocess.transport.sender import LaneSender
-from penstock.executors.multiprocess.transport.slab import guaranteed_pool
 
 __all__ = [
     "DataPlane",

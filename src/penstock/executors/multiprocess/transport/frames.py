@@ -1,13 +1,15 @@
-"""The frames on a lane: the envelope of a message, and what the two ends tell each other.
+"""The frames on a lane: their types, and what its two ends tell each other beside messages.
 
-All integers are little-endian. Every frame starts with the version and its type.
+Every frame starts with the version and its type; a message's goes on as ``envelope.pxd`` says.
+All integers are in the machine's own order: no lane leaves it.
 """
 
 from __future__ import annotations
 
+import os
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
 
 import msgspec
 
@@ -30,48 +32,8 @@ class FrameType(IntEnum):
     RECLAIM = 8
 
 
-DATA_START = bytes((VERSION, FrameType.DATA))
-"""How the frame of a message begins."""
-
-
-class Flags(IntEnum):
-    """Bits of an envelope."""
-
-    INLINE = 1
-    """The payload follows the description in the datagram."""
-    CHECKED = 2
-    """``checksum`` holds the CRC-32 of the payload."""
-    META_IN_SLAB = 4
-    """The description lies in a slot; a ``Location`` stands in its place."""
-
-
-class Envelope(NamedTuple):
-    """The fixed part of a message's frame; see ``penstock.data.Message`` for the fields.
-
-    ``slab_id``, ``offset`` and ``length`` say where the payload lies, in bytes.
-    """
-
-    version: int
-    frame: int
-    kind: int
-    flags: int
-    meta_bytes: int
-    epoch: int
-    part: int
-    lane_sequence: int
-    sequence: int
-    timestamp_us: int
-    slab_id: int
-    offset: int
-    length: int
-    checksum: int
-
-
-_ENVELOPE = struct.Struct("<BBBBHxxIIQQqIxxxxQQI")
 _ONE = struct.Struct("<BBQ")
-_LOCATION = struct.Struct("<IQQ")
 _RELEASES = struct.Struct("<BBH")
-ENVELOPE_BYTES = _ENVELOPE.size
 MAX_RELEASES = 512
 LANE_FRAME_BYTES = 8192
 """No frame on a lane is longer."""
@@ -88,21 +50,6 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
 
 
 _tally = msgspec.msgpack.Decoder(Tally)
-pack_envelope = _ENVELOPE.pack
-
-
-def unpack_envelope(frame: bytes, lane: str) -> Envelope:
-    """The envelope at the start of a frame; raises ``LaneError`` for what is none."""
-    if len(frame) < ENVELOPE_BYTES:
-        raise LaneError(lane, f"an envelope has {ENVELOPE_BYTES} bytes, got {len(frame)}")
-    envelope = Envelope._make(_ENVELOPE.unpack_from(frame))
-    if envelope.kind >= len(KINDS):
-        raise LaneError(lane, f"unknown kind of data {envelope.kind}")
-    inline = envelope.length if envelope.flags & Flags.INLINE else 0
-    expected = ENVELOPE_BYTES + envelope.meta_bytes + inline
-    if len(frame) != expected:
-        raise LaneError(lane, f"a frame of {expected} bytes was announced, got {len(frame)}")
-    return envelope
 
 
 def frame_type(frame: bytes, lane: str) -> int:
@@ -150,12 +97,7 @@ def released(frame: bytes, lane: str) -> tuple[int, ...]:
     return struct.unpack_from(f"<{count}Q", frame, _RELEASES.size)
 
 
-def location(slab_id: int, offset: int, length: int) -> bytes:
-    return _LOCATION.pack(slab_id, offset, length)
-
-
-def located(data: bytes, lane: str) -> tuple[int, int, int]:
-    if len(data) != _LOCATION.size:
-        raise LaneError(lane, f"a location has {_LOCATION.size} bytes, got {len(data)}")
-    slab_id, offset, length = _LOCATION.unpack(data)
-    return slab_id, offset, length
+def close_all(descriptors: Sequence[int] | None) -> None:
+    """Close the descriptors that came with a frame, if any did, and that nobody wants."""
+    for fd in descriptors or ():
+        os.close(fd)

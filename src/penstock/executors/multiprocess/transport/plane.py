@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import weakref
 from collections.abc import Callable
@@ -14,6 +15,13 @@ from penstock.executors.multiprocess.transport.placing import Placer
 from penstock.executors.multiprocess.transport.reactor import Reactor
 from penstock.executors.multiprocess.transport.receiver import LaneReceiver
 from penstock.executors.multiprocess.transport.sender import LaneSender
+
+POISON = "PENSTOCK_POISON_SLOTS"
+"""Set to 1, this environment variable has slots overwritten when they become free."""
+
+
+def poisoned() -> bool:
+    return os.environ.get(POISON) == "1"
 
 
 class DataPlane:
@@ -31,8 +39,8 @@ class DataPlane:
         on_broken: Callable[[LaneError], None],
     ) -> None:
         self.reactor = reactor
-        self.arena = SharedArena(owner, budget_bytes)
-        self.arena.on_free = self._freed
+        self.arena = SharedArena(owner, budget_bytes, poison=poisoned())
+        self.arena.vacancy.on_free = self._freed
         self.arena.on_full = self._starve
         self.arena.on_retired = self._retire
         self._placer = Placer(self.arena, max_message_bytes)
@@ -43,6 +51,7 @@ class DataPlane:
     def sender(self, spec: LaneSpec, sock: socket.socket) -> LaneSender:
         end = LaneSender(spec, sock, self._placer, self.reactor, self._on_broken)
         self._senders.add(end)
+        self._placer.shared = len(self._senders) > 1
         return end
 
     def receiver(self, spec: LaneSpec, sock: socket.socket) -> LaneReceiver:

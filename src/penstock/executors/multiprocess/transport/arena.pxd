@@ -1,0 +1,24 @@
+from libc.stdint cimport uint32_t
+from numpy cimport ndarray
+
+from penstock.executors.multiprocess.transport.memory cimport Lease, Memory, Slab, Slot, Vacancy
+
+
+cdef class SharedArena:
+    cdef readonly size_t budget_bytes
+    cdef readonly size_t used_bytes
+    cdef readonly Vacancy vacancy
+    cdef public object on_full
+    cdef public object on_retired
+    cdef object _lock
+    cdef uint32_t _next_id
+    cdef dict _classes
+    cdef dict _own
+    cdef dict _foreign
+    cdef Slab _recent
+    cdef size_t _recent_bytes
+
+    cdef Slot reserve(self, size_t nbytes)
+    cdef Memory memory(self, uint32_t slab_id)
+    cdef Slab _slab_for(self, size_t nbytes)
+    cdef Slab _grown(self, size_t size, list slabs)

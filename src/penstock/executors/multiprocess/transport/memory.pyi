@@ -1,0 +1,5 @@
+from collections.abc import Callable
+
+class Vacancy:
+    on_free: Callable[[], None]
+    poison: bool

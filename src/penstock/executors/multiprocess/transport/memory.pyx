@@ -1,0 +1,295 @@
+"""Slabs as memory, and who holds which part of them.
+
+An array on a slab has a ``Lease`` for its base, which numpy keeps for as long as anything
+looks at the array or at a part of it. When the lease dies, an own slot is free again, and a
+foreign one is on its way back to the process that it came from. No lock is needed: leases die
+under the GIL, and nothing here lets go of it in between.
+"""
+
+import os
+
+from cpython.exc cimport PyErr_SetFromErrno
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memset
+cimport cython
+cimport numpy as np
+from numpy cimport dtype, ndarray, npy_intp
+
+from penstock.executors.multiprocess.transport.reactor cimport Reactor
+
+from penstock.executors.multiprocess.transport import sealing
+
+cdef extern from "<sys/mman.h>" nogil:
+    void* MAP_FAILED
+    int PROT_READ, PROT_WRITE, MAP_SHARED, MADV_DONTFORK
+    void* mmap(void* address, size_t nbytes, int protection, int flags, int fd, long offset)
+    int munmap(void* address, size_t nbytes)
+    int madvise(void* address, size_t nbytes, int advice)
+
+cdef extern from "numpy/arrayobject.h":
+    PyTypeObject PyArray_Type
+    object PyArray_NewFromDescr(
+        PyTypeObject* subtype, PyObject* descr, int nd, npy_intp* dims, npy_intp* strides,
+        void* data, int flags, PyObject* obj,
+    )
+    void PyArray_UpdateFlags(ndarray array, int flags)
+
+np.import_array()
+
+cdef dtype _BYTES = np.dtype("u1")
+cdef enum:
+    POPULATE_WRITE = 23  # <linux/mman.h>; headers before Linux 5.14 don't have it
+    POISON = 0xDB
+    RETURNS_A_BATCH = 16
+    BYTES_A_BATCH = 256 << 10
+
+
+cdef class Memory:
+    """A mapped memfd; its descriptor is kept, to announce it with."""
+
+    cdef int map(self, uint32_t slab_id, int fd, size_t nbytes, bint writable) except -1:
+        """Map the whole memfd; it has ``nbytes``, and the descriptor is this object's now."""
+        cdef void* data = mmap(
+            NULL, nbytes, PROT_READ | PROT_WRITE if writable else PROT_READ, MAP_SHARED, fd, 0
+        )
+        if data == MAP_FAILED:
+            PyErr_SetFromErrno(OSError)
+        self.slab_id = slab_id
+        self.fd = fd
+        self.data = <unsigned char*>data
+        self.nbytes = nbytes
+        return 0
+
+    def __dealloc__(self):
+        if self.data != NULL:
+            munmap(self.data, self.nbytes)
+
+    def close(self):
+        """Give the descriptor up; the mapping goes with the last lease on it."""
+        os.close(self.fd)
+
+
+cdef class Vacancy:
+    """Tells an arena that waits for it that one of its slots is free again.
+
+    ``poison`` overwrites what is in a slot when it becomes free: a view that lives on without
+    a lease then sees it.
+    """
+
+    def __init__(self, on_free, bint poison):
+        self.on_free = on_free
+        self.poison = poison
+        self.wanted = False
+
+
+cdef class Slab(Memory):
+    """Memory of this process's own, cut into slots of one size."""
+
+    def __init__(self, uint32_t slab_id, size_t slot_bytes, uint32_t slots, Vacancy vacancy):
+        cdef uint32_t i
+        cdef size_t nbytes = slot_bytes * slots
+        self.map(slab_id, sealing.create(nbytes), nbytes, True)
+        madvise(self.data, nbytes, MADV_DONTFORK)
+        if madvise(self.data, nbytes, POPULATE_WRITE) < 0:  # a kernel before 5.14
+            memset(self.data, 0, nbytes)
+        sealing.seal(self.fd)
+        self.slots = self.free_slots = slots
+        self._slot_bytes = slot_bytes
+        self._vacancy = vacancy
+        self._free = <uint32_t*>malloc(slots * sizeof(uint32_t))
+        if self._free == NULL:
+            raise MemoryError
+        for i in range(slots):
+            self._free[i] = slots - 1 - i  # last in, first out: the warmest slot
+
+    def __dealloc__(self):
+        free(self._free)
+
+    cdef Slot take(self, size_t nbytes):
+        """A slot; None where there is none."""
+        cdef Slot slot = Slot.__new__(Slot)  # may run anything: only then look
+        if self.free_slots == 0:
+            return None
+        self.free_slots -= 1
+        slot.memory = self
+        slot.offset = self._free[self.free_slots] * self._slot_bytes
+        slot.nbytes = nbytes
+        return slot
+
+    cdef int take_back(self, size_t offset) except -1:
+        if self._vacancy.poison:
+            memset(self.data + offset, POISON, self._slot_bytes)
+        self._free[self.free_slots] = offset // self._slot_bytes
+        self.free_slots += 1
+        if self._vacancy.wanted:
+            self._vacancy.wanted = False
+            self._vacancy.on_free()
+        return 0
+
+
+@cython.no_gc
+cdef class Lease:
+    """A part of a slab that somebody looks at."""
+
+
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
+cdef class Slot(Lease):
+    """A slot of an own slab, in use."""
+
+    def __dealloc__(self):
+        if self.memory is not None:
+            (<Slab>self.memory).take_back(self.offset)
+
+
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
+cdef class View(Lease):
+    """A part of another process's slab, lent to this one."""
+
+    def __dealloc__(self):
+        cdef Pin pin = self._pin
+        cdef Returns returns = pin._returns
+        pin._views -= 1
+        returns.views -= 1
+        if pin._views == 0:
+            returns.pinned_bytes -= pin.memory.nbytes
+        returns.give(self._token, self.nbytes)
+
+
+@cython.final
+@cython.no_gc
+cdef class Pin:
+    """How many views of one lane a slab has: while there is one, nobody can give it up."""
+
+
+@cython.final
+cdef class Returns:
+    """What a lane has on loan, and what of it is ready to go back.
+
+    ``flush`` is called from the reactor when enough has come together, at once when ``eager``.
+    ``pinned_bytes`` are those of the slabs that ``views`` lie in.
+    """
+
+    def __init__(self, Reactor reactor not None, flush):
+        self._reactor = reactor
+        self._flush = flush
+        self._pins = {}
+        self._waiting = self._room = self.views = self.pinned_bytes = 0
+        self.eager = False
+
+    def __dealloc__(self):
+        free(self._tokens)
+
+    cdef View view(self, Memory memory, size_t offset, size_t nbytes, uint64_t token):
+        cdef Pin pin = self._last
+        cdef View view
+        if pin is None or pin.memory is not memory:
+            pin = self._last = self._pin(memory)
+        if pin._views == 0:
+            self.pinned_bytes += memory.nbytes
+        pin._views += 1
+        self.views += 1
+        view = View.__new__(View)
+        view.memory = memory
+        view.offset = offset
+        view.nbytes = nbytes
+        view._pin = pin
+        view._token = token
+        return view
+
+    cdef int give(self, uint64_t token, size_t nbytes) except -1:
+        """Nobody looks at what the token stands for any more; on whatever thread."""
+        cdef size_t room
+        cdef uint64_t* tokens
+        if self._waiting == self._room:
+            room = max(2 * self._room, <size_t>RETURNS_A_BATCH)
+            tokens = <uint64_t*>realloc(self._tokens, room * sizeof(uint64_t))
+            if tokens == NULL:
+                raise MemoryError
+            self._tokens = tokens
+            self._room = room
+        self._tokens[self._waiting] = token
+        self._waiting += 1
+        if self._flush is not None and (
+            self.eager or nbytes >= BYTES_A_BATCH or self._waiting == RETURNS_A_BATCH
+        ):
+            self._reactor.defer(self._flush)
+        return 0
+
+    def hurry(self):
+        """Flush whatever comes at once from now on."""
+        self.eager = True
+
+    cdef list take(self, size_t most):
+        """Some of what goes back."""
+        cdef size_t count = min(self._waiting, most), i
+        cdef list tokens = [self._tokens[self._waiting - count + i] for i in range(count)]
+        self._waiting -= count
+        return tokens
+
+    def retire(self, uint32_t slab_id):
+        """The slab is given up: nobody has a view on it."""
+        self._last = None
+        self._pins.pop(slab_id, None)
+
+    cdef int close(self) except -1:
+        """What dies from now on stays here."""
+        self._flush = self._last = None
+        self._pins.clear()
+        return 0
+
+    cdef Pin _pin(self, Memory memory):
+        cdef Pin pin = self._pins.get(memory.slab_id)
+        if pin is None or pin.memory is not memory:
+            pin = Pin.__new__(Pin)
+            pin.memory = memory
+            pin._returns = self
+            self._pins[memory.slab_id] = pin
+        return pin
+
+
+cdef ndarray array_over(
+    object owner, void* data, dtype element, int dimensions, npy_intp* shape, bint fortran,
+    bint writable,
+):
+    """An array over memory that belongs to ``owner``."""
+    cdef int flags = np.NPY_ARRAY_F_CONTIGUOUS if fortran else np.NPY_ARRAY_C_CONTIGUOUS
+    cdef ndarray array
+    if writable:
+        flags |= np.NPY_ARRAY_WRITEABLE
+    Py_INCREF(element)  # the array takes a reference
+    array = PyArray_NewFromDescr(
+        &PyArray_Type, <PyObject*>element, dimensions, shape, NULL, data, flags, NULL
+    )
+    PyArray_UpdateFlags(array, np.NPY_ARRAY_ALIGNED)
+    np.set_array_base(array, owner)
+    return array
+
+
+cdef ndarray array_on(
+    Lease lease, dtype element, int dimensions, npy_intp* shape, bint fortran, bint writable
+):
+    """An array over what is leased."""
+    return array_over(
+        lease, lease.memory.data + lease.offset, element, dimensions, shape, fortran, writable
+    )
+
+
+cdef ndarray bytes_on(Lease lease, bint writable):
+    cdef npy_intp nbytes = lease.nbytes
+    return array_on(lease, _BYTES, 1, &nbytes, False, writable)
+
+
+cdef ndarray root_of(ndarray array):
+    """The array that others are parts of."""
+    cdef object base = np.get_array_base(array)
+    while isinstance(base, ndarray):
+        array = base
+        base = np.get_array_base(array)
+    return array

@@ -1,0 +1,253 @@
+"""A non-blocking ``SOCK_SEQPACKET`` socket with an outbox, on a reactor."""
+
+import os
+import socket
+from collections import deque
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_SetFromErrno
+from libc.errno cimport EAGAIN, ECONNRESET, EINTR, EPIPE, errno
+from libc.stdint cimport uint32_t
+from libc.string cimport memcpy, memset
+
+from penstock.executors.multiprocess.transport.reactor cimport FRAME_BUFFER
+
+cdef extern from "<sys/epoll.h>" nogil:
+    int EPOLLIN, EPOLLOUT
+
+cdef extern from "<sys/socket.h>" nogil:
+    cdef struct iovec:
+        void* iov_base
+        size_t iov_len
+    cdef struct msghdr:
+        void* msg_name
+        int msg_namelen
+        iovec* msg_iov
+        size_t msg_iovlen
+        void* msg_control
+        size_t msg_controllen
+        int msg_flags
+    cdef struct cmsghdr:
+        size_t cmsg_len
+        int cmsg_level
+        int cmsg_type
+    int MSG_NOSIGNAL, MSG_DONTWAIT, MSG_CMSG_CLOEXEC, SOL_SOCKET, SCM_RIGHTS
+    ssize_t recvmsg(int fd, msghdr* message, int flags)
+    ssize_t sendmsg(int fd, const msghdr* message, int flags)
+    ssize_t send(int fd, const void* data, size_t nbytes, int flags)
+    cmsghdr* CMSG_FIRSTHDR(msghdr* message)
+    cmsghdr* CMSG_NXTHDR(msghdr* message, cmsghdr* control)
+    unsigned char* CMSG_DATA(cmsghdr* control)
+    size_t CMSG_LEN(size_t nbytes)
+    size_t CMSG_SPACE(size_t nbytes)
+
+cdef enum:
+    MOST_DESCRIPTORS = 8
+    CONTROL_BYTES = 64  # CMSG_SPACE of eight descriptors is 48
+
+MAX_FRAME = FRAME_BUFFER
+"""Bytes of a datagram at most; below the kernel's default send buffer."""
+
+
+def socket_pair():
+    """Two connected ends, closed on exec; ``Port`` makes them non-blocking."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+cdef class Port(Watcher):
+    """Sends and receives frames; no call ever blocks.
+
+    A subclass has ``on_frame``, which gets each datagram and the descriptors that came with it
+    (to keep or close), and ``on_end``, which is called once when the peer is gone, after
+    everything it sent was handed on.
+    """
+
+    def __init__(self, sock, Reactor reactor not None, *, size_t frame_bytes=FRAME_BUFFER):
+        sock.setblocking(False)
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._reactor = reactor
+        self._frame_bytes = min(frame_bytes, <size_t>FRAME_BUFFER)
+        self._outbox = deque()
+        self._gone = False
+        reactor.watch(self._fd, self, EPOLLIN)
+
+    @property
+    def waiting(self):
+        """Frames that the socket had no room for."""
+        return len(self._outbox)
+
+    def send_frame(self, bytes frame not None, descriptors=()):
+        """Send the frame, now or when there is room; the descriptors stay the caller's."""
+        if self._gone:
+            return
+        if self._outbox or not self._sent(
+            PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), descriptors
+        ):
+            self._keep(frame, descriptors)
+
+    cdef int post(self, const void* frame, size_t nbytes) except -1:
+        """``send_frame`` for a frame that is no Python object yet."""
+        if self._gone:
+            return 0
+        if self._outbox or not self._sent(frame, nbytes, None):
+            self._keep(PyBytes_FromStringAndSize(<const char*>frame, nbytes), ())
+        return 0
+
+    def drain(self):
+        """Hand on everything that has arrived, without waiting for the reactor."""
+        while self.read():
+            pass
+
+    def close(self):
+        if self._fd >= 0:
+            self._reactor.unregister(self._fd)
+            self._sock.close()
+            self._fd = -1
+        self._gone = True
+        self._drop_outbox()
+
+    cdef int ready(self, uint32_t events) except -1:
+        if events & EPOLLOUT:
+            self._flush()
+        if events & ~<uint32_t>EPOLLOUT:
+            self.read()
+        return 0
+
+    cdef int arrived(self, const unsigned char* frame, size_t nbytes, list descriptors) except -1:
+        self.on_frame(PyBytes_FromStringAndSize(<const char*>frame, nbytes), descriptors or [])
+        return 0
+
+    cdef int departed(self) except -1:
+        self.on_end()
+        return 0
+
+    cdef int drained(self) except -1:
+        """The outbox is empty again."""
+        return 0
+
+    cdef bint read(self) except -1:
+        """Hand on one datagram; whether there was one.
+
+        The reactor comes back while there are more: asking whether there is another costs
+        more than being told.
+        """
+        cdef unsigned char[CONTROL_BYTES] control
+        cdef iovec vector
+        cdef msghdr message
+        cdef ssize_t nbytes
+        if self._gone:
+            return False
+        vector.iov_base = self._reactor.frame
+        vector.iov_len = self._frame_bytes
+        memset(&message, 0, sizeof(message))
+        message.msg_iov = &vector
+        message.msg_iovlen = 1
+        message.msg_control = control
+        message.msg_controllen = CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))
+        nbytes = recvmsg(self._fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
+        if nbytes > 0:
+            self.arrived(self._reactor.frame, nbytes, _descriptors(&message))
+            return True
+        if nbytes == 0:
+            self._end()
+            return False
+        if errno == EAGAIN or errno == EINTR:
+            return False
+        if errno == ECONNRESET:
+            return True  # the peer left something unread; what it sent is still queued
+        PyErr_SetFromErrno(OSError)
+
+    cdef bint _sent(self, const void* frame, size_t nbytes, object descriptors) except -1:
+        cdef ssize_t sent
+        if descriptors:
+            sent = _send_with_descriptors(self._fd, frame, nbytes, list(descriptors))
+        else:
+            sent = send(self._fd, frame, nbytes, MSG_DONTWAIT | MSG_NOSIGNAL)
+        if sent >= 0 or errno == EPIPE or errno == ECONNRESET:
+            return True  # where nobody will read it, reading on tells why
+        if errno == EAGAIN or errno == EINTR:
+            return False
+        PyErr_SetFromErrno(OSError)
+
+    cdef int _keep(self, bytes frame, object descriptors) except -1:
+        self._outbox.append((frame, [os.dup(fd) for fd in descriptors]))
+        if len(self._outbox) == 1:
+            self._reactor.rewatch(self._fd, EPOLLIN | EPOLLOUT)
+        return 0
+
+    cdef int _flush(self) except -1:
+        cdef bytes frame
+        while self._outbox:
+            frame, descriptors = self._outbox[0]
+            if not self._sent(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), descriptors):
+                break
+            self._outbox.popleft()
+            _close_all(descriptors)
+        if not self._outbox and not self._gone:
+            self._reactor.rewatch(self._fd, EPOLLIN)
+            self.drained()
+        return 0
+
+    cdef int _end(self) except -1:
+        self._gone = True
+        self._reactor.unregister(self._fd)
+        self._drop_outbox()
+        self.departed()
+        return 0
+
+    def _drop_outbox(self):
+        while self._outbox:
+            _close_all(self._outbox.popleft()[1])
+
+
+cdef ssize_t _send_with_descriptors(
+    int fd, const void* frame, size_t nbytes, list descriptors
+) except? -1:
+    cdef unsigned char[CONTROL_BYTES] control
+    cdef int[MOST_DESCRIPTORS] numbers
+    cdef iovec vector
+    cdef msghdr message
+    cdef cmsghdr* header
+    cdef size_t count = len(descriptors), i
+    if count > MOST_DESCRIPTORS:
+        raise ValueError(f"at most {MOST_DESCRIPTORS} descriptors a frame, got {count}")
+    for i in range(count):
+        numbers[i] = descriptors[i]
+    vector.iov_base = <void*>frame
+    vector.iov_len = nbytes
+    memset(&message, 0, sizeof(message))
+    memset(control, 0, sizeof(control))
+    message.msg_iov = &vector
+    message.msg_iovlen = 1
+    message.msg_control = control
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int))
+    header = CMSG_FIRSTHDR(&message)
+    header.cmsg_level = SOL_SOCKET
+    header.cmsg_type = SCM_RIGHTS
+    header.cmsg_len = CMSG_LEN(count * sizeof(int))
+    memcpy(CMSG_DATA(header), numbers, count * sizeof(int))
+    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
+
+
+cdef list _descriptors(msghdr* message):
+    """The descriptors that came along; None for none."""
+    cdef cmsghdr* header = CMSG_FIRSTHDR(message)
+    cdef int number
+    cdef size_t i
+    cdef list descriptors
+    if header == NULL:
+        return None
+    descriptors = []
+    while header != NULL:
+        if header.cmsg_level == SOL_SOCKET and header.cmsg_type == SCM_RIGHTS:
+            for i in range((header.cmsg_len - CMSG_LEN(0)) // sizeof(int)):
+                memcpy(&number, CMSG_DATA(header) + i * sizeof(int), sizeof(int))
+                descriptors.append(number)
+        header = CMSG_NXTHDR(message, header)
+    return descriptors
+
+
+def _close_all(descriptors):
+    for fd in descriptors:
+        os.close(fd)

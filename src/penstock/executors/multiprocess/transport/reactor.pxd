@@ -1,0 +1,26 @@
+from libc.stdint cimport uint32_t
+
+cdef enum:
+    FRAME_BUFFER = 128 << 10
+
+
+cdef class Watcher:
+    cdef int ready(self, uint32_t events) except -1
+
+
+cdef class Reactor:
+    cdef public bint watched
+    cdef bint _waiting
+    cdef unsigned char* frame
+    cdef int _epoll
+    cdef int _bell
+    cdef dict _watchers
+    cdef object _chores
+
+    cdef int watch(self, int fd, Watcher watcher, uint32_t events) except -1
+    cdef int rewatch(self, int fd, uint32_t events) except -1
+    cpdef unregister(self, int fd)
+    cpdef int poll(self, timeout_s) except -1
+    cpdef defer(self, chore)
+    cdef int _wait(self, timeout_s, void* events) except -1
+    cdef int _do_chores(self) except -1

@@ -1,0 +1,178 @@
+"""Waits on many descriptors at once, with or without an event loop around it.
+
+A node's process blocks in ``poll``. A program with an asyncio loop adds ``fileno()`` to that
+loop and calls ``poll(0)`` when it is readable: an epoll descriptor can itself be waited on.
+"""
+
+import os
+from collections import deque
+from math import ceil
+from time import monotonic
+
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
+from libc.errno cimport EINTR, errno
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport free, malloc
+
+cdef extern from "<sys/epoll.h>" nogil:
+    ctypedef union epoll_data_t:
+        int fd
+    cdef struct epoll_event:
+        uint32_t events
+        epoll_data_t data
+    int EPOLLIN, EPOLLOUT, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL, EPOLL_CLOEXEC
+    int epoll_create1(int flags)
+    int epoll_ctl(int epfd, int op, int fd, epoll_event* event)
+    int epoll_wait(int epfd, epoll_event* events, int maxevents, int timeout)
+
+cdef enum:
+    READY_AT_ONCE = 64
+    POLLS_OF_A_BATCH = 64
+
+
+cdef class Watcher:
+    """What a reactor calls when a descriptor is ready."""
+
+    cdef int ready(self, uint32_t events) except -1:
+        raise NotImplementedError
+
+
+cdef class _Handler(Watcher):
+    """Calls a Python function with the epoll event mask."""
+
+    cdef object _handler
+
+    def __init__(self, handler):
+        self._handler = handler
+
+    cdef int ready(self, uint32_t events) except -1:
+        self._handler(events)
+        return 0
+
+
+cdef class Reactor:
+    """An epoll set with a handler for each descriptor; for one thread, but for ``defer``.
+
+    ``watched`` says that an event loop waits on it and has to be told of every chore;
+    otherwise its owner comes back to ``poll`` by itself, and only one that waits is woken.
+    ``frame`` is where its ports read into: what arrives is dealt with before the next is read.
+    """
+
+    def __cinit__(self):
+        self.frame = <unsigned char*>malloc(FRAME_BUFFER)
+        if self.frame == NULL:
+            raise MemoryError
+
+    def __init__(self, *, bint watched=False):
+        self.watched = watched
+        self._waiting = False
+        self._watchers = {}
+        self._chores = deque()
+        self._epoll = epoll_create1(EPOLL_CLOEXEC)
+        if self._epoll < 0:
+            PyErr_SetFromErrno(OSError)
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.register(self._bell, self._rung)
+
+    def __dealloc__(self):
+        free(self.frame)
+
+    def fileno(self):
+        return self._epoll
+
+    def register(self, int fd, handler, uint32_t events=EPOLLIN):
+        """Call ``handler`` with the epoll event mask whenever ``fd`` is ready."""
+        self.watch(fd, _Handler(handler), events)
+
+    cdef int watch(self, int fd, Watcher watcher, uint32_t events) except -1:
+        cdef epoll_event event
+        event.events = events
+        event.data.fd = fd
+        if epoll_ctl(self._epoll, EPOLL_CTL_ADD, fd, &event) < 0:
+            PyErr_SetFromErrno(OSError)
+        self._watchers[fd] = watcher
+        return 0
+
+    cdef int rewatch(self, int fd, uint32_t events) except -1:
+        cdef epoll_event event
+        event.events = events
+        event.data.fd = fd
+        if epoll_ctl(self._epoll, EPOLL_CTL_MOD, fd, &event) < 0:
+            PyErr_SetFromErrno(OSError)
+        return 0
+
+    cpdef unregister(self, int fd):
+        cdef epoll_event unused
+        if self._watchers.pop(fd, None) is not None:
+            if epoll_ctl(self._epoll, EPOLL_CTL_DEL, fd, &unused) < 0:
+                PyErr_SetFromErrno(OSError)
+
+    cpdef int poll(self, timeout_s) except -1:
+        """Do the chores, wait until something is ready (None: however long), handle it.
+
+        Gives the number of descriptors that were ready.
+        """
+        cdef epoll_event[READY_AT_ONCE] events
+        cdef int count, i
+        cdef Watcher watcher
+        self._waiting = True  # from here on a chore rings the bell
+        if self._chores:
+            self._do_chores()
+        count = self._wait(timeout_s, events)
+        self._waiting = False
+        for i in range(count):
+            watcher = self._watchers.get(events[i].data.fd)
+            if watcher is not None:  # one handled before it may have closed it
+                watcher.ready(events[i].events)
+        if self._chores:
+            self._do_chores()
+        return count
+
+    def poll_batch(self):
+        """Handle what is ready now, again and again within reason: one turn of a busy loop."""
+        for _ in range(POLLS_OF_A_BATCH):
+            if not self.poll(0):
+                return
+
+    cpdef defer(self, chore):
+        """Have ``poll`` do this; may be called from any thread, in a destructor too."""
+        self._chores.append(chore)
+        if (self._waiting or self.watched) and self._bell >= 0:
+            os.eventfd_write(self._bell, 1)
+
+    def close(self):
+        """Forget all descriptors; they stay open."""
+        cdef int bell = self._bell
+        self._bell = -1
+        self._watchers.clear()
+        os.close(self._epoll)
+        os.close(bell)
+
+    def _rung(self, _events):
+        os.eventfd_read(self._bell)
+
+    cdef int _wait(self, timeout_s, void* events) except -1:
+        """Waiting lets other threads run; looking does not, since that takes longer."""
+        cdef int count, timeout_ms
+        deadline = None if timeout_s is None else monotonic() + timeout_s
+        while True:
+            timeout_ms = -1 if timeout_s is None else ceil(timeout_s * 1000)
+            if timeout_ms == 0:
+                count = epoll_wait(self._epoll, <epoll_event*>events, READY_AT_ONCE, 0)
+            else:
+                with nogil:
+                    count = epoll_wait(
+                        self._epoll, <epoll_event*>events, READY_AT_ONCE, timeout_ms
+                    )
+            if count >= 0:
+                return count
+            if errno != EINTR:
+                PyErr_SetFromErrno(OSError)
+            PyErr_CheckSignals()
+            if deadline is not None:
+                timeout_s = max(deadline - monotonic(), 0)
+
+    cdef int _do_chores(self) except -1:
+        while self._chores:
+            self._chores.popleft()()
+        return 0

@@ -1,0 +1,28 @@
+import socket
+from collections.abc import Callable
+
+from penstock.bridges import ConsumerStatistics, LaneSpec
+from penstock.data import Message
+from penstock.errors import LaneError
+from penstock.executors.multiprocess.transport.arena import SharedArena
+from penstock.executors.multiprocess.transport.port import Port
+from penstock.executors.multiprocess.transport.reactor import Reactor
+
+MAX_LEASES: int
+
+class LaneReceiver(Port):
+    spec: LaneSpec
+    on_change: Callable[[], None]
+    on_broken: Callable[[LaneError], None]
+    def __init__(
+        self,
+        spec: LaneSpec,
+        sock: socket.socket,
+        arena: SharedArena,
+        reactor: Reactor,
+        on_broken: Callable[[LaneError], None],
+    ) -> None: ...
+    def take(self) -> Message | None: ...
+    @property
+    def ended(self) -> bool: ...
+    def statistics(self) -> ConsumerStatistics: ...

@@ -1,0 +1,63 @@
+"""Sealed memfds: memory without a name, which one process writes and others only read."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from penstock.errors import LaneError
+
+_F_SEAL_FUTURE_WRITE = 0x0010  # <linux/fcntl.h>; not in Python's fcntl before 3.13
+_NEVER_RESIZED = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+_SEALS = _NEVER_RESIZED | _F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL
+
+SMALLEST_SLOT = 4096
+_FIRST_SLAB = 256 << 10
+_LARGEST_STEP = 16 << 20
+_SMALLEST_POOL = 64 << 20
+
+
+def slot_size(nbytes: int) -> int:
+    """The size class of a payload: four to each power of two, whole pages.
+
+    At most a quarter of a slot is wasted, and only as address space: pages that nobody
+    touches take no memory beyond the first filling.
+    """
+    if nbytes <= SMALLEST_SLOT:
+        return SMALLEST_SLOT
+    quarter = max((1 << (nbytes - 1).bit_length()) // 8, SMALLEST_SLOT)
+    return -(-nbytes // quarter) * quarter
+
+
+def guaranteed_pool(max_message_bytes: int) -> int:
+    """What a producer needs to have room for two of its largest messages."""
+    return max(2 * slot_size(max_message_bytes), _SMALLEST_POOL)
+
+
+def slab_slots(size: int, existing: int) -> int:
+    """Slots of a class's next slab: from a few to as many again as there are."""
+    first = max(_FIRST_SLAB // size, 1 if size > _LARGEST_STEP // 4 else 2)
+    return max(min(existing, max(_LARGEST_STEP // size, 1)), 1) if existing else first
+
+
+def create(nbytes: int) -> int:
+    """The descriptor of a new memfd, not sealed yet: its maker has to map it first."""
+    fd = os.memfd_create("penstock", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, nbytes)
+    return fd
+
+
+def seal(fd: int) -> None:
+    """From now on nobody resizes it, and nobody maps it for writing any more."""
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+
+
+def checked(fd: int, lane: str) -> int:
+    """The size of another process's slab; closes a descriptor that it refuses.
+
+    Raises ``LaneError`` for a slab that could shrink under its readers.
+    """
+    if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _NEVER_RESIZED != _NEVER_RESIZED:
+        os.close(fd)
+        raise LaneError(lane, "a slab came unsealed: its owner could truncate it")
+    return os.fstat(fd).st_size

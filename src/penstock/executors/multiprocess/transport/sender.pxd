@@ -1,0 +1,42 @@
+from libc.stdint cimport int64_t, uint64_t
+
+from penstock.executors.multiprocess.transport.clock cimport Spread
+from penstock.executors.multiprocess.transport.placing cimport Placed, Placer
+from penstock.executors.multiprocess.transport.port cimport Port
+
+
+cdef class LaneSender(Port):
+    cdef object __weakref__
+    cdef readonly object spec
+    cdef readonly bint finished
+    cdef public object on_change
+    cdef public object on_broken
+    cdef str _name
+    cdef frozenset _accepts
+    cdef bint _backpressure
+    cdef bint _verify
+    cdef Placer _placer
+    cdef object _machine
+    cdef object _held
+    cdef dict _dropped
+    cdef dict _leases
+    cdef set _announced
+    cdef bint _blocked
+    cdef bint _ending
+    cdef bint _broken
+    cdef uint64_t _window
+    cdef uint64_t _transmitted
+    cdef uint64_t _taken
+    cdef uint64_t _sent_count
+    cdef uint64_t _filtered
+    cdef uint64_t _payload_bytes
+    cdef uint64_t _copies
+    cdef int64_t _conversion_ns
+    cdef int64_t _blocked_ns
+    cdef int64_t _blocked_since
+    cdef Spread _conversion
+
+    cpdef bint offer(self, message) except -1
+    cdef bint _transmit(self, message) except -1
+    cdef int _launch(self, Placed placed, message, int64_t started) except -1
+    cdef int _lease_out(self, Placed placed) except -1
