@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import os
 
 import pytest
 
 from penstock.testing.pytest_plugin import MARKER, close_zygote, no_leaked_tasks, no_leaks
+
+os.environ["PENSTOCK_POISON_SLOTS"] = "1"  # a view on a freed slot shows rubbish at once
 
 __all__ = ["close_zygote", "no_leaked_tasks", "no_leaks"]
 

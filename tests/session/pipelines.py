@@ -32,8 +32,8 @@ def chain(*nodes, connections=None, **multiprocess):
     }
 
 
-def options(**more):
-    return SessionOptions(nodes=(__file__, "penstock.testing.faults"), **more)
+def options(more_nodes=(), **more):
+    return SessionOptions(nodes=(__file__, "penstock.testing.faults", *more_nodes), **more)
 
 
 async def run(manifest, inputs, session_options=None) -> list[Output]:

@@ -1,0 +1,83 @@
+"""A view stays what it was for as long as anything holds it, and nobody can write to it.
+
+The tests run with freed slots overwritten (see ``tests/conftest.py``).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from keepers import ATTEMPTS, WAYS, seen
+from pipelines import chain, options, through
+
+from penstock.data import CLIENT, Binary
+from penstock.errors import NodeExecutionError
+from penstock.session import Session
+
+HERE = Path(__file__).with_name("keepers.py")
+SIZES = (5_000, 1_500, 70_001, 4_096, 900, 200_000)
+
+
+def full(number):
+    size = SIZES[number % len(SIZES)]
+    return Binary(np.full(size, number % 251, np.uint8), metadata={"number": str(number % 251)})
+
+
+def options_here():
+    return options(more_nodes=(HERE,))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "overrides"),
+    [
+        (("EchoNode", "keeper", "EchoNode"), {}),
+        (("keeper", "keeper", "keeper"), {}),
+        (("PassThrough", "keeper", "EchoNode"), {"n1": "native"}),
+        (("EchoNode", "keeper", "keeper"), {"n1": "native"}),
+    ],
+)
+async def test_whatever_a_node_does_with_a_view_it_stays_what_it_was(nodes, overrides):
+    manifest = chain(*nodes, channel_capacity=8, executor_overrides=overrides)
+    async with Session(manifest, options_here()) as session:
+        outputs = await through(session, (full(number) for number in range(300)))
+        assert len(outputs) >= 300
+        for output in outputs:
+            assert (output.value.data == int(output.value.metadata["number"])).all()
+
+
+async def test_a_hoarder_gets_copies_and_everybody_goes_on():
+    """A hundred mebibytes are kept, of pools that have sixty-four each."""
+    manifest = chain("EchoNode", "hoard_leases", "EchoNode", channel_capacity=4)
+    async with Session(manifest, options()) as session:
+        values = (Binary(np.full(1 << 20, number, np.uint8)) for number in range(100))
+        for number, output in enumerate(await through(session, values)):
+            assert (output.value.data == number).all()
+    lanes = {(lane.source, lane.target): lane for lane in (await session.metrics()).lanes}
+    assert lanes["n0", "n1"].received == 100
+    assert lanes["n0", "n1"].copies >= 36
+    assert lanes[CLIENT, "n0"].copies >= 100
+
+
+@pytest.mark.parametrize("before", ["EchoNode", "PassThrough"])
+async def test_no_way_of_writing_to_a_view_is_taken(before):
+    assert len(ATTEMPTS) > 10
+    async with Session(chain(before, "vandal"), options_here()) as session:
+        outputs = await through(session, [Binary(np.arange(1, 251, dtype=np.uint8).repeat(40))])
+    assert [output.value.text for output in outputs] == []
+
+
+async def test_a_node_that_writes_to_its_input_ends_its_session_with_its_name():
+    async with Session(chain("EchoNode", "writes"), options_here()) as session:
+        await session.send("n0", Binary(np.zeros(5_000, np.uint8)))
+        with pytest.raises(NodeExecutionError, match="read-only") as failed:
+            await anext(session.outputs())
+    assert (failed.value.node_id, failed.value.exception_type) == ("n1", "ValueError")
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_each_way_of_keeping_keeps(name):
+    """Or the hammering above would hammer on nothing."""
+    array = np.full(5_000, 7, np.uint8)
+    part = seen(WAYS[name](array))
+    assert part.size > 0
+    assert (part == 7).all()
