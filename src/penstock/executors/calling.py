@@ -14,7 +14,8 @@ from penstock.nodes import Node
 
 VALUE_TYPES = frozenset({Audio, Video, Tensor, Text, Json, Binary, Control})
 _METHODS = ("setup", "process", "produce", "flush", "teardown")
-_END = object()
+END = object()
+"""Stands for the value after the last."""
 MAX_TRACEBACK = 64 << 10
 
 
@@ -110,15 +111,22 @@ async def each_value(result: Any, call: Caller) -> AsyncGenerator[Value, None]:
         yield result
     elif isinstance(result, AsyncIterator):
         async for value in result:
-            yield _checked(value)
+            yield checked(value)
     elif isinstance(result, Iterator):
-        while (value := await call(next, result, _END)) is not _END:
-            yield _checked(value)
+        while (value := await call(next, result, END)) is not END:
+            yield checked(value)
     elif isinstance(result, list | tuple):
         for value in result:
-            yield _checked(value)
+            yield checked(value)
     else:
-        _checked(result)
+        checked(result)
+
+
+def plain_values(result: Any) -> Iterator[Any] | None:
+    """What can be gone through without waiting: those of an iterator, list or tuple."""
+    if isinstance(result, list | tuple):
+        return iter(result)
+    return result if isinstance(result, Iterator) else None
 
 
 def close_iterator(result: Any) -> Awaitable[None] | None:
@@ -133,7 +141,8 @@ def close_iterator(result: Any) -> Awaitable[None] | None:
     return None
 
 
-def _checked(value: Any) -> Value:
+def checked(value: Any) -> Value:
+    """The value, where it is one; raises ``TypeError`` where it isn't."""
     if inspect.iscoroutine(value):
         value.close()
         raise TypeError("a plain method returned a coroutine: declare the method async")

@@ -8,25 +8,18 @@ handed in. Where nothing has to wait, a message is worked on without a coroutine
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from time import perf_counter_ns
 from typing import Any
 
-from penstock.bridges import ConsumerEnd, ProducerEnd, no_listener
-from penstock.data import Message, Value
-from penstock.executors.calling import (
-    VALUE_TYPES,
-    Caller,
-    NodeFault,
-    close_iterator,
-    each_value,
-    is_being_cancelled,
-)
+from penstock.bridges import ConsumerEnd, ProducerEnd
+from penstock.data import Message
+from penstock.executors.calling import VALUE_TYPES, Caller, NodeFault, each_value
+from penstock.executors.delivery import Delivery
 from penstock.executors.emitter import Emitter, Identity
 from penstock.executors.intake import InTurn
 from penstock.executors.pump import Pump
 from penstock.executors.statistics import NodeStatistics
+from penstock.executors.timing import Clock
 from penstock.nodes import Node
 
 TURN_NS = 200_000
@@ -48,15 +41,16 @@ class NodeLoop:
         self.direct = direct
         self.stats = NodeStatistics()
         self.producing = True
-        self.wake = no_listener
         self._pump = pump
         self._call = call
         self._process = getattr(node, "process", None)
         self._intake = InTurn()
+        self._clock = Clock(self.stats)
         self._emitter = Emitter(identity, self.stats)
+        self._delivery = Delivery(self._emitter, pump, call, self._clock, direct=direct)
         self._result: Any = None
         self._fault: BaseException | None = None
-        self._resting = False
+        self._idle = False
         self._turn_ends = 0
 
     @property
@@ -88,19 +82,19 @@ class NodeLoop:
     def accept(self, message: Message) -> bool:
         """Work on a message at once, as a call from its producer; False where it must queue.
 
-        What it raises is this node's affair: ``run`` raises it when it is woken by ``wake``.
+        What it raises is this node's affair: ``run`` is woken and raises it.
         """
-        if not self._resting:
+        if not self._idle:
             return False
-        self._resting = False
+        self._idle = False
         try:
             self._work(message)
         except BaseException as exc:  # noqa: BLE001  # nothing of it is the producer's
             self._fault = exc
         if self._fault is None and self._result is None and not self._emitter.waiting:
-            self._resting = True
+            self._idle = True
         else:
-            self.wake()
+            self._pump.notify()
         return True
 
     async def _consume(self) -> None:
@@ -110,14 +104,14 @@ class NodeLoop:
             if message is None:
                 if intake.ended:
                     return
-                await self._rest()
+                await self._wait_for_input()
             elif self.direct:
                 self._work(message)
             else:
                 await self._work_by_call(message)
             del message  # who waits holds no input
             if self._result is not None or emitter.waiting:
-                await self._give_the_rest()
+                await self._finish_giving()
             if perf_counter_ns() >= self._turn_ends:
                 await self._breathe()
 
@@ -137,7 +131,7 @@ class NodeLoop:
         """The same with a method that is async, or runs on a thread."""
         self._begin(message)
         work = self._call(self._process, message.value)  # type: ignore[arg-type]  # the same
-        self._conclude(await self._timed("process", work))
+        self._conclude(await self._clock.wait("process", work))
 
     def _begin(self, message: Message) -> None:
         self.node.ctx.arrival = message
@@ -153,23 +147,20 @@ class NodeLoop:
         if result is not None:
             self._emitter.give(result, "process")
 
-    async def _give_the_rest(self) -> None:
-        await self._wait_for_space("process")
+    async def _finish_giving(self) -> None:
+        await self._delivery.settle("process")
         result, self._result = self._result, None
-        if result is None:
-            return
-        if self.direct and inspect.isawaitable(result):
-            result = await self._timed("process", self._call(_itself, result))
-        await self._emit_all(result, "process")
-        self.node.ctx.arrival = None
+        if result is not None:
+            await self._delivery.all_of(result, "process")
+            self.node.ctx.arrival = None
 
-    async def _rest(self) -> None:
+    async def _wait_for_input(self) -> None:
         """Wait until a lane has changed; meanwhile a producer may call this node itself."""
-        self._resting = True
+        self._idle = True
         try:
             await self._pump.idle()
         finally:
-            self._resting = False
+            self._idle = False
         self._turn_ends = perf_counter_ns() + TURN_NS
         if self._fault is not None:
             raise self._fault
@@ -180,67 +171,22 @@ class NodeLoop:
 
     async def _produce(self) -> None:
         produce = self.node.produce  # type: ignore[attr-defined]  # the catalogue saw to it
-        values = await self._timed("produce", self._call(produce))
+        values = await self._clock.wait("produce", self._call(produce))
         each = each_value(values, self._call)
+        delivery = self._delivery
         try:
-            while self.producing and (value := await self._following(each, "produce")) is not None:
+            while self.producing:
+                value = await delivery.following(each, "produce")
+                if value is None:
+                    break
                 self._emitter.stamper.advance()
                 self.stats.items += 1
-                await self._emit(value, "produce")
-                await self._breathe()
+                await delivery.one(value, "produce")
+                await self._pump.breathe()
         finally:
-            await self._timed("produce", _close(each, values))
+            await delivery.close(each, values, "produce")
 
     async def _flush(self) -> None:
-        if type(self.node).flush is Node.flush:
-            return
-        await self._emit_all(await self._timed("flush", self._call(self.node.flush)), "flush")
-
-    async def _emit_all(self, result: Any, during: str) -> None:
-        """Give each value before the next is made."""
-        each = each_value(result, self._call)
-        try:
-            while (value := await self._following(each, during)) is not None:
-                await self._emit(value, during)
-                await self._breathe()
-        finally:
-            await self._timed(during, _close(each, result))
-
-    async def _emit(self, value: Value, during: str) -> None:
-        self._emitter.give(value, during)
-        await self._wait_for_space(during)
-
-    async def _wait_for_space(self, during: str) -> None:
-        """Until every lane has taken the last output."""
-        while self._emitter.waiting:
-            await self._pump.idle()
-            self._emitter.give_again(during)
-
-    async def _timed(self, during: str, work: Awaitable[Any]) -> Any:
-        started = perf_counter_ns()
-        try:
-            return await work
-        except asyncio.CancelledError as exc:
-            if is_being_cancelled():
-                raise
-            raise NodeFault(during) from exc  # the node's own: a task of its, say
-        except Exception as exc:
-            raise NodeFault(during) from exc
-        finally:
-            self.stats.execution_ns += perf_counter_ns() - started
-
-    async def _following(self, each: AsyncIterator[Value], during: str) -> Value | None:
-        """The next of several outputs, None after the last."""
-        return await self._timed(during, anext(each, None))  # type: ignore[no-any-return]  # timed is untyped
-
-
-async def _close(each: AsyncGenerator[Value, None], result: Any) -> None:
-    await each.aclose()
-    closing = close_iterator(result)
-    if closing is not None:
-        await closing
-
-
-def _itself(result: Any) -> Any:
-    """What a caller that can wait awaits."""
-    return result
+        if type(self.node).flush is not Node.flush:
+            result = await self._clock.wait("flush", self._call(self.node.flush))
+            await self._delivery.all_of(result, "flush")

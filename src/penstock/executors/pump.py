@@ -16,6 +16,9 @@ class Pump(Protocol):
     async def breathe(self) -> None:
         """Let what is ready have its turn, and come back at once."""
 
+    def notify(self) -> None:
+        """Have who waits look again; for the thread that waits."""
+
 
 class LoopPump:
     """Waits in an asyncio loop; ``notify`` belongs into the lanes' ``on_change``."""
@@ -25,7 +28,6 @@ class LoopPump:
         self._waiting: asyncio.Future[None] | None = None
 
     def notify(self) -> None:
-        """Something changed; for the loop's thread."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 

@@ -40,6 +40,11 @@ class Stamper:
         self._part = part + 1
         return Message(value, self._sequence, part, self._timestamp_us, self._epoch, self._node_id)
 
+    def skip_to(self, part: int) -> int:
+        """Go on with this part at least, where it was too long ago to be known; the part."""
+        self._part = max(self._part, part)
+        return self._part
+
     def _turn_to(self, sequence: int) -> None:
         recent = self._recent
         recent[self._sequence] = self._part

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 from penstock.data import ExecutorType
-from penstock.nodes.context import NodeContext
+from penstock.nodes.context import ConcurrentContext, Host, NodeContext
 from penstock.nodes.params import NodeParams
 
 
@@ -26,10 +27,15 @@ class Node:
     Arrays of an input are read-only and stay valid for as long as anything holds them.
     On the native executor a plain ``process`` runs on a thread of the node's own;
     ``blocking = False`` promises that it is quick and may run on the event loop.
+
+    An async ``process`` may work on ``concurrency`` inputs at once. Their outputs keep the
+    order of the inputs, unless ``ordered = False`` has them given as they come.
     """
 
     Params: ClassVar[type[NodeParams]] = NodeParams
     blocking: ClassVar[bool] = True
+    concurrency: ClassVar[int] = 1
+    ordered: ClassVar[bool] = True
 
     def __init__(self, params: NodeParams, ctx: NodeContext) -> None:
         self.params: Any = params
@@ -54,14 +60,15 @@ def node(
     """Name a ``Node`` class as a node type, and say which executor it would choose.
 
     A type that says nothing runs on the registry's default: multiprocess, unless the
-    operator has set another. Raises ``ValueError`` for an executor that there is not, and
-    ``TypeError`` for what is no ``Node`` class.
+    operator has set another. Raises ``ValueError`` for an executor that there is not, or a
+    ``concurrency`` that can't be, and ``TypeError`` for what is no ``Node`` class.
     """
     chosen = None if executor is None else _executor(name, executor)
 
     def mark(cls: NodeClass) -> NodeClass:
         if not (isinstance(cls, type) and issubclass(cls, Node)):
             raise TypeError(f"@node({name!r}) needs a subclass of Node, got {cls!r}")
+        _check_concurrency(name, cls)
         cls.__penstock_node__ = (name, chosen)  # type: ignore[attr-defined]  # the mark
         return cls
 
@@ -75,3 +82,22 @@ def _executor(name: str, executor: str) -> ExecutorType:
         known = ", ".join(ExecutorType)
         message = f"@node({name!r}): executor must be one of {known}, got {executor!r}"
         raise ValueError(message) from None
+
+
+def _check_concurrency(name: str, cls: type[Node]) -> None:
+    count = cls.concurrency
+    if type(count) is not int or count < 1:
+        raise ValueError(f"@node({name!r}): concurrency must be a number from 1 on, got {count!r}")
+    process = getattr(cls, "process", None)
+    is_async = inspect.iscoroutinefunction(process) or inspect.isasyncgenfunction(process)
+    if count > 1 and not is_async:
+        raise ValueError(
+            f"@node({name!r}): concurrency = {count} needs an async process; a plain one "
+            "works on one input at a time"
+        )
+
+
+def make_context(cls: type[Node], node_id: str, session_id: str, host: Host) -> NodeContext:
+    """What a node of this class gets as ``ctx``."""
+    kind = NodeContext if cls.concurrency == 1 else ConcurrentContext
+    return kind(node_id, session_id, host)

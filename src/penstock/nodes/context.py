@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from penstock.data import Message
+
+_ARRIVAL: ContextVar[Message | None] = ContextVar("arrival", default=None)
 
 
 class Host(Protocol):
@@ -60,3 +63,18 @@ class NodeContext:
     def stopping(self) -> bool:
         """Whether the session is ending; a ``produce`` that waits should return then."""
         return self._host.stopping()
+
+
+class ConcurrentContext(NodeContext):
+    """The context of a node that works on several inputs at once: each task has its own."""
+
+    __slots__ = ()
+
+    @property
+    def arrival(self) -> Message | None:
+        """The message that ``process`` is working on in the task that asks."""
+        return _ARRIVAL.get()
+
+    @arrival.setter
+    def arrival(self, message: Message | None) -> None:
+        _ARRIVAL.set(message)

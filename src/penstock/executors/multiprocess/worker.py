@@ -28,6 +28,7 @@ from penstock.executors.calling import (
     is_async,
     is_async_method,
 )
+from penstock.executors.concurrent_loop import ConcurrentLoop
 from penstock.executors.emitter import Identity
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import Channel
@@ -35,7 +36,8 @@ from penstock.executors.multiprocess.transport import DataPlane, Reactor
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump, Pump
 from penstock.executors.statistics import NodeStatistics
-from penstock.nodes import Node, NodeContext
+from penstock.nodes import Node
+from penstock.nodes.base import make_context
 from penstock.nodes.catalogue import load
 from penstock.nodes.importing import importing_nodes
 
@@ -61,6 +63,9 @@ class _PlainPump:
     async def breathe(self) -> None:
         self._worker.reactor.poll(0)
         self._worker.check()
+
+    def notify(self) -> None:
+        """Nobody else runs here who could have something to tell."""
 
 
 class _ReactorPump(LoopPump):
@@ -183,12 +188,13 @@ class Worker:
     async def _set_up(self, config: messages.Configure, node_class: type[Node], pump: Pump) -> bool:
         """Make the node ready for its first input; False where that failed and was reported."""
         self._control.send(messages.Progress("loading_model", 0.0, ""))
-        context = NodeContext(config.node_id, config.session_id, self)
+        context = make_context(node_class, config.node_id, config.session_id, self)
         try:
             node = node_class(node_class.Params.model_validate(config.params), context)
             identity = Identity(config.node_id, config.emits)
             direct = not is_async_method(node_class, "process")
-            self._loop = NodeLoop(node, identity, pump, self._call, direct=direct)
+            make_loop = ConcurrentLoop if node.concurrency > 1 else NodeLoop
+            self._loop = make_loop(node, identity, pump, self._call, direct=direct)
             await self._call(node.setup)
         except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
             self._fail("setup", exc)

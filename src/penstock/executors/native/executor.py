@@ -24,12 +24,14 @@ from penstock.executors.calling import (
     is_async_method,
     is_being_cancelled,
 )
+from penstock.executors.concurrent_loop import ConcurrentLoop
 from penstock.executors.emitter import Identity
 from penstock.executors.native.thread import NodeThread
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump
 from penstock.executors.statistics import NodeStatistics
-from penstock.nodes import Node, NodeContext
+from penstock.nodes import Node
+from penstock.nodes.base import make_context
 from penstock.nodes.catalogue import load
 from penstock.planning import NodeAssignment
 
@@ -63,14 +65,14 @@ class NativeNode:
         """Make the node and run its ``setup``; raises ``NodeExecutionError``."""
         self._events.progress(self.node_id, "starting", 0.0, "")
         node_class = load(self._assignment.provider)
-        context = NodeContext(self.node_id, self._session_id, self)
+        context = make_context(node_class, self.node_id, self._session_id, self)
         try:
             params = node_class.Params.model_validate(self._assignment.params)
             self.node = node = node_class(params, context)
             identity = Identity(self.node_id, self._assignment.emits)
             direct = not (node.blocking or is_async_method(node_class, "process"))
-            self.loop = NodeLoop(node, identity, self.pump, self._call, direct=direct)
-            self.loop.wake = self.pump.notify
+            make_loop = ConcurrentLoop if node.concurrency > 1 else NodeLoop
+            self.loop = make_loop(node, identity, self.pump, self._call, direct=direct)
             self._events.progress(self.node_id, "loading_model", 0.0, "")
             if node_class.setup is not Node.setup:
                 await self._apart(node.setup)
@@ -208,7 +210,7 @@ class NativeExecutor:
         return loop.accept if loop.direct else None
 
     def begin(self) -> None:
-        for node in self._nodes.values():
+        for node in reversed(self._nodes.values()):  # a consumer listens before it is called
             node.task = asyncio.create_task(node.run(), name=f"node {node.node_id}")
 
     def stop_producing(self) -> None:

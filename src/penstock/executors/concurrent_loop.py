@@ -1,0 +1,147 @@
+"""Works on several inputs of one async node at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from penstock.data import Json, Message, Value
+from penstock.executors.calling import NodeFault, each_value
+from penstock.executors.node_loop import NodeLoop
+
+LANDING_S = 0.5
+"""How long inputs that are being worked on have to end after they were cancelled."""
+_NOTHING = Json(None)
+
+
+class _Flight:
+    """One input that is being worked on; ``value`` is an output that waits to be given."""
+
+    __slots__ = ("_taken", "abandoned", "landed", "message", "part", "task", "value")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.part = 0
+        self.value: Value | None = None
+        self.landed = False
+        self.abandoned = False
+        self.task: asyncio.Task[None] | None = None
+        self._taken: asyncio.Future[None] | None = None
+
+    async def hand_over(self, value: Value) -> None:
+        """Hold the output out until somebody takes it; cancelled where nobody will."""
+        if self.abandoned:
+            raise asyncio.CancelledError
+        self.value = value
+        self._taken = asyncio.get_running_loop().create_future()
+        await self._taken
+
+    def take(self) -> Value | None:
+        """The output, and let the work go on."""
+        value, self.value = self.value, None
+        if self._taken is not None and not self._taken.done():
+            self._taken.set_result(None)
+        return value
+
+
+class ConcurrentLoop(NodeLoop):
+    """A ``NodeLoop`` for a node with ``concurrency`` over 1, in an event loop.
+
+    Each input has a task of its own, which makes values; this loop alone takes and gives.
+    What one of them raises ends them all, and so does a cancellation; one that doesn't heed
+    its own is left behind after ``LANDING_S``, to be ended by the executor.
+    """
+
+    _flights: list[_Flight]
+    _last: Message | None = None
+
+    async def _consume(self) -> None:
+        self._flights = []
+        try:
+            while self._flights or self._emitter.waiting or not self._intake.ended:
+                took_off = self._take_off()
+                if self._give_what_is_ready() or took_off:
+                    await self._pump.breathe()
+                elif self._flights or self._emitter.waiting or not self._intake.ended:
+                    await self._pump.idle()
+                if self._fault is not None:
+                    raise self._fault
+        finally:
+            await self._land()
+        if self._last is not None:
+            self._emitter.stamper.follow(self._last)
+
+    def _take_off(self) -> bool:
+        """Begin with what has come, as far as there is room; whether anything has."""
+        took_off = False
+        while len(self._flights) < self.node.concurrency:
+            message = self._intake.take()
+            if message is None:
+                break
+            took_off = True
+            self.stats.items += 1
+            self._last = Message(_NOTHING, message.sequence, 0, message.timestamp_us, message.epoch)
+            flight = _Flight(message)
+            flight.task = asyncio.create_task(self._fly(flight))
+            flight.task.add_done_callback(partial(self._landed, flight))
+            self._flights.append(flight)
+        return took_off
+
+    async def _fly(self, flight: _Flight) -> None:
+        self.node.ctx.arrival = flight.message
+        assert self._process is not None  # noqa: S101  # who consumes has one
+        work = self._call(self._process, flight.message.value)
+        result = await self._clock.wait("process", work)
+        each = each_value(result, self._call)
+        delivery = self._delivery
+        try:
+            while (value := await delivery.following(each, "process")) is not None:
+                self._pump.notify()
+                await flight.hand_over(value)
+        finally:
+            await delivery.close(each, result, "process")
+
+    def _landed(self, flight: _Flight, task: asyncio.Task[None]) -> None:
+        flight.landed = True
+        if task.cancelled():
+            self._fault = self._fault or NodeFault("process")
+        else:
+            self._fault = self._fault or task.exception()
+        self._pump.notify()
+
+    def _give_what_is_ready(self) -> bool:
+        """Give one output, or see one input off; whether there was any."""
+        if self._emitter.waiting:
+            self._emitter.give_again("process")
+            return not self._emitter.waiting
+        for flight in self._candidates():
+            if flight.value is not None:
+                self._give(flight)
+                return True
+            if flight.landed:
+                self._flights.remove(flight)
+                return True
+        return False
+
+    def _candidates(self) -> Sequence[_Flight]:
+        return self._flights[:1] if self.node.ordered else self._flights
+
+    def _give(self, flight: _Flight) -> None:
+        stamper = self._emitter.stamper
+        stamper.follow(flight.message)
+        flight.part = stamper.skip_to(flight.part) + 1
+        value = flight.take()
+        if value is not None:
+            self._emitter.give(value, "process")
+
+    async def _land(self) -> None:
+        """End whatever is still being worked on."""
+        tasks = []
+        for flight in self._flights:
+            flight.abandoned = True
+            if flight.task is not None and flight.task.cancel():
+                tasks.append(flight.task)
+        if tasks:
+            await asyncio.wait(tasks, timeout=LANDING_S)
+        self._flights.clear()

@@ -1,0 +1,91 @@
+"""Node loops on an event loop, with lanes in memory between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import numpy as np
+
+from penstock.bridges import DirectLane, LaneSpec
+from penstock.data import Kind, Message, Text
+from penstock.executors.calling import call_here
+from penstock.executors.concurrent_loop import ConcurrentLoop
+from penstock.executors.emitter import Identity
+from penstock.executors.node_loop import NodeLoop
+from penstock.executors.pump import LoopPump
+from penstock.nodes.base import make_context
+
+ALL = frozenset(Kind)
+
+
+class Host:
+    """Behind a node that runs in a test."""
+
+    def progress(self, fraction, message):
+        pass
+
+    def allocate(self, nbytes):
+        return np.empty(nbytes, np.uint8)
+
+    def stopping(self):
+        return False
+
+
+class Rig:
+    """Nodes by name, the lanes between them, and what arrives at the end."""
+
+    def __init__(self):
+        self.loops: dict[str, NodeLoop] = {}
+        self.lanes: dict[tuple[str, str], DirectLane] = {}
+        self._pumps: dict[str, LoopPump] = {}
+
+    def add(self, name, cls, params=None, *, emits=ALL, direct=None):
+        pump = LoopPump()
+        node = cls(cls.Params.model_validate(params or {}), make_context(cls, name, "s", Host()))
+        make = ConcurrentLoop if cls.concurrency > 1 else NodeLoop
+        direct = not asyncio.iscoroutinefunction(cls.process) if direct is None else direct
+        self.loops[name] = make(node, Identity(name, emits), pump, call_here, direct=direct)
+        self._pumps[name] = pump
+        return node
+
+    def connect(self, source, target, *, fused=False, accepts=ALL, **options):
+        """A lane; an end that names no node is the test's own."""
+        spec = LaneSpec(len(self.lanes) + 1, source, target, accepts, **options)
+        lane = self.lanes[source, target] = DirectLane(spec)
+        if source in self.loops:
+            lane.producer.on_change = self._pumps[source].notify
+            self.loops[source].outputs.append(lane.producer)
+        if target in self.loops:
+            lane.consumer.on_change = self._pumps[target].notify
+            self.loops[target].inputs.append(lane.consumer)
+        if fused:
+            lane.fuse(self.loops[target].accept)
+        return lane
+
+    def start(self) -> dict[str, asyncio.Task[None]]:
+        return {name: asyncio.create_task(loop.run()) for name, loop in self.loops.items()}
+
+
+def texts(*words: str) -> Iterable[Message]:
+    return [Message(Text(word), number, 0, number * 10) for number, word in enumerate(words, 1)]
+
+
+def offer(lane: DirectLane, messages: Iterable[Message], *, end: bool = True) -> None:
+    for message in messages:
+        assert lane.producer.offer(message)
+    if end:
+        lane.producer.end()
+
+
+def taken(lane: DirectLane) -> list[Message]:
+    found = []
+    while (message := lane.consumer.take()) is not None:
+        found.append(message)
+    return found
+
+
+async def settled() -> None:
+    """Let every task come to where it has to wait."""
+    for _ in range(20):
+        await asyncio.sleep(0)

@@ -1,0 +1,97 @@
+"""Nodes of the tests of concurrency, of fused chains, and of the loop that async nodes run on."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from penstock.data import ExecutorType, Json, Text
+from penstock.executors.node_loop import NodeLoop
+from penstock.nodes import Node, node
+
+
+class Meet(Node):
+    """Nobody gets through alone: waits until four inputs are there."""
+
+    concurrency = 4
+
+    async def setup(self) -> None:
+        self._together = asyncio.Barrier(4)
+
+    async def process(self, item: Text) -> Text:
+        await self._together.wait()
+        assert self.ctx.arrival is not None
+        return Text(f"{item.text} {self.ctx.arrival.sequence}")
+
+
+@node("meet", executor=ExecutorType.MULTIPROCESS)
+class MeetInProcess(Meet):
+    """In a process."""
+
+
+@node("meet_native", executor=ExecutorType.NATIVE)
+class MeetNative(Meet):
+    """In the session's process."""
+
+
+class FailTogether(Node):
+    """Waits for ever, but for the input that fails."""
+
+    concurrency = 3
+
+    async def process(self, item: Text) -> Text:
+        if item.text == "bad":
+            raise ValueError("no good")
+        await asyncio.Event().wait()
+        return item
+
+
+@node("fail_together", executor=ExecutorType.MULTIPROCESS)
+class FailTogetherInProcess(FailTogether):
+    """In a process."""
+
+
+@node("fail_together_native", executor=ExecutorType.NATIVE)
+class FailTogetherNative(FailTogether):
+    """In the session's process."""
+
+
+@node("which_loop")
+class WhichLoop(Node):
+    """Names the package of the event loop that it runs on."""
+
+    async def process(self, item: Text) -> Text:
+        return Text(type(asyncio.get_running_loop()).__module__.partition(".")[0])
+
+
+@node("nested", executor=ExecutorType.NATIVE)
+class Nested(Node):
+    """Says how many nodes call one another at this moment, after what was said before it."""
+
+    blocking = False
+
+    def process(self, item: Json) -> Json:
+        count, frame = 0, sys._getframe()
+        while frame is not None:
+            count += frame.f_code is NodeLoop._work.__code__
+            frame = frame.f_back  # type: ignore[assignment]  # the outermost has none
+        return Json([*item.value, count])
+
+
+@node("nested_apart", executor=ExecutorType.NATIVE)
+class NestedApart(Nested):
+    """The same on a thread."""
+
+    blocking = True
+
+
+@node("picky", executor=ExecutorType.NATIVE)
+class Picky(Node):
+    """Raises for what it is told to."""
+
+    blocking = False
+
+    def process(self, item: Json) -> Json:
+        if item.value == [self.ctx.node_id]:
+            raise ValueError("not this")
+        return item
