@@ -25,7 +25,12 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.ready
+# What can't be installed here is reported as missing.
+$(VENV)/.peers: $(VENV)/.ready
+	for peer in dora iceoryx2 ray zmq; do $(BIN)/python -m pip install --quiet --group peer-$$peer || echo "$$peer: not installed"; done
+	touch $@
+
+bench: $(VENV)/.peers
 	$(BIN)/python -m bench $(ARGS)
 
 proto: $(VENV)/.ready

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.figures import FIGURES
 from bench.machine import Machine
 from bench.measurement import Effort, Result
-from bench.reporter import document, table, to_json, to_markdown
+from bench.reporter import document, section, to_json, to_markdown
 from bench.runner import run_figure
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +37,7 @@ async def _measured(names: Sequence[str], effort: Effort) -> list[Result]:
     results = []
     for name in names:
         result = await run_figure(FIGURES[name], effort)
-        print(table(result), end="\n\n", flush=True)
+        print(section(result), end="\n\n", flush=True)
         results.append(result)
     return results
 

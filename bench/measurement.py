@@ -1,16 +1,31 @@
-"""What a benchmark gives: figures of rows, each with its contenders' values and a verdict."""
+"""What a benchmark gives: figures of rows, each with its contenders' values and verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 OURS = "penstock"
+FLOOR = "floor"
 
 Measure: TypeAlias = Callable[[], Awaitable[Sequence[float]]]
-"""Measures one round: its samples, in the figure's unit."""
+"""Measures one round: its samples, in the figure's unit. May raise ``PeerError``."""
+
+
+class PeerError(Exception):
+    """A peer is not there, can't be started, or failed; its text says why, in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Stands in for a contender that can't be measured."""
+
+    reason: str
+
+
+Contenders: TypeAlias = Mapping[str, Measure | Unavailable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +42,18 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """At most ``limit``: times the reference (``ratio``), or in the figure's unit (``value``)."""
+    """A bound for our figure, from above unless ``at_least``.
+
+    ``limit`` is a ratio to the contender ``of``, or, where that is None, in the figure's unit.
+    "Three times faster than a peer" is a ratio of at most one third.
+    """
 
     limit: float
-    of: Literal["ratio", "value"] = "ratio"
+    of: str | None = None
+    at_least: bool = False
+
+    def holds(self, measured: float) -> bool:
+        return measured >= self.limit if self.at_least else measured <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +61,29 @@ class Case:
     """One row to measure.
 
     ``open`` sets the contenders up, all at the same time, and takes them down; our own is
-    called ``penstock``. The ratio is ours to that of ``reference``, where there is one.
-    ``message_bytes`` is given where a rate of messages is measured.
+    called ``penstock``. ``message_bytes`` is given where a rate of messages is measured, ``x``
+    where the row has a place on a plot.
     """
 
     name: str
-    open: Callable[[], AbstractAsyncContextManager[Mapping[str, Measure]]]
-    reference: str | None = "floor"
-    target: Target | None = None
+    open: Callable[[], AbstractAsyncContextManager[Contenders]]
+    targets: tuple[Target, ...] = ()
     message_bytes: int | None = None
+    x: float | None = None
+
+
+Cases: TypeAlias = Callable[[Effort], AbstractAsyncContextManager[Sequence[Case]]]
+"""Gives a figure's cases, with whatever stands for all of them."""
+
+
+def apart(cases: Callable[[Effort], Sequence[Case]]) -> Cases:
+    """The ``Cases`` of a figure whose cases have nothing in common."""
+
+    @asynccontextmanager
+    async def given(effort: Effort) -> AsyncIterator[Sequence[Case]]:
+        yield cases(effort)
+
+    return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +93,7 @@ class Figure:
     name: str
     title: str
     unit: str
-    cases: Callable[[Effort], Sequence[Case]]
+    cases: Cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +109,29 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """A target and what was measured: a ratio or a value; None where its reference is missing."""
+
+    target: Target
+    measured: float | None
+    reached: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """A case as measured; ``ratio`` is the median of the rounds' ratios."""
+    """A case as measured.
+
+    ``ratios`` has ours to each other contender's: the median of the rounds' ratios.
+    ``missing`` says why a contender has no values.
+    """
 
     case: str
     values: Mapping[str, Spread]
-    reference: str | None
-    ratio: float | None
-    target: Target | None
-    reached: bool | None
+    ratios: Mapping[str, float]
+    missing: Mapping[str, str]
+    verdicts: tuple[Verdict, ...]
     message_bytes: int | None
+    x: float | None
 
 
 @dataclass(frozen=True, slots=True)

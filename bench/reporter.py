@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from bench.machine import Machine
-from bench.measurement import OURS, Result, Row, Spread
+from bench.measurement import OURS, Result, Row, Spread, Target, Verdict
 
 _BEGIN = "<!-- measured: written by `make bench ARGS=--document` -->"
 _END = "<!-- /measured -->"
+_WORD = {True: "reached", False: "**missed**"}
 
 
 def to_json(machine: Machine, command: str, results: Sequence[Result]) -> str:
@@ -25,23 +26,33 @@ def to_json(machine: Machine, command: str, results: Sequence[Result]) -> str:
 
 
 def to_markdown(machine: Machine, command: str, results: Sequence[Result]) -> str:
-    """A table for each figure, below a line on the machine."""
+    """A section for each figure, below a line on the machine."""
     packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     where = (
         f"`{command}` on {machine.processor}, {machine.cores} cores, Linux {machine.kernel}, "
         f"CPython {machine.python}, {packages}; load average before the run {machine.load}."
     )
-    return "\n\n".join([where, *(table(result) for result in results)]) + "\n"
+    return "\n\n".join([where, *(section(result) for result in results)]) + "\n"
+
+
+def section(result: Result) -> str:
+    """A figure for people: its table, then a line for each target."""
+    lines = [_promise(row, verdict, result.unit) for row in result.rows for verdict in row.verdicts]
+    parts = [f"### {result.title}, {result.unit}", table(result), "\n".join(lines)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def table(result: Result) -> str:
-    """A figure's rows; contenders in the order of the first row that has them."""
-    others = list(dict.fromkeys(name for row in result.rows for name in row.values if name != OURS))
-    header = ["", OURS, *others, "ratio", "target"]
-    rows = [_cells(row, others) for row in result.rows]
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"### {result.title}, {result.unit}\n\n{body}"
+    """Cases and contenders, the longer list down; ours first, the others as they come."""
+    names = [OURS, *_others(result.rows)]
+    grid = [[_shown(row, name) for name in names] for row in result.rows]
+    across, down = names, [row.case for row in result.rows]
+    if len(names) > len(down):
+        across, down = down, names
+        grid = [list(cells) for cells in zip(*grid, strict=True)]
+    lines = [["", *across], ["---"] + ["---:"] * len(across)]
+    lines += [[head, *cells] for head, cells in zip(down, grid, strict=True)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def document(path: Path, markdown: str) -> None:
@@ -53,28 +64,58 @@ def document(path: Path, markdown: str) -> None:
     path.write_text(f"{before}{begin}\n\n{markdown}\n{end}{after}", encoding="utf-8")
 
 
-def _cells(row: Row, others: Sequence[str]) -> list[str]:
-    values = [_shown(row.values.get(name), row.message_bytes) for name in (OURS, *others)]
-    ratio = "" if row.ratio is None else f"{row.ratio:.2f} × {row.reference}"
-    return [row.case, *values, ratio, _verdict(row)]
+def _others(rows: Sequence[Row]) -> list[str]:
+    names = dict.fromkeys(name for row in rows for name in (*row.values, *row.missing))
+    return [name for name in names if name != OURS]
 
 
-def _verdict(row: Row) -> str:
-    if row.target is None:
-        return ""
-    sign = " ×" if row.target.of == "ratio" else ""
-    return f"≤ {row.target.limit:g}{sign}: {'reached' if row.reached else '**missed**'}"
-
-
-def _shown(spread: Spread | None, message_bytes: int | None) -> str:
-    """The median, and the 99th percentile where a round has several samples."""
-    if spread is None:
+def _shown(row: Row, name: str) -> str:
+    """A contender's figure, and how many times that of ours is."""
+    if name in row.missing:
+        return row.missing[name].replace("|", "\\|")
+    if name not in row.values:
         return "–"
+    shown = _spread(row.values[name], row.message_bytes)
+    return f"{shown} · {_ratio(row.ratios[name])}" if name in row.ratios else shown
+
+
+def _spread(spread: Spread, message_bytes: int | None) -> str:
+    """The median, and the 99th percentile where a round has several samples."""
     if message_bytes is not None:
         return f"{_number(spread.p50)} ({_number(spread.p50 * message_bytes / 1e9)} GB/s)"
     if spread.p50 == spread.p99:
         return _number(spread.p50)
     return f"{_number(spread.p50)} / {_number(spread.p99)}"
+
+
+def _promise(row: Row, verdict: Verdict, unit: str) -> str:
+    """What was promised of a row, what came out, and whether that is it."""
+    target, measured = verdict.target, verdict.measured
+    wanted, shown = _bound(target, unit)
+    if measured is None:
+        why = row.missing.get(target.of or "", "not measured")
+        return f"- {row.case}: {wanted}: can't be judged ({target.of}: {why})"
+    return f"- {row.case}: {wanted}: {shown(measured)}, {_WORD[verdict.reached is True]}"
+
+
+def _bound(target: Target, unit: str) -> tuple[str, Callable[[float], str]]:
+    """A target in words, and how to say what was measured in the same words."""
+    how = "at least" if target.at_least else "at most"
+    if target.of is None:
+        return f"{how} {_number(target.limit)} {unit}", _number
+    if target.at_least:
+        return f"at least {target.limit:.0%} of {target.of}", "{:.0%}".format
+    if target.limit < 1:
+        return f"at least {1 / target.limit:g} × faster than {target.of}", _faster
+    return f"at most {target.limit:g} × {target.of}", "{:.3f} ×".format
+
+
+def _faster(ratio: float) -> str:
+    return f"{1 / ratio:.2f} ×"
+
+
+def _ratio(ratio: float) -> str:
+    return f"{ratio:.2f} ×" if ratio >= 0.1 else f"{ratio:.2g} ×"
 
 
 def _number(value: float) -> str:

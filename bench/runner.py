@@ -10,35 +10,58 @@ import gc
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from bench.measurement import OURS, Case, Effort, Figure, Measure, Result, Row, Spread, Target
+from bench.measurement import (
+    OURS,
+    Case,
+    Effort,
+    Figure,
+    Measure,
+    PeerError,
+    Result,
+    Row,
+    Spread,
+    Target,
+    Unavailable,
+    Verdict,
+)
 
 
 async def run_figure(figure: Figure, effort: Effort) -> Result:
     """Measure all cases of a figure, one after the other."""
-    rows = [await run_case(case, effort.rounds) for case in figure.cases(effort)]
+    async with figure.cases(effort) as cases:
+        rows = [await run_case(case, effort.rounds) for case in cases]
     return Result(figure.name, figure.title, figure.unit, tuple(rows))
 
 
 async def run_case(case: Case, rounds: int) -> Row:
-    """Measure a case: one round that nobody counts, then ``rounds`` that count."""
+    """Measure a case: one round that nobody counts, then ``rounds`` that count.
+
+    A contender that raises ``PeerError`` is missing from then on, with all that it gave.
+    """
     async with case.open() as contenders:
-        await _round(contenders)
-        measured = [await _round(contenders) for _ in range(rounds)]
-    return judged(case, measured)
+        missing = {n: c.reason for n, c in contenders.items() if isinstance(c, Unavailable)}
+        there = {n: c for n, c in contenders.items() if not isinstance(c, Unavailable)}
+        measured = [await _round(there, missing) for _ in range(rounds + 1)]
+    return judged(case, measured[1:], missing)
 
 
-def judged(case: Case, measured: Sequence[Mapping[str, Sequence[float]]]) -> Row:
+def judged(
+    case: Case,
+    measured: Sequence[Mapping[str, Sequence[float]]],
+    missing: Mapping[str, str],
+) -> Row:
     """The row that the rounds' samples, by contender, make."""
-    values = {name: spread([one[name] for one in measured]) for name in measured[0]}
-    ratio = _ratio(values, case.reference)
+    names = [name for name in measured[0] if name not in missing]
+    values = {name: spread([one[name] for one in measured]) for name in names}
+    ratios = {name: _ratio(values[OURS], values[name]) for name in names if name != OURS}
     return Row(
         case=case.name,
         values=values,
-        reference=case.reference,
-        ratio=ratio,
-        target=case.target,
-        reached=_reached(case.target, values[OURS].p50, ratio),
+        ratios=ratios,
+        missing=missing,
+        verdicts=tuple(_verdict(target, values[OURS], ratios) for target in case.targets),
         message_bytes=case.message_bytes,
+        x=case.x,
     )
 
 
@@ -55,24 +78,26 @@ def percentile(samples: Sequence[float], percent: int) -> float:
     return ranked[-(-len(ranked) * percent // 100) - 1]
 
 
-async def _round(contenders: Mapping[str, Measure]) -> dict[str, Sequence[float]]:
+async def _round(
+    contenders: Mapping[str, Measure], missing: dict[str, str]
+) -> dict[str, Sequence[float]]:
     """Each contender once; garbage of one is not collected at the next one's expense."""
     samples: dict[str, Sequence[float]] = {}
     for name, measure in contenders.items():
+        if name in missing:
+            continue
         gc.collect()
-        samples[name] = await measure()
+        try:
+            samples[name] = await measure()
+        except PeerError as exc:
+            missing[name] = str(exc)
     return samples
 
 
-def _ratio(values: Mapping[str, Spread], reference: str | None) -> float | None:
-    if reference is None:
-        return None
-    pairs = zip(values[OURS].rounds, values[reference].rounds, strict=True)
-    return median(ours / theirs for ours, theirs in pairs)
+def _ratio(ours: Spread, theirs: Spread) -> float:
+    return median(our / their for our, their in zip(ours.rounds, theirs.rounds, strict=True))
 
 
-def _reached(target: Target | None, value: float, ratio: float | None) -> bool | None:
-    if target is None:
-        return None
-    measured = value if target.of == "value" else ratio
-    return measured is not None and measured <= target.limit
+def _verdict(target: Target, ours: Spread, ratios: Mapping[str, float]) -> Verdict:
+    measured = ours.p50 if target.of is None else ratios.get(target.of)
+    return Verdict(target, measured, None if measured is None else target.holds(measured))

@@ -3,8 +3,10 @@
 from bench.figures.cpu_bound import CPU_BOUND
 from bench.figures.grpc_execute import GRPC_EXECUTE
 from bench.figures.grpc_stream import GRPC_STREAM, GRPC_STREAM_RATE
-from bench.figures.hop_latency import HOP_LATENCY
-from bench.figures.hop_throughput import HOP_THROUGHPUT
+from bench.figures.hop_executors import HOP_EXECUTORS
+from bench.figures.hop_frameworks import HOP_FRAMEWORKS, HOP_FRAMEWORKS_PACED
+from bench.figures.hop_latency import HOP_LATENCY, HOP_PACED, HOP_PLACED
+from bench.figures.hop_throughput import EXECUTOR_THROUGHPUT, HOP_THROUGHPUT
 from bench.figures.plan_time import PLAN_TIME
 from bench.figures.session_start import SESSION_START
 from bench.measurement import Figure
@@ -17,6 +19,12 @@ _ALL = (
     GRPC_STREAM,
     GRPC_STREAM_RATE,
     HOP_LATENCY,
+    HOP_PACED,
+    HOP_PLACED,
+    HOP_FRAMEWORKS,
+    HOP_FRAMEWORKS_PACED,
+    HOP_EXECUTORS,
     HOP_THROUGHPUT,
+    EXECUTOR_THROUGHPUT,
 )
 FIGURES: dict[str, Figure] = {figure.name: figure for figure in _ALL}

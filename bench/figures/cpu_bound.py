@@ -10,13 +10,14 @@ from typing import Protocol
 
 from bench.burning.pipeline import pipeline
 from bench.burning.side_by_side import side_by_side
-from bench.measurement import OURS, Case, Effort, Figure, Measure, Target
+from bench.measurement import OURS, Case, Effort, Figure, Measure, Target, apart
 
 _NODES = 3
+_SIDE_BY_SIDE = "side by side"
 
 
 class Worker(Protocol):
-    """Does the work of some items, as often as there are nodes."""
+    """Does the work of some items, once in each of its processes."""
 
     async def run(self, items: int) -> None: ...
 
@@ -31,17 +32,18 @@ async def time_ms(worker: Worker, items: int) -> Sequence[float]:
 @asynccontextmanager
 async def _open(items: int) -> AsyncIterator[Mapping[str, Measure]]:
     async with pipeline(_NODES) as ours:
-        with side_by_side(_NODES) as bare:
+        with side_by_side(_NODES) as bare, side_by_side(1) as alone:
             yield {
-                "side by side": partial(time_ms, bare, items),
+                _SIDE_BY_SIDE: partial(time_ms, bare, items),
                 OURS: partial(time_ms, ours, items),
+                "one after the other": partial(time_ms, alone, items * _NODES),
             }
 
 
 def _cases(effort: Effort) -> list[Case]:
     items = effort.count(200)
     name = f"{items} items through {_NODES} nodes"
-    return [Case(name, partial(_open, items), "side by side", Target(1.15))]
+    return [Case(name, partial(_open, items), (Target(1.05, _SIDE_BY_SIDE),))]
 
 
-CPU_BOUND = Figure("cpu_bound", "Three equal Python nodes that compute", "ms", _cases)
+CPU_BOUND = Figure("cpu_bound", "Three equal Python nodes that compute", "ms", apart(_cases))

@@ -9,7 +9,7 @@ from time import perf_counter_ns
 
 import grpc
 
-from bench.measurement import OURS, Case, Effort, Figure, Measure, Target
+from bench.measurement import FLOOR, OURS, Case, Effort, Figure, Measure, Target, apart
 from bench.rpc.echo import Echo
 from bench.rpc.execution import ClientExecution, Execution, message
 from bench.rpc.servers import ECHO, PENSTOCK, server
@@ -35,7 +35,7 @@ async def _open(nbytes: int, count: int) -> AsyncIterator[Mapping[str, Measure]]
             Client(ours) as client,
         ):
             calls = {
-                "floor": Echo(bare_channel, message(nbytes)).call,
+                FLOOR: Echo(bare_channel, message(nbytes)).call,
                 OURS: Execution(channel, nbytes).call,
                 "penstock.client": ClientExecution(client, nbytes).call,
             }
@@ -44,11 +44,11 @@ async def _open(nbytes: int, count: int) -> AsyncIterator[Mapping[str, Measure]]
 
 def _cases(effort: Effort) -> list[Case]:
     return [
-        Case("4 KB", partial(_open, 4096, effort.count(300)), target=Target(2)),
+        Case("4 KB", partial(_open, 4096, effort.count(300)), (Target(2, FLOOR),)),
         Case("1 MB", partial(_open, 1 << 20, effort.count(100))),
     ]
 
 
 GRPC_EXECUTE = Figure(
-    "grpc_execute", "ExecutePipeline of a native pass-through: p50 / p99", "µs", _cases
+    "grpc_execute", "ExecutePipeline of a native pass-through: p50 / p99", "µs", apart(_cases)
 )

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 
 import grpc
 
-from bench.measurement import OURS, Case, Effort, Figure, Measure
+from bench.measurement import OURS, Case, Effort, Figure, Measure, apart
 from bench.rpc.conversation import conversation
 from bench.rpc.echo import Echo
 from bench.rpc.execution import message
@@ -90,6 +90,8 @@ def _rates(effort: Effort) -> list[Case]:
 
 
 GRPC_STREAM = Figure(
-    "grpc_stream", "StreamPipeline, a chunk there and back: p50 / p99", "µs", _round_trips
+    "grpc_stream", "StreamPipeline, a chunk there and back: p50 / p99", "µs", apart(_round_trips)
 )
-GRPC_STREAM_RATE = Figure("grpc_stream_rate", "StreamPipeline, throughput", "messages/s", _rates)
+GRPC_STREAM_RATE = Figure(
+    "grpc_stream_rate", "StreamPipeline, throughput", "messages/s", apart(_rates)
+)

@@ -1,66 +1,95 @@
-"""How long one hop takes with nothing else on its way."""
+"""How long one hop from process to process takes, with nothing else on its way."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
-from bench.hops.contenders import contenders
+from bench.hops.contenders import ICEORYX, QUEUE, between_processes
+from bench.hops.measures import hops_us, measured
 from bench.hops.payload import Order
-from bench.hops.ping_pong import ping_pong
-from bench.hops.placement import pinned, two_cores
-from bench.hops.rig import HOPS, SIZES, Place, Rig
-from bench.measurement import Case, Effort, Figure, Measure, Target
+from bench.hops.placement import two_cores
+from bench.hops.rig import SIZES
+from bench.measurement import FLOOR, Case, Contenders, Effort, Figure, Target, apart
 
-_BETWEEN: tuple[Place, Place] = ("process", "process")
-_COUNTS = {4096: 400, 64 << 10: 300, 1 << 20: 100, 3_840_000: 30}
+COUNTS = {"4 KB": 400, "64 KB": 300, "1 MB": 100, "3.84 MB": 40, "6.2 MB": 30}
+PACED_US = 20_000
+PACED_COUNT = 15
+_TO_FLOOR = {"4 KB": 1.25, "1 MB": 1.15, "3.84 MB": 1.15, "6.2 MB": 1.15}
+_TO_QUEUE = {"4 KB": 1 / 2, "3.84 MB": 1 / 50}
 
 
-async def latencies(rig: Rig, nbytes: int, count: int) -> Sequence[float]:
-    """The time of each of ``count`` hops in µs, one after the other."""
-    order = Order(1, nbytes)
-    return [(await rig.run(order)).took_ns / 1000 for _ in range(count)]
+def targets(size: str) -> tuple[Target, ...]:
+    """What a hop of this size is to reach, beside the floor and its peers."""
+    wanted = [Target(_TO_FLOOR[size], FLOOR)] if size in _TO_FLOOR else []
+    wanted.append(Target(1.2 if size == "6.2 MB" else 1.1, ICEORYX))
+    if size in _TO_QUEUE:
+        wanted.append(Target(_TO_QUEUE[size], QUEUE))
+    return tuple(wanted)
 
 
 @asynccontextmanager
-async def _open(
-    hop: tuple[Place, Place], nbytes: int, count: int, cores: tuple[int, int] | None
-) -> AsyncIterator[Mapping[str, Measure]]:
-    async with contenders(*hop, nbytes) as rigs:
-        with pinned(rigs.values(), cores) if cores else nullcontext():
-            yield {name: partial(latencies, rig, nbytes, count) for name, rig in rigs.items()}
+async def _open(order: Order, cores: tuple[int, int] | None) -> AsyncIterator[Contenders]:
+    async with between_processes(order.nbytes) as racers:
+        with measured(racers, partial(hops_us, order), cores) as contenders:
+            yield contenders
 
 
-def _cases(effort: Effort) -> list[Case]:
-    first, second = two_cores()
-    apart = [
+def _hot(effort: Effort) -> list[Case]:
+    return [
         Case(
-            f"{hop[0]} → {hop[1]}, {size}",
-            partial(_open, hop, nbytes, effort.count(_COUNTS[nbytes]), (first, second)),
+            size,
+            partial(_open, Order(effort.count(COUNTS[size]), nbytes, turns=True), two_cores()),
+            targets(size),
+            x=nbytes,
         )
-        for hop in HOPS
         for size, nbytes in SIZES.items()
     ]
-    opened = partial(_open, _BETWEEN, SIZES["4 KB"], effort.count(_COUNTS[SIZES["4 KB"]]))
-    together = Case("process → process, 4 KB, on one core", partial(opened, (first, first)))
-    free = Case(
-        "process → process, 4 KB, anywhere",
-        partial(_open_with_ping_pong, SIZES["4 KB"], effort.count(_COUNTS[SIZES["4 KB"]])),
-        reference="ping-pong",
-        target=Target(2),
-    )
-    return [*apart, together, free]
 
 
-@asynccontextmanager
-async def _open_with_ping_pong(nbytes: int, count: int) -> AsyncIterator[Mapping[str, Measure]]:
-    """The contenders as the scheduler places them, and two bare processes by themselves."""
-    async with _open(_BETWEEN, nbytes, count, None) as measures:
-        with ping_pong(nbytes) as bare:
-            yield {"ping-pong": partial(bare.hops, nbytes, count), **measures}
+def _paced(effort: Effort) -> list[Case]:
+    count = effort.count(PACED_COUNT)
+    return [
+        Case(
+            size,
+            partial(_open, Order(count, nbytes, turns=True, interval_us=PACED_US), two_cores()),
+            targets(size),
+            x=nbytes,
+        )
+        for size, nbytes in SIZES.items()
+    ]
+
+
+def _placed(effort: Effort) -> list[Case]:
+    first, _ = two_cores()
+    places = {"on one core": (first, first), "anywhere": None}
+    return [
+        Case(
+            f"{size}, {where}",
+            partial(_open, Order(effort.count(COUNTS[size]), SIZES[size], turns=True), cores),
+            targets(size),
+        )
+        for where, cores in places.items()
+        for size in ("4 KB", "1 MB")
+    ]
 
 
 HOP_LATENCY = Figure(
-    "hop_latency", "Latency of a hop, hot, from core to core: p50 / p99", "µs", _cases
+    "hop_latency",
+    "A hop from process to process, hot, from core to core: p50 / p99",
+    "µs",
+    apart(_hot),
+)
+HOP_PACED = Figure(
+    "hop_paced",
+    "A hop from process to process, one each 20 ms, from core to core: p50 / p99",
+    "µs",
+    apart(_paced),
+)
+HOP_PLACED = Figure(
+    "hop_placed",
+    "A hop from process to process, hot, placed otherwise: p50 / p99",
+    "µs",
+    apart(_placed),
 )

@@ -10,7 +10,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
-from bench.measurement import OURS, Case, Effort, Figure, Measure
+from bench.measurement import OURS, Case, Effort, Figure, Measure, apart
 from bench.rpc.servers import PENSTOCK, server
 from penstock.client import Client
 from penstock.session import Session
@@ -81,10 +81,10 @@ async def _open(processes: int, count: int) -> AsyncIterator[Mapping[str, Measur
 
 def _cases(effort: Effort) -> list[Case]:
     return [
-        Case("native only", partial(_open, 0, effort.count(20)), None),
-        Case("1 process node", partial(_open, 1, effort.count(20)), "interpreters"),
-        Case("4 process nodes", partial(_open, 4, effort.count(20)), "interpreters"),
+        Case("native only", partial(_open, 0, effort.count(20))),
+        Case("1 process node", partial(_open, 1, effort.count(20))),
+        Case("4 process nodes", partial(_open, 4, effort.count(20))),
     ]
 
 
-SESSION_START = Figure("session_start", "From StreamInit to ready: p50 / p99", "ms", _cases)
+SESSION_START = Figure("session_start", "From StreamInit to ready: p50 / p99", "ms", apart(_cases))

@@ -2,27 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from typing import TypeAlias
 
-from bench.hops.bare_rig import bare_rig
+from bench.frameworks.framework_rig import DORA, RAY_ACTORS, RAY_GRAPH, framework_rig
+from bench.hops.ends import Transport
+from bench.hops.pair_rig import pair_rig
 from bench.hops.penstock_rig import penstock_rig
-from bench.hops.queue_rig import queue_rig
-from bench.hops.rig import Place, Rig
+from bench.hops.rig import BETWEEN, WITHIN, Hop, Rig
 from bench.hops.within import CallRig, LoopQueueRig
-from bench.measurement import OURS
+from bench.measurement import FLOOR, OURS, PeerError, Unavailable
+from bench.transports.bare import bare
+from bench.transports.iceoryx import iceoryx
+from bench.transports.pipe import pipe
+from bench.transports.queue import queue
+from bench.transports.zeromq import zeromq
+
+ICEORYX = "iceoryx2"
+QUEUE = "multiprocessing.Queue"
+DORA_RS = "dora-rs"
+_RAY = "Ray"
+Racers: TypeAlias = Mapping[str, Rig | Unavailable]
+_Transports: TypeAlias = Mapping[str, Callable[[int], AbstractContextManager[Transport]]]
+_PEERS: _Transports = {
+    ICEORYX: iceoryx,
+    "pyzmq": zeromq,
+    "multiprocessing.Pipe": pipe,
+    QUEUE: queue,
+}
 
 
 @asynccontextmanager
-async def contenders(source: Place, target: Place, nbytes: int) -> AsyncIterator[Mapping[str, Rig]]:
-    """The rigs of a hop by their names, the floor first; all stand until the end."""
+async def between_processes(nbytes: int) -> AsyncIterator[Racers]:
+    """The rigs of a hop from process to process by their names; all stand until the end."""
     async with AsyncExitStack() as stack:
-        ours = await stack.enter_async_context(penstock_rig(source, target))
-        if source == target == "native":
-            yield {"floor": CallRig(nbytes), OURS: ours, "asyncio.Queue": LoopQueueRig(nbytes)}
-            return
         yield {
-            "floor": stack.enter_context(bare_rig(source, target, nbytes)),
-            OURS: ours,
-            "multiprocessing.Queue": stack.enter_context(queue_rig(source, target, nbytes)),
+            FLOOR: _paired(stack, bare, nbytes),
+            OURS: await stack.enter_async_context(penstock_rig()),
+            **{name: _paired(stack, peer, nbytes) for name, peer in _PEERS.items()},
         }
+
+
+@asynccontextmanager
+async def between_executors(hop: Hop, nbytes: int) -> AsyncIterator[Racers]:
+    """The same for any hop, with one peer."""
+    async with AsyncExitStack() as stack:
+        ours = await stack.enter_async_context(penstock_rig(hop))
+        if hop == WITHIN:
+            yield {FLOOR: CallRig(nbytes), OURS: ours, "asyncio.Queue": LoopQueueRig(nbytes)}
+            return
+        floor = _paired(stack, bare, nbytes, hop)
+        yield {FLOOR: floor, OURS: ours, QUEUE: _paired(stack, queue, nbytes, hop)}
+
+
+@asynccontextmanager
+async def frameworks() -> AsyncIterator[Racers]:
+    """Penstock and the frameworks, for payloads of any size."""
+    async with AsyncExitStack() as stack:
+        rigs = {
+            OURS: await stack.enter_async_context(penstock_rig()),
+            DORA_RS: _entered(stack, framework_rig(DORA)),
+            _RAY: _entered(stack, framework_rig(RAY_GRAPH)),
+        }
+        graph = rigs[_RAY]
+        if isinstance(graph, Unavailable) and graph.reason != "not installed":
+            rigs["Ray (actors)"] = _entered(stack, framework_rig(RAY_ACTORS))
+        yield rigs
+
+
+def _paired(
+    stack: AsyncExitStack,
+    transport: Callable[[int], AbstractContextManager[Transport]],
+    nbytes: int,
+    hop: Hop = BETWEEN,
+) -> Rig | Unavailable:
+    try:
+        return stack.enter_context(pair_rig(stack.enter_context(transport(nbytes)), hop))
+    except PeerError as exc:
+        return Unavailable(str(exc))
+
+
+def _entered(stack: AsyncExitStack, rig: AbstractContextManager[Rig]) -> Rig | Unavailable:
+    try:
+        return stack.enter_context(rig)
+    except PeerError as exc:
+        return Unavailable(str(exc))

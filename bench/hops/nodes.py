@@ -6,45 +6,61 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from time import perf_counter_ns
 
-from bench.hops.payload import Order, Pattern, Tally
+from bench.hops.link import SourceLink, TargetLink
+from bench.hops.payload import Order, Pattern, Stamp
 from penstock.data import Binary, Json
-from penstock.nodes import Node, node
+from penstock.nodes import Node, NodeParams, node
+
+
+class LinkParams(NodeParams):
+    """``link`` names what surrounds the hop."""
+
+    link: str
 
 
 @node("HopSource")
 class HopSource(Node):
     """Send the payloads that an order asks for."""
 
+    Params = LinkParams
     blocking = False
 
     def setup(self) -> None:
+        self._link = SourceLink(self.params.link)
         self._patterns: dict[int, Pattern] = {}
 
     def process(self, item: Json) -> Binary | Iterator[Binary]:
         order = Order(**item.value)
         if order.nbytes not in self._patterns:
             self._patterns[order.nbytes] = Pattern(order.nbytes)
-        pattern = self._patterns[order.nbytes]
         if order.count == 1:
-            return self._payload(pattern, order.nbytes, 0)
-        return (self._payload(pattern, order.nbytes, left) for left in reversed(range(order.count)))
+            return self._payload(order, 0)
+        return (self._payload(order, remaining) for remaining in self._link.turns(order))
 
-    def _payload(self, pattern: Pattern, nbytes: int, remaining: int) -> Binary:
+    def teardown(self) -> None:
+        self._link.close()
+
+    def _payload(self, order: Order, remaining: int) -> Binary:
         started_ns = perf_counter_ns()
-        array = self.ctx.allocate(nbytes, "u1")
-        pattern.write(array, started_ns, remaining)
-        return Binary(array)
+        payload = self.ctx.allocate(order.nbytes, "u1")
+        stamp = Stamp(started_ns, remaining, order.turns)
+        self._patterns[order.nbytes].write(payload, stamp)
+        return Binary(payload)
 
 
 @node("HopTarget")
 class HopTarget(Node):
     """Say what has arrived, once an order is complete."""
 
+    Params = LinkParams
     blocking = False
 
     def setup(self) -> None:
-        self._tally = Tally()
+        self._link = TargetLink(self.params.link)
 
     def process(self, item: Binary) -> Json | None:
-        arrival = self._tally.note(item.data)
+        arrival = self._link.note(item.data)
         return None if arrival is None else Json(asdict(arrival))
+
+    def teardown(self) -> None:
+        self._link.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from bench.hops.rig import Rig
 
@@ -27,7 +27,15 @@ def pinned(rigs: Iterable[Rig], cores: tuple[int, int]) -> Iterator[None]:
         os.sched_setaffinity(0, cores[:1])
         for rig in rigs:
             for pid, core in zip(rig.pids, cores, strict=True):
-                os.sched_setaffinity(pid, {core})
+                _pin(pid, core)
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def _pin(pid: int, core: int) -> None:
+    """All threads of a process, and those that they start later; this one's main thread only."""
+    threads = ["0"] if pid == os.getpid() else os.listdir(f"/proc/{pid}/task")
+    for thread in threads:
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.sched_setaffinity(int(thread), {core})

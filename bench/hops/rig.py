@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from bench.hops.payload import Arrival, Order
@@ -11,13 +9,17 @@ from bench.hops.payload import Arrival, Order
 Place: TypeAlias = Literal["native", "process"]
 """Where an end of the hop is: in the benchmark's own process, or in one of its own."""
 
-HOPS: tuple[tuple[Place, Place], ...] = (
-    ("native", "native"),
-    ("native", "process"),
-    ("process", "process"),
-    ("process", "native"),
-)
-SIZES = {"4 KB": 4096, "64 KB": 64 << 10, "1 MB": 1 << 20, "3.84 MB": 3_840_000}
+Hop: TypeAlias = tuple[Place, Place]
+BETWEEN: Hop = ("process", "process")
+WITHIN: Hop = ("native", "native")
+HOPS: tuple[Hop, ...] = (WITHIN, ("native", "process"), BETWEEN, ("process", "native"))
+SIZES = {
+    "4 KB": 4096,
+    "64 KB": 64 << 10,
+    "1 MB": 1 << 20,
+    "3.84 MB": 3_840_000,
+    "6.2 MB": 6_220_800,
+}
 
 
 class Rig(Protocol):
@@ -29,37 +31,8 @@ class Rig(Protocol):
         """Carry the order out; nothing else is on its way meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceEnd:
-    """How to order payloads from a source, and the process that it is in."""
-
-    pid: int
-    send: Callable[[Order], None]
-
-
-@dataclass(frozen=True, slots=True)
-class TargetEnd:
-    """How to wait for what a target says, and the process that it is in."""
-
-    pid: int
-    arrival: Callable[[], Arrival]
-
-
-class SplitRig:
-    """A rig with an end elsewhere: tells the source, then waits for what the target says."""
-
-    def __init__(self, source: SourceEnd, target: TargetEnd) -> None:
-        self.pids = (source.pid, target.pid)
-        self._send = source.send
-        self._arrival = target.arrival
-
-    async def run(self, order: Order) -> Arrival:
-        self._send(order)
-        return self._arrival()
-
-
 def window(nbytes: int) -> int:
-    """How many payloads the floor's and the peer's buffers hold.
+    """How many payloads the floor's and the peers' buffers hold.
 
     As many as a lane of Penstock has credit for by default, but no more than 64 MiB.
     """
