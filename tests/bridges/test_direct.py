@@ -39,6 +39,23 @@ def test_a_full_lane_blocks_and_is_unblocked_by_a_take():
     assert direct.producer.statistics().dropped == {}
 
 
+def test_a_block_counts_while_it_lasts_and_no_longer():
+    direct = lane(capacity=1)
+    direct.producer.offer(text(1))
+    direct.producer.offer(text(2))
+    first = direct.producer.statistics().blocked_ns
+    second = direct.producer.statistics().blocked_ns
+    assert 0 < first < second
+    direct.consumer.take()
+    after = direct.producer.statistics().blocked_ns
+    assert direct.producer.statistics().blocked_ns == after > second
+    direct.producer.offer(text(2))
+    direct.producer.offer(text(3))
+    direct.producer.close()
+    closed = direct.producer.statistics().blocked_ns
+    assert direct.producer.statistics().blocked_ns == closed > after
+
+
 @pytest.mark.parametrize(("keep", "kept"), [("newest", [3, 4, 5]), ("oldest", [1, 2, 3])])
 def test_without_backpressure_the_excess_is_dropped_and_counted(keep, kept):
     direct = lane(capacity=3, backpressure=False, keep=keep)

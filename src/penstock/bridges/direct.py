@@ -105,7 +105,7 @@ class DirectProducer:
     def space_available(self) -> None:
         """The consumer took one."""
         if self._lane.machine.state is LaneState.BLOCKED:
-            self._stats.blocked_ns += perf_counter_ns() - self._blocked_since
+            self._count_blocked()
             self._lane.machine.step(LaneEvent.SPACE_AVAILABLE)
             self._lane.machine.step(LaneEvent.TRANSFERRED)
             self.on_change()
@@ -119,13 +119,22 @@ class DirectProducer:
         return self._lane.consumer.ended
 
     def statistics(self) -> ProducerStatistics:
+        self._count_blocked()
         self._stats.state = self._lane.machine.state
         self._stats.waiting = len(self._lane.queue)
         return self._stats
 
     def close(self) -> None:
+        self._count_blocked()
         close_lane(self._lane.machine)
         self._lane.queue.clear()
+
+    def _count_blocked(self) -> None:
+        """A block that lasts counts up to now."""
+        if self._lane.machine.state is LaneState.BLOCKED:
+            now = perf_counter_ns()
+            self._stats.blocked_ns += now - self._blocked_since
+            self._blocked_since = now
 
 
 class DirectConsumer:

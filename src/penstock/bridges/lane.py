@@ -48,6 +48,7 @@ class ProducerStatistics(msgspec.Struct):
 
     ``sent`` are the messages that the lane took, of which ``dropped`` (by reason) never left;
     ``filtered`` were of a kind that the consumer doesn't accept and are no part of ``sent``.
+    ``blocked_ns`` counts a block that lasts up to now.
     ``conversion`` counts the times that conversions took, in the buckets of a
     ``LatencyHistogram``; it is empty where none was measured.
     """

@@ -141,6 +141,40 @@ def test_a_full_lane_blocks_until_the_consumer_takes(lanes):
     assert pair.sender.offer(Message(Text("x"), 4))
 
 
+def test_a_block_counts_while_it_lasts_and_no_longer(lanes):
+    pair = lanes(capacity=1)
+    pair.sender.offer(Message(Text("x")))
+    assert not pair.sender.offer(Message(Text("x")))
+    first = pair.sender.statistics().blocked_ns
+    second = pair.sender.statistics().blocked_ns
+    assert 0 < first < second
+    pair.drain()
+    pair.settle()
+    after = pair.sender.statistics().blocked_ns
+    assert pair.sender.statistics().blocked_ns == after > second
+    pair.sender.offer(Message(Text("x")))
+    assert not pair.sender.offer(Message(Text("x")))
+    pair.sender.close()
+    closed = pair.sender.statistics().blocked_ns
+    assert pair.sender.statistics().blocked_ns == closed > after
+
+
+def test_what_a_closed_lane_has_lent_is_never_used_again(lanes):
+    """Its consumer may still look at it, and can't say any more when it doesn't."""
+    pair = lanes(capacity=4)
+    pair.sender.offer(Message(Binary(np.full(100_000, 1, np.uint8))))
+    (message,) = pair.drain()
+    kept = message.value.data[5::7]
+    del message
+    pair.sender.close()
+    sender, receiver, _ = pair.lane(pair.source, pair.target)
+    for number in range(2, 50):
+        assert sender.offer(Message(Binary(np.full(100_000, number, np.uint8))))
+        pair.settle()
+        assert (receiver.take().value.data == number).all()
+    assert (kept == 1).all()
+
+
 def test_thousands_of_messages_may_wait_though_a_socket_holds_far_fewer(lanes):
     pair = lanes(capacity=10_000)
     for number in range(10_000):

@@ -15,10 +15,12 @@ cdef class SharedArena:
     cdef dict _classes
     cdef dict _own
     cdef dict _foreign
+    cdef list _forsaken
     cdef Slab _recent
     cdef size_t _recent_bytes
 
     cdef Slot reserve(self, size_t nbytes)
     cdef Memory memory(self, uint32_t slab_id)
+    cdef int forsake(self, leases) except -1
     cdef Slab _slab_for(self, size_t nbytes)
     cdef Slab _grown(self, size_t size, list slabs)

@@ -49,6 +49,7 @@ cdef class SharedArena:
         self._classes = {}
         self._own = {}
         self._foreign = {}
+        self._forsaken = []
 
     def allocate(self, size_t nbytes):
         """A writable array, in an own slot where it is not small enough to ride along.
@@ -86,6 +87,11 @@ cdef class SharedArena:
             raise ValueError(f"it lies in slab {slab_id}, which was never announced")
         return memory
 
+    cdef int forsake(self, leases) except -1:
+        """Never use again what a closed lane has lent: nobody can say any more who looks at it."""
+        self._forsaken.extend(leases)
+        return 0
+
     @property
     def borrowed(self):
         """The IDs of the slabs that others have lent."""
@@ -122,6 +128,8 @@ cdef class SharedArena:
         self._classes.clear()
         self._own.clear()
         self._foreign.clear()
+        self.vacancy.poison = False  # views live on, and nothing is handed out any more
+        self._forsaken.clear()
         self.vacancy.on_free = self.on_full = no_listener
 
     cdef Slab _slab_for(self, size_t nbytes):

@@ -87,6 +87,7 @@ cdef class LaneSender(Port):
         self._end_if_empty()
 
     def statistics(self):
+        self._count_blocked()
         return ProducerStatistics(
             state=self._machine.state,
             sent=self._sent_count,
@@ -101,9 +102,11 @@ cdef class LaneSender(Port):
         )
 
     def close(self):
+        self._count_blocked()
         close_lane(self._machine)
         super().close()
         self._held.clear()
+        self._placer.arena.forsake(self._leases.values())
         self._leases.clear()
 
     def memory_freed(self):
@@ -229,10 +232,18 @@ cdef class LaneSender(Port):
         self._blocked = True
         self._blocked_since = now_ns()
 
+    def _count_blocked(self):
+        """A block that lasts counts up to now."""
+        cdef int64_t now
+        if self._machine.state is LaneState.BLOCKED:
+            now = now_ns()
+            self._blocked_ns += now - self._blocked_since
+            self._blocked_since = now
+
     def _space_available(self):
         if self._blocked:
             self._blocked = False
-            self._blocked_ns += now_ns() - self._blocked_since
+            self._count_blocked()
             self._machine.step(LaneEvent.SPACE_AVAILABLE)
             if not self._outbox:
                 self._settle()
