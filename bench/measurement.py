@@ -26,6 +26,8 @@ class Unavailable:
 
 
 Contenders: TypeAlias = Mapping[str, Measure | Unavailable]
+Open: TypeAlias = Callable[[], AbstractAsyncContextManager[Contenders]]
+"""Sets contenders up, all at the same time, and takes them down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,12 @@ class Target:
 class Case:
     """One row to measure.
 
-    ``open`` sets the contenders up, all at the same time, and takes them down; our own is
-    called ``penstock``. ``message_bytes`` is given where a rate of messages is measured, ``x``
-    where the row has a place on a plot.
+    Our own contender is called ``penstock``. ``message_bytes`` is given where a rate of messages
+    is measured, ``x`` where the row has a place on a plot.
     """
 
     name: str
-    open: Callable[[], AbstractAsyncContextManager[Contenders]]
+    open: Open
     targets: tuple[Target, ...] = ()
     message_bytes: int | None = None
     x: float | None = None

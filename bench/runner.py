@@ -36,7 +36,7 @@ async def run_figure(figure: Figure, effort: Effort) -> Result:
 async def run_case(case: Case, rounds: int) -> Row:
     """Measure a case: one round that nobody counts, then ``rounds`` that count.
 
-    A contender that raises ``PeerError`` is missing from then on, with all that it gave.
+    A peer that raises ``PeerError`` is missing from then on, with all that it gave.
     """
     async with case.open() as contenders:
         missing = {n: c.reason for n, c in contenders.items() if isinstance(c, Unavailable)}
@@ -90,6 +90,8 @@ async def _round(
         try:
             samples[name] = await measure()
         except PeerError as exc:
+            if name == OURS:
+                raise
             missing[name] = str(exc)
     return samples
 

@@ -31,8 +31,6 @@ class HopSource(Node):
 
     def process(self, item: Json) -> Binary | Iterator[Binary]:
         order = Order(**item.value)
-        if order.nbytes not in self._patterns:
-            self._patterns[order.nbytes] = Pattern(order.nbytes)
         if order.count == 1:
             return self._payload(order, 0)
         return (self._payload(order, remaining) for remaining in self._link.turns(order))
@@ -41,10 +39,12 @@ class HopSource(Node):
         self._link.close()
 
     def _payload(self, order: Order, remaining: int) -> Binary:
+        pattern = self._patterns.get(order.nbytes)
+        if pattern is None:
+            pattern = self._patterns[order.nbytes] = Pattern(order.nbytes)
         started_ns = perf_counter_ns()
         payload = self.ctx.allocate(order.nbytes, "u1")
-        stamp = Stamp(started_ns, remaining, order.turns)
-        self._patterns[order.nbytes].write(payload, stamp)
+        pattern.write(payload, Stamp(started_ns, remaining, order.turns))
         return Binary(payload)
 
 
