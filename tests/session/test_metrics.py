@@ -118,6 +118,20 @@ async def test_what_is_dropped_is_told_by_its_reason():
     assert sum(edge.dropped.values()) > 0
 
 
+async def test_every_message_that_crosses_executors_is_timed():
+    """Converted at both ends, in transit once; inside an executor nothing is converted."""
+    manifest = chain("PassThrough", "EchoNode", "EchoNode", "PassThrough", "PassThrough")
+    metrics, _ = await lanes_of(manifest, ["x" * 2_000] * 30)
+    bridges = {bridge.strategy: bridge for bridge in metrics.bridges}
+    assert bridges.pop(ConversionStrategy.DIRECT).conversion.count == 0
+    assert len(bridges) == 3
+    for bridge in bridges.values():
+        assert bridge.messages_transferred == bridge.transit.count == 30
+        assert bridge.conversion.count == 60
+        assert 0 < bridge.conversion.percentile_us(50) <= bridge.conversion.percentile_us(99)
+        assert bridge.transit.percentile_us(50) > 0
+
+
 async def test_a_second_session_of_the_same_plan_counts_from_zero():
     first = Session(chain("PassThrough", "EchoNode"), options())
     async with first:
