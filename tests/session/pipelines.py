@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 from pydantic import Field
 
@@ -406,6 +408,25 @@ class Deaf(Node):
                 await Deaf.heard.wait()
             except asyncio.CancelledError:
                 continue
+        return item
+
+
+class WhichSocket(NodeParams):
+    which: int = Field(0, ge=0)
+
+
+@node("talks_rubbish")
+class TalksRubbish(Node):
+    """Writes what is no frame on one of the sockets that its process has, and goes on."""
+
+    Params = WhichSocket
+    params: WhichSocket
+
+    def process(self, item: Text) -> Text:
+        links = {int(link.name): link for link in Path("/proc/self/fd").iterdir()}
+        sockets = [number for number in sorted(links) if links[number].is_socket()]
+        with socket.socket(fileno=os.dup(sockets[self.params.which])) as sock:
+            sock.send(b"\x01\x01rubbish")
         return item
 
 

@@ -14,6 +14,7 @@ from penstock.data import Text
 from penstock.errors import (
     ConfigurationError,
     InputError,
+    LaneError,
     NodeError,
     NodeExecutionError,
     NodeExitedError,
@@ -367,6 +368,15 @@ async def test_a_node_that_does_not_heed_its_cancellation_is_left_behind():
     left = [task for task in asyncio.all_tasks() if task.get_name() == "node n0"]
     load(session.plan.node("n0").provider).heard.set()
     await asyncio.wait(left)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+async def test_rubbish_on_a_lane_ends_the_session_and_names_where(which):
+    """On the node's two lanes and its control channel, in whatever order it has them."""
+    manifest = chain("EchoNode", ("talks_rubbish", {"which": which}), "EchoNode")
+    error, _ = await failure_of(manifest)
+    assert isinstance(error, LaneError | NodeExitedError)
+    assert "n1" in str(error)
 
 
 async def test_a_signal_without_a_name():
