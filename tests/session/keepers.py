@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import operator
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -120,6 +122,26 @@ class Keeper(Node):
 def _looks_later(go: threading.Event, number: int, part: np.ndarray) -> bool:
     go.wait()
     return bool((part == number).all())
+
+
+@node("tangler")
+class Tangler(Node):
+    """Leaves each input in a cycle that only the collector can undo, and switches that off.
+
+    At the end it tells how many of its inputs are still there.
+    """
+
+    def setup(self) -> None:
+        gc.disable()
+        self._inputs: list[weakref.ref[Binary]] = []
+
+    def process(self, item: Binary) -> None:
+        ring: list[Any] = [item]
+        ring.append(ring)
+        self._inputs.append(weakref.ref(item))
+
+    def flush(self) -> Text:
+        return Text(str(sum(alive() is not None for alive in self._inputs)))
 
 
 def _set_first(array: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from keepers import ATTEMPTS, WAYS, seen
 from pipelines import chain, options, through
 
-from penstock.data import CLIENT, Binary
+from penstock.data import CLIENT, Audio, Binary
 from penstock.errors import NodeExecutionError
 from penstock.session import Session
 
@@ -56,6 +56,22 @@ async def test_a_hoarder_gets_copies_and_everybody_goes_on():
     assert lanes["n0", "n1"].received == 100
     assert lanes["n0", "n1"].copies >= 36
     assert lanes[CLIENT, "n0"].copies >= 100
+
+
+async def test_a_client_that_keeps_all_outputs_holds_nobody_up():
+    async with Session(chain("EchoNode", "tone", channel_capacity=4), options()) as session:
+        tones = (Audio(np.full(1 << 19, number, np.int16), 8_000) for number in range(100))
+        outputs = await through(session, tones)
+    for number, output in enumerate(outputs):
+        assert (output.value.samples == 2 * number).all()
+
+
+async def test_inputs_in_cycles_are_collected_when_they_hold_too_much():
+    """Now and then: a collection takes longer than a message."""
+    async with Session(chain("EchoNode", "tangler"), options_here()) as session:
+        values = (Binary(np.zeros(100_000, np.uint8)) for _ in range(700))
+        [output] = await through(session, values)
+    assert int(output.value.text) < 350
 
 
 @pytest.mark.parametrize("before", ["EchoNode", "PassThrough"])
