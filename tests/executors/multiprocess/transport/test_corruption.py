@@ -1,6 +1,8 @@
 """Whatever arrives on a lane is a message or a ``LaneError``: never a crash, never silence."""
 
+import contextlib
 import fcntl
+import mmap
 import os
 import socket
 import struct
@@ -16,8 +18,39 @@ from penstock.errors import ConservationError, LaneClosedError, LaneError
 from penstock.executors.multiprocess.transport import DataPlane, Reactor, frames, socket_pair
 from penstock.executors.multiprocess.transport.frames import FrameType, Tally
 
+RECORDS_AT, PREFIX_BYTES, RING_BYTES = 4096, 8, 4096 + 65_536
 SLAB_AT, OFFSET_AT = 48, 56
-"""Where a frame says in which slab and at which offset its payload lies."""
+"""Where a record says in which slab and at which offset its payload lies."""
+
+
+class Hostile:
+    """A producer that writes what it likes into the ring that it shares."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.memfd = sealed_memfd(RING_BYTES)
+        self.bell = os.eventfd(0, os.EFD_NONBLOCK)
+        self.memory = mmap.mmap(self.memfd, RING_BYTES)
+        socket.send_fds(sock, [frames.number_frame(FrameType.RING)], [self.memfd, self.bell])
+        self.written = self.records = 0
+
+    def write(self, record, *, says=None):
+        start = RECORDS_AT + self.written
+        struct.pack_into("<I", self.memory, start, len(record) if says is None else says)
+        self.memory[start + PREFIX_BYTES : start + PREFIX_BYTES + len(record)] = record
+        self.written += PREFIX_BYTES + -(-len(record) // 8) * 8
+        self.records += 1
+        self.count(self.written, self.records)
+
+    def count(self, written_bytes, written):
+        struct.pack_into("<QQ", self.memory, 0, written_bytes, written)
+        os.eventfd_write(self.bell, 1)
+
+    def close(self):
+        self.sock.close()
+        self.memory.close()
+        os.close(self.memfd)
+        os.close(self.bell)
 
 
 def sealed_memfd(nbytes):
@@ -36,6 +69,14 @@ def receiver_of_raw(pair):
     return ours, receiver
 
 
+def read_record(pair, record, **options):
+    """The first error of a receiver that finds this in its ring, or None."""
+    raw, receiver = receiver_of_raw(pair)
+    with contextlib.closing(Hostile(raw)) as producer:
+        producer.write(record, **options)
+        return take_all(pair, receiver)
+
+
 def take_all(pair, receiver):
     """The first error of a receiver that is made to read what was sent, or None."""
     pair.settle()
@@ -47,20 +88,25 @@ def take_all(pair, receiver):
     return pair.broken[0] if pair.broken else None
 
 
-def frame_of(value):
-    """The datagram that a lane makes of a value."""
+def record_of(value):
+    """What a lane writes of a value into its ring."""
     ours, theirs = socket_pair()
     plane = DataPlane(Reactor(), 1, 1 << 20, 1 << 20, print)
     sender = plane.sender(LaneSpec(1, "a", "b", frozenset(Kind), verify=True), ours)
     with theirs:
+        _, descriptors, _, _ = socket.recv_fds(theirs, 100, 2)
         sender.offer(Message(value))
-        frame = theirs.recv(8192)
-        if frame[1] == FrameType.SLAB:
-            frame = theirs.recv(8192)
+        memory = mmap.mmap(descriptors[0], RING_BYTES)
+        (nbytes,) = struct.unpack_from("<I", memory, RECORDS_AT)
+        start = RECORDS_AT + PREFIX_BYTES
+        record = memory[start : start + nbytes]
+        memory.close()
+    for fd in descriptors:
+        os.close(fd)
     sender.close()
     plane.close()
     plane.reactor.close()
-    return frame
+    return record
 
 
 @pytest.mark.parametrize(
@@ -69,12 +115,10 @@ def frame_of(value):
         (b"x", "version 1"),
         (b"\x02\x01", "version 1"),
         (b"\x01\x63", "unexpected frame of type 99"),
-        (b"\x01\x01short", "an envelope has"),
+        (frames.number_frame(FrameType.RING), "unexpected frame of type 1"),
         (frames.number_frame(FrameType.CREDIT, 1), "unexpected frame of type 5"),
         (frames.number_frame(FrameType.SLAB, 1), "unexpected frame of type 2"),
         (b"\x01\x04\xff", "an unreadable count"),
-        (frame_of(Text("x")) + b"more", "announced"),
-        (frame_of(Text("x")).replace(b"\x01\x01\x03", b"\x01\x01\x63", 1), "unknown kind of data"),
     ],
 )
 def test_rubbish_is_refused_with_the_lanes_name(lanes, frame, message):
@@ -88,26 +132,78 @@ def test_rubbish_is_refused_with_the_lanes_name(lanes, frame, message):
     assert error.lane == "a → b"
 
 
-def test_a_payload_in_a_slab_that_nobody_announced(lanes):
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (b"short", "an envelope has"),
+        (record_of(Text("x")) + b"more", "announced"),
+        (b"\x63" + record_of(Text("x"))[1:], "unknown kind of data"),
+        (record_of(Binary(np.zeros(5000, np.uint8))), "never announced"),
+    ],
+)
+def test_a_record_that_is_none_is_refused_with_the_lanes_name(lanes, record, message):
+    error = read_record(lanes(), record)
+    assert isinstance(error, LaneError)
+    assert message in str(error)
+    assert error.lane == "a → b"
+
+
+@pytest.mark.parametrize("says", [0, 65_536, 2**32 - 2, 2**32 - 1])
+def test_a_record_longer_than_what_was_written(lanes, says):
+    assert isinstance(read_record(lanes(), record_of(Text("x")), says=says), LaneError)
+
+
+@pytest.mark.parametrize("written", [7, 65_537, 2**40, 2**64 - 1])
+def test_a_ring_that_says_it_holds_more_than_it_can(lanes, written):
     pair = lanes()
     raw, receiver = receiver_of_raw(pair)
+    with contextlib.closing(Hostile(raw)) as producer:
+        producer.write(record_of(Text("x")))
+        producer.count(written, written)
+        assert isinstance(take_all(pair, receiver), LaneError)
+
+
+def test_a_consumer_that_says_it_took_more_than_was_sent(lanes):
+    pair = lanes(capacity=2)
+    ours, theirs = socket_pair()
+    sender = pair.source.sender(LaneSpec(9, "a", "b", frozenset(Kind), capacity=2), ours)
+    pair.ends.append(sender)
+    with theirs:
+        _, descriptors, _, _ = socket.recv_fds(theirs, 100, 2)
+        with mmap.mmap(descriptors[0], RING_BYTES) as memory:
+            struct.pack_into("<QQ", memory, 64, 0, 3)
+        assert sender.offer(Message(Text("x")))
+        assert sender.offer(Message(Text("x")))
+        assert not sender.offer(Message(Text("x")))
+    for fd in descriptors:
+        os.close(fd)
+    assert "3 messages are said to be taken" in str(pair.broken[0])
+
+
+@pytest.mark.parametrize("size", [4096, RING_BYTES - 1])
+def test_a_ring_that_is_too_small_is_refused(lanes, size):
+    pair = lanes()
+    raw, receiver = receiver_of_raw(pair)
+    memfd, bell = sealed_memfd(size), os.eventfd(0)
     with raw:
-        raw.send(frame_of(Binary(np.zeros(5000, np.uint8))))
+        socket.send_fds(raw, [frames.number_frame(FrameType.RING)], [memfd, bell])
         error = take_all(pair, receiver)
-    assert "never announced" in str(error)
+    os.close(memfd)
+    os.close(bell)
+    assert f"got {size}" in str(error)
 
 
 @pytest.mark.parametrize("offset", [300_000, 1 << 40, 2**64 - 1])
 def test_a_payload_outside_its_slab(lanes, offset):
     pair = lanes()
     raw, receiver = receiver_of_raw(pair)
-    frame = bytearray(frame_of(Binary(np.zeros(5000, np.uint8))))
-    struct.pack_into("<Q", frame, OFFSET_AT, offset)
+    record = bytearray(record_of(Binary(np.zeros(5000, np.uint8))))
+    struct.pack_into("<Q", record, OFFSET_AT, offset)
+    (slab_id,) = struct.unpack_from("<I", record, SLAB_AT)
     fd = sealed_memfd(262_144)
-    with raw:
-        (slab_id,) = struct.unpack_from("<I", frame, SLAB_AT)
+    with contextlib.closing(Hostile(raw)) as producer:
         socket.send_fds(raw, [frames.number_frame(FrameType.SLAB, slab_id)], [fd])
-        raw.send(frame)
+        producer.write(record)
         error = take_all(pair, receiver)
     os.close(fd)
     assert "outside a slab of 262144" in str(error)
@@ -126,13 +222,9 @@ def test_a_slab_that_its_owner_could_truncate_is_refused(lanes):
 
 
 def test_a_flipped_bit_in_a_payload_is_found_when_checked(lanes):
-    frame = bytearray(frame_of(Text("hello")))
-    frame[-1] ^= 1
-    pair = lanes()
-    raw, receiver = receiver_of_raw(pair)
-    with raw:
-        raw.send(bytes(frame))
-        error = take_all(pair, receiver)
+    record = bytearray(record_of(Text("hello")))
+    record[-1] ^= 1
+    error = read_record(lanes(), record)
     assert "another checksum" in str(error)
 
 
@@ -142,20 +234,25 @@ def test_a_flipped_bit_in_a_payload_is_found_when_checked(lanes):
     value=st.sampled_from([Text("hello"), Binary(np.zeros(300, np.uint8))]),
 )
 def test_flipped_bits_in_a_header_never_crash(lanes, flips, value):
-    frame = bytearray(frame_of(value))
+    record = bytearray(record_of(value))
     for bit in flips:
-        frame[bit // 8 % len(frame)] ^= 1 << bit % 8
+        record[bit // 8 % len(record)] ^= 1 << bit % 8
     pair = lanes()
-    raw, receiver = receiver_of_raw(pair)
-    with raw:
-        raw.send(bytes(frame))
-        take_all(pair, receiver)
+    read_record(pair, record)
+    pair.settle()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(record=st.binary(max_size=200))
+def test_any_record_is_a_message_or_an_error(lanes, record):
+    pair = lanes()
+    read_record(pair, record)
     pair.settle()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(frame=st.binary(min_size=1, max_size=200))
-def test_any_bytes_are_a_message_or_an_error(lanes, frame):
+def test_any_frame_is_understood_or_an_error(lanes, frame):
     pair = lanes()
     raw, receiver = receiver_of_raw(pair)
     with raw:

@@ -81,11 +81,8 @@ cdef class SharedArena:
                 return slot
 
     cdef Memory memory(self, uint32_t slab_id):
-        """Another process's slab; raises ``ValueError`` where there is none of that ID."""
-        cdef Memory memory = self._foreign.get(slab_id)
-        if memory is None:
-            raise ValueError(f"it lies in slab {slab_id}, which was never announced")
-        return memory
+        """Another process's slab; None where none of that ID was announced."""
+        return self._foreign.get(slab_id)
 
     cdef int forsake(self, leases) except -1:
         """Never use again what a closed lane has lent: nobody can say any more who looks at it."""
@@ -100,13 +97,16 @@ cdef class SharedArena:
     def adopt(self, uint32_t slab_id, int fd, str lane):
         """Map another process's slab; takes the descriptor over."""
         cdef Memory memory
-        nbytes = sealing.checked(fd, lane)
-        if slab_id in self._foreign:
-            os.close(fd)
-            return
         memory = Memory()
-        memory.map(slab_id, fd, nbytes, False)
-        self._foreign[slab_id] = memory
+        try:
+            memory.map(slab_id, fd, sealing.check(fd, lane), False)
+        except BaseException:
+            os.close(fd)
+            raise
+        if slab_id in self._foreign:
+            memory.close()
+        else:
+            self._foreign[slab_id] = memory
 
     def descriptor(self, uint32_t slab_id):
         """The descriptor of a slab, own or foreign, to announce it with."""

@@ -2,12 +2,11 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef packed struct Envelope:
-    uint8_t version
-    uint8_t frame
+    # What a record of a lane's ring starts with; the description and a short payload follow.
     uint8_t kind
     uint8_t flags
     uint16_t meta_bytes
-    uint16_t unused
+    uint32_t unused
     uint32_t epoch
     uint32_t part
     uint64_t lane_sequence

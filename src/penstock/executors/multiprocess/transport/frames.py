@@ -1,7 +1,6 @@
-"""The frames on a lane: their types, and what its two ends tell each other beside messages.
+"""What the two ends of a lane tell each other over its socket, beside the messages in its ring.
 
-Every frame starts with the version and its type; a message's goes on as ``envelope.pxd`` says.
-All integers are in the machine's own order: no lane leaves it.
+Every frame starts with the version and its type. All integers are little-endian.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ VERSION = 1
 
 
 class FrameType(IntEnum):
-    """The first four go with the data, the others against it."""
+    """The first four go with the messages, the others against them."""
 
-    DATA = 1
+    RING = 1
     SLAB = 2
     RETIRE = 3
     END = 4
@@ -60,7 +59,7 @@ def frame_type(frame: bytes, lane: str) -> int:
 
 
 def number_frame(kind: FrameType, number: int = 0) -> bytes:
-    """A frame that says one number: CREDIT (taken so far), SLAB and RETIRE (its ID)."""
+    """A frame that says one number: SLAB and RETIRE (its ID), or nothing (RING, CREDIT)."""
     return _ONE.pack(VERSION, kind, number)
 
 

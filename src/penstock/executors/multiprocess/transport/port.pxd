@@ -11,10 +11,8 @@ cdef class Port(Watcher):
     cdef object _outbox
     cdef bint _gone
 
-    cdef int post(self, const void* frame, size_t nbytes) except -1
     cdef int arrived(self, const unsigned char* frame, size_t nbytes, list descriptors) except -1
     cdef int departed(self) except -1
-    cdef int drained(self) except -1
     cdef bint read(self) except -1
     cdef bint _sent(self, const void* frame, size_t nbytes, object descriptors) except -1
     cdef int _keep(self, bytes frame, object descriptors) except -1

@@ -86,14 +86,6 @@ cdef class Port(Watcher):
         ):
             self._keep(frame, descriptors)
 
-    cdef int post(self, const void* frame, size_t nbytes) except -1:
-        """``send_frame`` for a frame that is no Python object yet."""
-        if self._gone:
-            return 0
-        if self._outbox or not self._sent(frame, nbytes, None):
-            self._keep(PyBytes_FromStringAndSize(<const char*>frame, nbytes), ())
-        return 0
-
     def drain(self):
         """Hand on everything that has arrived, without waiting for the reactor."""
         while self.read():
@@ -120,10 +112,6 @@ cdef class Port(Watcher):
 
     cdef int departed(self) except -1:
         self.on_end()
-        return 0
-
-    cdef int drained(self) except -1:
-        """The outbox is empty again."""
         return 0
 
     cdef bint read(self) except -1:
@@ -186,7 +174,6 @@ cdef class Port(Watcher):
             _close_all(descriptors)
         if not self._outbox and not self._gone:
             self._reactor.rewatch(self._fd, EPOLLIN)
-            self.drained()
         return 0
 
     cdef int _end(self) except -1:

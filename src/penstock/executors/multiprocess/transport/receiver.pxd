@@ -1,11 +1,13 @@
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from numpy cimport dtype, ndarray, npy_intp
 
 from penstock.executors.multiprocess.transport.arena cimport SharedArena
 from penstock.executors.multiprocess.transport.clock cimport Spread
 from penstock.executors.multiprocess.transport.envelope cimport Envelope
-from penstock.executors.multiprocess.transport.memory cimport Lease, Returns
+from penstock.executors.multiprocess.transport.memory cimport Memory, Returns
 from penstock.executors.multiprocess.transport.port cimport Port
+from penstock.executors.multiprocess.transport.reactor cimport Watcher
+from penstock.executors.multiprocess.transport.ring cimport Ring
 
 cdef enum:
     MOST_DIMENSIONS = 64
@@ -15,7 +17,10 @@ cdef class Arrival:
     cdef Envelope envelope
     cdef bytes meta
     cdef bytes payload
-    cdef Arrival next
+
+
+cdef class Bell(Watcher):
+    cdef LaneReceiver receiver
 
 
 cdef class Form:
@@ -42,18 +47,16 @@ cdef class LaneReceiver(Port):
     cdef bint _backpressure
     cdef SharedArena _arena
     cdef Returns _returns
-    cdef Arrival _first
-    cdef Arrival _last
-    cdef size_t _ready
+    cdef Ring _ring
+    cdef object _queue
     cdef Form _form
     cdef object _tally
     cdef dict _dropped
     cdef bint _broken
     cdef size_t _pin_budget
-    cdef uint64_t _arrived
+    cdef uint64_t _count
+    cdef uint64_t _expected
     cdef uint64_t _received
-    cdef uint64_t _credited
-    cdef uint64_t _credit_step
     cdef uint64_t _collect_at
     cdef uint64_t _copies
     cdef int64_t _conversion_ns
@@ -62,10 +65,8 @@ cdef class LaneReceiver(Port):
 
     cpdef object take(self)
     cdef object _opened(self, Arrival arrival)
-    cdef Arrival _pop(self)
-    cdef Arrival _pop_last(self)
-    cdef int _push(self, const Envelope* envelope, const unsigned char* body) except -1
+    cdef Arrival _read(self)
+    cdef Arrival _checked(self, const unsigned char* record, size_t nbytes)
     cdef ndarray _view(self, Form form, const Envelope* envelope)
+    cdef Memory _memory(self, uint32_t slab_id)
     cdef bint _hoarding(self)
-    cdef int _give_credit(self, uint64_t taken) except -1
-    cdef int _arrive(self, const unsigned char* frame, size_t nbytes) except -1

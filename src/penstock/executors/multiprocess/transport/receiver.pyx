@@ -1,11 +1,12 @@
 """The receiving end of a lane between two processes.
 
-Credit goes back when a message is taken; the lease on its slot when the last view of it dies.
-A consumer that hoards leases, or pins too much of its producer's pool by them, gets copies instead.
+Messages wait in the lane's ring until they are taken; the lease on a slot ends when the last
+view of it dies. A consumer that hoards leases, or pins too much of its producer's pool by them, gets copies instead.
 """
 
 import gc
 import zlib
+from collections import deque
 
 import msgspec
 import numpy
@@ -13,7 +14,7 @@ import numpy
 cimport cython
 cimport numpy as np
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from numpy cimport dtype, ndarray, npy_intp
 
@@ -34,7 +35,8 @@ from penstock.executors.multiprocess.transport.memory cimport (
     array_over,
 )
 from penstock.executors.multiprocess.transport.port cimport Port
-from penstock.executors.multiprocess.transport.reactor cimport Reactor
+from penstock.executors.multiprocess.transport.reactor cimport Reactor, Watcher
+from penstock.executors.multiprocess.transport.ring cimport Ring
 
 from penstock.bridges import ConsumerStatistics, count_drop, no_listener
 from penstock.data import Message, reader
@@ -49,14 +51,24 @@ MAX_LEASES = 256
 
 cdef size_t _MAX_LEASES = MAX_LEASES
 cdef int _KINDS = len(KINDS)
-cdef unsigned char _VERSION = frames.VERSION
-cdef unsigned char _DATA = FrameType.DATA
+
+cdef extern from "<sys/epoll.h>" nogil:
+    int EPOLLIN, EPOLLET
 
 
 @cython.final
 @cython.freelist(128)
 cdef class Arrival:
-    """A message that waits to be taken."""
+    """A message as it stood in the ring."""
+
+
+@cython.final
+cdef class Bell(Watcher):
+    """Rings when there is something in a ring that was empty; nobody needs to read it."""
+
+    cdef int ready(self, uint32_t events) except -1:
+        self.receiver.on_change()
+        return 0
 
 
 @cython.final
@@ -96,7 +108,7 @@ cdef class Form:
 
 
 cdef class LaneReceiver(Port):
-    """A ``ConsumerEnd`` on a socket.
+    """A ``ConsumerEnd`` on a ring and a socket.
 
     ``on_change`` is called when there is something to take or the end has come,
     ``on_broken`` with the ``LaneError`` when the lane fails.
@@ -112,7 +124,7 @@ cdef class LaneReceiver(Port):
         self._backpressure = spec.backpressure
         self._arena = arena
         self._returns = Returns(reactor, self._flush_returns)
-        self._credit_step = max(spec.capacity // 4, 1)
+        self._queue = deque()
         self._pin_budget = arena.budget_bytes // 4
         self._dropped = {}
 
@@ -123,11 +135,9 @@ cdef class LaneReceiver(Port):
         """
         cdef Arrival arrival
         cdef int64_t started, opened
-        if not self._backpressure:
-            self.drain()  # the newest may still be in the socket
-        if self._first is None:
+        arrival = self._read() if self._backpressure else self._newest()
+        if arrival is None:
             return None
-        arrival = self._pop()
         started = now_ns()
         try:
             message = self._opened(arrival)
@@ -140,8 +150,6 @@ cdef class LaneReceiver(Port):
         self._conversion_ns += opened - started
         count(&self._conversion, opened - started)
         count(&self._transit, started - arrival.envelope.sent_ns)
-        if self._backpressure and self._received - self._credited >= self._credit_step:
-            self._give_credit(self._received)
         if self._tally is not None:
             self._finish_if_ended()
         return message
@@ -151,7 +159,7 @@ cdef class LaneReceiver(Port):
             received=self._received,
             conversion_ns=self._conversion_ns,
             copies=self._copies,
-            waiting=self._ready,
+            waiting=self._waiting(),
             ended=self.ended,
             dropped=self._dropped,
             conversion=counts(&self._conversion),
@@ -159,10 +167,80 @@ cdef class LaneReceiver(Port):
         )
 
     def close(self):
+        if self._ring is not None:
+            self._reactor.unregister(self._ring.bell)
+            self._ring.close()
+            self._ring = None
         super().close()
         self._returns.close()
-        self._first = self._last = None
-        self._ready = 0
+        self._queue.clear()
+
+    def _waiting(self):
+        """Messages that are here and not taken, as far as the producer can be believed."""
+        cdef uint64_t taken = self._received + sum(self._dropped.values())
+        if self._ring is None or self._ring.written() < taken:
+            return 0
+        return self._ring.written() - taken
+
+    cdef Arrival _read(self):
+        """The next message in the ring, checked; None where there is none."""
+        cdef const unsigned char* record
+        cdef size_t nbytes
+        cdef Arrival arrival
+        if self._ring is None:
+            return None
+        try:
+            record = self._ring.next(&nbytes)
+            if record == NULL:
+                return None
+            arrival = self._checked(record, nbytes)
+        except ValueError as exc:
+            raise LaneError(self._name, str(exc)) from exc
+        if self._ring.advance(nbytes):
+            self.send_frame(frames.number_frame(FrameType.CREDIT))
+        return arrival
+
+    cdef Arrival _checked(self, const unsigned char* record, size_t nbytes):
+        """A copy of the record, which its producer could still write to."""
+        cdef Arrival arrival = Arrival.__new__(Arrival)
+        cdef Envelope* envelope = &arrival.envelope
+        cdef size_t announced
+        if nbytes < sizeof(Envelope):
+            raise ValueError(f"an envelope has {sizeof(Envelope)} bytes, got {nbytes}")
+        memcpy(envelope, record, sizeof(Envelope))
+        if envelope.kind >= _KINDS:
+            raise ValueError(f"unknown kind of data {envelope.kind}")
+        announced = sizeof(Envelope) + envelope.meta_bytes
+        if envelope.flags & INLINE_PAYLOAD:
+            announced += min(envelope.length, nbytes)
+        if nbytes != announced:
+            raise ValueError(f"a record of {announced} bytes was announced, got {nbytes}")
+        if envelope.lane_sequence != self._count:
+            raise ValueError(f"expected message {self._count}, got {envelope.lane_sequence}")
+        self._count += 1
+        record += sizeof(Envelope)
+        arrival.meta = PyBytes_FromStringAndSize(<const char*>record, envelope.meta_bytes)
+        if envelope.flags & INLINE_PAYLOAD:
+            record += envelope.meta_bytes
+            arrival.payload = PyBytes_FromStringAndSize(<const char*>record, envelope.length)
+        return arrival
+
+    def _newest(self):
+        """Without backpressure: take all there is, let the excess go, give the first of the rest."""
+        cdef Arrival arrival = self._read()
+        while arrival is not None:
+            self._queue.append(arrival)
+            if len(self._queue) > self.spec.capacity:
+                self._drop_one()
+            arrival = self._read()
+        return self._queue.popleft() if self._queue else None
+
+    def _drop_one(self):
+        cdef Arrival arrival
+        arrival = self._queue.popleft() if self.spec.keep == "newest" else self._queue.pop()
+        count_drop(self._dropped, "full")
+        if arrival.envelope.flags & (INLINE_PAYLOAD | META_IN_SLAB) != INLINE_PAYLOAD:
+            self._return_unseen(arrival.envelope.lane_sequence)
 
     cdef object _opened(self, Arrival arrival):
         cdef Envelope* envelope = &arrival.envelope
@@ -192,7 +270,7 @@ cdef class LaneReceiver(Port):
 
     cdef ndarray _view(self, Form form, const Envelope* envelope):
         """The payload where it lies, or a copy of it where too many views are held already."""
-        cdef Memory memory = self._arena.memory(envelope.slab_id)
+        cdef Memory memory = self._memory(envelope.slab_id)
         cdef Lease lease
         cdef ndarray array
         _check_inside(memory, envelope.offset, envelope.length)
@@ -210,6 +288,16 @@ cdef class LaneReceiver(Port):
         self._copies += 1
         return array.copy(order="K")
 
+    cdef Memory _memory(self, uint32_t slab_id):
+        """A slab; its announcement may still be in the socket."""
+        cdef Memory memory = self._arena.memory(slab_id)
+        if memory is None:
+            self.drain()
+            memory = self._arena.memory(slab_id)
+        if memory is None:
+            raise ValueError(f"it lies in slab {slab_id}, which was never announced")
+        return memory
+
     cdef bint _hoarding(self):
         return (
             self._returns.views > _MAX_LEASES or self._returns.pinned_bytes > self._pin_budget
@@ -222,7 +310,7 @@ cdef class LaneReceiver(Port):
         if <size_t>len(meta) != sizeof(location):
             raise ValueError(f"a location has {sizeof(location)} bytes, got {len(meta)}")
         memcpy(&location, PyBytes_AS_STRING(meta), sizeof(location))
-        memory = self._arena.memory(location.slab_id)
+        memory = self._memory(location.slab_id)
         _check_inside(memory, location.offset, location.length)
         return PyBytes_FromStringAndSize(
             <const char*>memory.data + location.offset, location.length
@@ -244,27 +332,21 @@ cdef class LaneReceiver(Port):
         while batch := self._returns.take(frames.MAX_RELEASES):
             self.send_frame(frames.release_frame(batch))
 
-    cdef int _give_credit(self, uint64_t taken) except -1:
-        self._credited = taken
-        self.send_frame(frames.number_frame(FrameType.CREDIT, taken))
-        return 0
-
     cdef int arrived(self, const unsigned char* frame, size_t nbytes, list descriptors) except -1:
         try:
-            if nbytes > 1 and frame[0] == _VERSION and frame[1] == _DATA:
-                self._arrive(frame, nbytes)
-            else:
-                self._handle(PyBytes_FromStringAndSize(<const char*>frame, nbytes), descriptors)
+            self._handle(PyBytes_FromStringAndSize(<const char*>frame, nbytes), descriptors)
         except LaneError as exc:
             self._break(exc)
         finally:
-            if descriptors:
-                frames.close_all(descriptors)
+            frames.close_all(descriptors)
         return 0
 
     def _handle(self, bytes frame, list descriptors):
         kind = frames.frame_type(frame, self._name)
-        if kind == FrameType.SLAB and descriptors:
+        count = 0 if descriptors is None else len(descriptors)
+        if kind == FrameType.RING and count == 2 and self._ring is None:
+            self._connect(descriptors)
+        elif kind == FrameType.SLAB and count == 1:
             self._arena.adopt(
                 frames.number_of(frame, self._name), descriptors.pop(), self._name
             )
@@ -279,100 +361,41 @@ cdef class LaneReceiver(Port):
             self._flush_returns()
             self._collect()
         else:
-            raise LaneError(self._name, f"unexpected frame of type {kind} from the producer")
+            raise LaneError(
+                self._name, f"unexpected frame of type {kind} with {count} descriptors"
+                " from the producer",
+            )
 
-    cdef int _arrive(self, const unsigned char* frame, size_t nbytes) except -1:
-        """Keep a message until it is taken; raises ``LaneError`` for what is none."""
-        cdef Envelope* envelope = <Envelope*>frame
-        cdef uint64_t announced
-        if nbytes < sizeof(Envelope):
-            raise LaneError(
-                self._name, f"an envelope has {sizeof(Envelope)} bytes, got {nbytes}"
-            )
-        if envelope.kind >= _KINDS:
-            raise LaneError(self._name, f"unknown kind of data {envelope.kind}")
-        announced = sizeof(Envelope) + envelope.meta_bytes
-        if envelope.flags & INLINE_PAYLOAD:
-            announced += envelope.length
-        if nbytes != announced:
-            raise LaneError(
-                self._name, f"a frame of {announced} bytes was announced, got {nbytes}"
-            )
-        if envelope.lane_sequence != self._arrived:
-            raise LaneError(
-                self._name, f"expected message {self._arrived}, got {envelope.lane_sequence}"
-            )
-        self._arrived += 1
-        self._push(envelope, frame + sizeof(Envelope))
-        if not self._backpressure:
-            if self._arrived - self._credited >= self._credit_step:
-                self._give_credit(self._arrived)
-            self._drop_excess()
+    def _connect(self, list descriptors):
+        """The ring is here: listen to its bell, and look what is in it already."""
+        cdef Bell bell = Bell.__new__(Bell)
+        own, descriptors[:] = list(descriptors), []
+        self._ring = Ring.adopt(own[0], own[1], self._name)
+        bell.receiver = self
+        self._reactor.watch(self._ring.bell, bell, EPOLLIN | <uint32_t>EPOLLET)
         self.on_change()
-        return 0
-
-    cdef int _push(self, const Envelope* envelope, const unsigned char* body) except -1:
-        cdef Arrival arrival = Arrival.__new__(Arrival)
-        cdef Form form = self._form
-        arrival.envelope = envelope[0]
-        arrival.meta = PyBytes_FromStringAndSize(<const char*>body, envelope.meta_bytes)
-        if envelope.flags & INLINE_PAYLOAD:
-            arrival.payload = PyBytes_FromStringAndSize(
-                <const char*>body + envelope.meta_bytes, envelope.length
-            )
-        if self._first is None:
-            self._first = arrival
-        else:
-            self._last.next = arrival
-        self._last = arrival
-        self._ready += 1
-        return 0
-
-    cdef Arrival _pop(self):
-        cdef Arrival arrival = self._first
-        self._first = arrival.next
-        arrival.next = None
-        if self._first is None:
-            self._last = None
-        self._ready -= 1
-        return arrival
-
-    cdef Arrival _pop_last(self):
-        cdef Arrival arrival = self._last, before = self._first
-        if before is arrival:
-            return self._pop()
-        while before.next is not arrival:
-            before = before.next
-        before.next = None
-        self._last = before
-        self._ready -= 1
-        return arrival
-
-    def _drop_excess(self):
-        cdef Arrival arrival
-        if self._ready > self.spec.capacity:
-            arrival = self._pop() if self.spec.keep == "newest" else self._pop_last()
-            count_drop(self._dropped, "full")
-            if arrival.envelope.flags & (INLINE_PAYLOAD | META_IN_SLAB) != INLINE_PAYLOAD:
-                self._return_unseen(arrival.envelope.lane_sequence)
 
     def _end_with(self, tally):
         expected = tally.messages - sum(tally.dropped.values())
-        if self._arrived != expected:
+        written = 0 if self._ring is None else self._ring.written()
+        if written != expected:
             raise ConservationError(
-                self._name, sent=tally.messages, received=self._arrived,
+                self._name, sent=tally.messages, received=written,
                 dropped=sum(tally.dropped.values()),
             )
         self._tally = tally
+        self._expected = expected
         self._finish_if_ended()
         self.on_change()
 
     def _finish_if_ended(self):
-        if self._tally is not None and self._first is None and not self.ended:
-            self.ended = True
-            self._flush_returns()
-            tally = Tally(self._received, dict(self._dropped))
-            self.send_frame(frames.tally_frame(FrameType.FINAL, tally))
+        cdef uint64_t seen = self._received + sum(self._dropped.values())
+        if self._tally is None or self.ended or seen < self._expected:
+            return
+        self.ended = True
+        self._flush_returns()
+        tally = Tally(self._received, dict(self._dropped))
+        self.send_frame(frames.tally_frame(FrameType.FINAL, tally))
 
     cdef int departed(self) except -1:
         if not self.ended:

@@ -52,12 +52,19 @@ def seal(fd: int) -> None:
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
 
 
-def checked(fd: int, lane: str) -> int:
-    """The size of another process's slab; closes a descriptor that it refuses.
+def fix_size(fd: int) -> None:
+    """From now on nobody resizes it."""
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _NEVER_RESIZED | fcntl.F_SEAL_SEAL)
 
-    Raises ``LaneError`` for a slab that could shrink under its readers.
+
+def check(fd: int, lane: str, nbytes: int = 0) -> int:
+    """The size of a memfd that another process made: at least ``nbytes``.
+
+    Raises ``LaneError`` for one that is smaller, or could shrink under its readers.
     """
     if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _NEVER_RESIZED != _NEVER_RESIZED:
-        os.close(fd)
-        raise LaneError(lane, "a slab came unsealed: its owner could truncate it")
-    return os.fstat(fd).st_size
+        raise LaneError(lane, "memory came unsealed: its owner could truncate it")
+    size = os.fstat(fd).st_size
+    if size < nbytes:
+        raise LaneError(lane, f"expected memory of {nbytes} bytes, got {size}")
+    return size

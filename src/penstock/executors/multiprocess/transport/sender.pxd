@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint64_t
 from penstock.executors.multiprocess.transport.clock cimport Spread
 from penstock.executors.multiprocess.transport.placing cimport Placed, Placer
 from penstock.executors.multiprocess.transport.port cimport Port
+from penstock.executors.multiprocess.transport.ring cimport Ring
 
 
 cdef class LaneSender(Port):
@@ -16,6 +17,8 @@ cdef class LaneSender(Port):
     cdef bint _backpressure
     cdef bint _verify
     cdef Placer _placer
+    cdef Ring _ring
+    cdef object _queue
     cdef object _machine
     cdef object _held
     cdef dict _dropped
@@ -24,7 +27,9 @@ cdef class LaneSender(Port):
     cdef bint _blocked
     cdef bint _ending
     cdef bint _broken
+    cdef bint _closed
     cdef uint64_t _window
+    cdef uint64_t _step
     cdef uint64_t _transmitted
     cdef uint64_t _taken
     cdef uint64_t _sent_count
@@ -38,5 +43,7 @@ cdef class LaneSender(Port):
 
     cpdef bint offer(self, message) except -1
     cdef bint _transmit(self, message) except -1
-    cdef int _launch(self, Placed placed, message, int64_t started) except -1
+    cdef int _send(self, Placed placed, message, int64_t started) except -1
+    cdef bint _has_room(self) except -1
+    cdef int _write(self, unsigned char* record, Placed placed, message) except -1
     cdef int _lease_out(self, Placed placed) except -1

@@ -1,13 +1,14 @@
 """The sending end of a lane between two processes.
 
-The window bounds what waits on the lane: sent, and not yet taken by the consumer. A message's
-slot is held until the consumer's last view of it is gone.
+Messages go through the lane's ring, everything else over its socket. The window bounds what
+waits on the lane: sent, and not yet taken by the consumer. A message's slot is held until the
+consumer's last view of it is gone.
 """
 
 from collections import deque
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from penstock.executors.multiprocess.transport.clock cimport count, counts, now_ns
@@ -16,6 +17,7 @@ from penstock.executors.multiprocess.transport.memory cimport Lease
 from penstock.executors.multiprocess.transport.placing cimport Placed, Placer
 from penstock.executors.multiprocess.transport.port cimport Port
 from penstock.executors.multiprocess.transport.reactor cimport Reactor
+from penstock.executors.multiprocess.transport.ring cimport Ring
 
 from penstock.bridges import (
     LaneEvent,
@@ -31,14 +33,11 @@ from penstock.executors.multiprocess.transport import frames
 from penstock.executors.multiprocess.transport.frames import FrameType, Tally
 
 cdef enum:
-    LARGEST_MESSAGE_FRAME = 4096
-
-cdef int _VERSION = frames.VERSION
-cdef int _DATA = FrameType.DATA
+    LARGEST_RECORD = 4096
 
 
 cdef class LaneSender(Port):
-    """A ``ProducerEnd`` on a socket.
+    """A ``ProducerEnd`` on a ring and a socket.
 
     ``on_change`` is called when there may be space again or the consumer confirmed the end,
     ``on_broken`` with the ``LaneError`` when the lane fails.
@@ -55,12 +54,16 @@ cdef class LaneSender(Port):
         self._backpressure = spec.backpressure
         self._verify = spec.verify
         self._placer = placer
+        self._ring = Ring.create()
+        self._queue = deque()
         self._machine = lane_machine(spec.name)
         self._held = deque()
         self._dropped = {}
         self._leases = {}
         self._announced = set()
+        self._step = max(spec.capacity // 4, 1)
         self._window = spec.capacity if spec.backpressure else (spec.capacity + 1) // 2
+        self.send_frame(frames.number_frame(FrameType.RING), [self._ring.fd, self._ring.bell])
 
     cpdef bint offer(self, message) except -1:
         """Take the message, or say False where the producer has to wait for ``on_change``.
@@ -75,7 +78,7 @@ cdef class LaneSender(Port):
         if not self._backpressure:
             self._hold(message)
             return True
-        if self._transmitted - self._taken >= self._window or not self._transmit(message):
+        if not self._has_room() or not self._transmit(message):
             self._block()
             return False
         self._sent_count += 1
@@ -96,7 +99,7 @@ cdef class LaneSender(Port):
             copies=self._copies,
             filtered=self._filtered,
             blocked_ns=self._blocked_ns,
-            waiting=len(self._held) + self.waiting,
+            waiting=len(self._held) + len(self._queue),
             dropped=self._dropped,
             conversion=counts(&self._conversion),
         )
@@ -104,7 +107,11 @@ cdef class LaneSender(Port):
     def close(self):
         self._count_blocked()
         close_lane(self._machine)
+        if not self._closed:
+            self._closed = True
+            self._ring.close()
         super().close()
+        self._queue.clear()
         self._held.clear()
         self._placer.arena.forsake(self._leases.values())
         self._leases.clear()
@@ -134,11 +141,29 @@ cdef class LaneSender(Port):
             count_drop(self._dropped, "no credit")
 
     def _send_held(self):
-        while self._held and self._transmitted - self._taken < self._window:
+        while self._held and self._has_room():
             if not self._transmit(self._held[0]):
                 return
             self._held.popleft()
         self._end_if_empty()
+
+    cdef bint _has_room(self) except -1:
+        """Whether the window is open; if not, the consumer will say when it is."""
+        if self._transmitted - self._taken < self._window:
+            return True
+        self._look()
+        if self._transmitted - self._taken < self._window:
+            return True
+        if self._queue or self._broken:  # what waits for the ring is waited for already
+            return False
+        return self._ring.room_after(self._transmitted - self._window + self._step)
+
+    def _look(self):
+        """How far is the consumer?"""
+        try:
+            self._taken = self._ring.taken(self._transmitted - len(self._queue))
+        except ValueError as exc:
+            self._break(LaneError(self._name, str(exc)))
 
     cdef bint _transmit(self, message) except -1:
         """Place and send the message; False while there is no memory for it.
@@ -152,20 +177,35 @@ cdef class LaneSender(Port):
             return False
         if placed.lease is not None or placed.meta_lease is not None:
             self._lease_out(placed)
-        self._launch(placed, message, started)
-        if self._outbox:
-            self._step_to_transferring()
-            self._machine.step(LaneEvent.CONVERSION_NEEDED)
-            self._machine.step(LaneEvent.CONVERTED)
+        self._send(placed, message, started)
         return True
 
-    cdef int _launch(self, Placed placed, message, int64_t started) except -1:
-        """Count the message, which is placed, and send its frame."""
-        cdef unsigned char[LARGEST_MESSAGE_FRAME] frame
-        cdef Envelope* envelope = <Envelope*>frame
-        cdef size_t nbytes = sizeof(Envelope), meta_bytes = PyBytes_GET_SIZE(placed.meta)
-        envelope.version = _VERSION
-        envelope.frame = _DATA
+    cdef int _send(self, Placed placed, message, int64_t started) except -1:
+        """Into the ring, or behind those that found no room in it."""
+        cdef unsigned char[LARGEST_RECORD] waiting
+        cdef unsigned char* record = NULL
+        cdef size_t nbytes = sizeof(Envelope) + PyBytes_GET_SIZE(placed.meta)
+        cdef int64_t spent
+        if placed.payload is not None:
+            nbytes += placed.length
+        if not self._queue:
+            record = self._ring.reserve(nbytes)
+        self._write(<unsigned char*>waiting if record == NULL else record, placed, message)
+        self._transmitted += 1
+        self._payload_bytes += placed.length
+        self._copies += placed.copied
+        spent = now_ns() - started
+        self._conversion_ns += spent
+        count(&self._conversion, spent)
+        if record != NULL:
+            self._ring.commit()
+        else:
+            self._keep_back(PyBytes_FromStringAndSize(<char*>&waiting[0], nbytes))
+        return 0
+
+    cdef int _write(self, unsigned char* record, Placed placed, message) except -1:
+        cdef Envelope* envelope = <Envelope*>record
+        cdef size_t meta_bytes = PyBytes_GET_SIZE(placed.meta)
         envelope.kind = placed.kind
         envelope.flags = placed.flags
         envelope.meta_bytes = meta_bytes
@@ -179,18 +219,40 @@ cdef class LaneSender(Port):
         envelope.checksum = placed.checksum
         envelope.offset = placed.offset
         envelope.length = placed.length
-        memcpy(frame + nbytes, PyBytes_AS_STRING(placed.meta), meta_bytes)
-        nbytes += meta_bytes
-        if placed.payload is not None:
-            memcpy(frame + nbytes, PyBytes_AS_STRING(placed.payload), placed.length)
-            nbytes += placed.length
-        self._transmitted += 1
-        self._payload_bytes += placed.length
-        self._copies += placed.copied
         envelope.sent_ns = now_ns()
-        self._conversion_ns += envelope.sent_ns - started
-        count(&self._conversion, envelope.sent_ns - started)
-        return self.post(frame, nbytes)
+        record += sizeof(Envelope)
+        memcpy(record, PyBytes_AS_STRING(placed.meta), meta_bytes)
+        if placed.payload is not None:
+            memcpy(record + meta_bytes, PyBytes_AS_STRING(placed.payload), placed.length)
+        return 0
+
+    def _keep_back(self, bytes record):
+        """The ring is full of short messages: the consumer says when half of them are taken."""
+        self._queue.append(record)
+        if len(self._queue) == 1:
+            self._step_to_transferring()
+            self._machine.step(LaneEvent.CONVERSION_NEEDED)
+            self._machine.step(LaneEvent.CONVERTED)
+            self._flush_queue()
+
+    def _flush_queue(self):
+        cdef bytes record
+        cdef unsigned char* room
+        cdef uint64_t sent
+        while self._queue:
+            record = self._queue[0]
+            room = self._ring.reserve(PyBytes_GET_SIZE(record))
+            if room == NULL:
+                self._look()
+                sent = self._transmitted - len(self._queue)
+                if not self._ring.room_after(sent - (sent - self._taken) // 2):
+                    return
+                continue
+            memcpy(room, PyBytes_AS_STRING(record), PyBytes_GET_SIZE(record))
+            self._ring.commit()
+            self._queue.popleft()
+        self._settle()
+        self._end_if_empty()
 
     cdef int _lease_out(self, Placed placed) except -1:
         cdef Lease lease
@@ -204,7 +266,7 @@ cdef class LaneSender(Port):
         return 0
 
     def _end_if_empty(self):
-        if self._ending and not self._held:
+        if self._ending and not self._held and not self._queue:
             self._ending = False
             tally = Tally(self._sent_count, dict(self._dropped))
             self.send_frame(frames.tally_frame(FrameType.END, tally))
@@ -214,10 +276,6 @@ cdef class LaneSender(Port):
             self._machine.step(LaneEvent.DATA_AVAILABLE)
         elif self._machine.state is LaneState.BUFFERING:
             self._machine.step(LaneEvent.TARGET_READY)
-
-    cdef int drained(self) except -1:
-        self._settle()
-        return 0
 
     def _settle(self):
         """Everything that was converted has left."""
@@ -245,7 +303,7 @@ cdef class LaneSender(Port):
             self._blocked = False
             self._count_blocked()
             self._machine.step(LaneEvent.SPACE_AVAILABLE)
-            if not self._outbox:
+            if not self._queue:
                 self._settle()
         if self._held:
             self._send_held()
@@ -263,7 +321,7 @@ cdef class LaneSender(Port):
     def _handle(self, bytes frame):
         kind = frames.frame_type(frame, self._name)
         if kind == FrameType.CREDIT:
-            self._credit(frames.number_of(frame, self._name))
+            self._credit()
         elif kind == FrameType.RELEASE:
             for lane_sequence in frames.released(frame, self._name):
                 self._leases.pop(lane_sequence, None)
@@ -272,12 +330,11 @@ cdef class LaneSender(Port):
         else:
             raise LaneError(self._name, f"unexpected frame of type {kind} from the consumer")
 
-    def _credit(self, taken):
-        if not self._taken <= taken <= self._transmitted:
-            raise LaneError(
-                self._name, f"credit for {taken} messages, but {self._transmitted} were sent"
-            )
-        self._taken = taken
+    def _credit(self):
+        """The consumer has taken what this end waits for."""
+        self._look()
+        if self._queue:
+            self._flush_queue()
         self._space_available()
 
     def _finish(self, final):

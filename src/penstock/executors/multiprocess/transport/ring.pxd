@@ -1,0 +1,37 @@
+from libc.stdint cimport uint32_t, uint64_t
+
+from penstock.executors.multiprocess.transport.reactor cimport Watcher
+
+
+cdef struct Header:
+    # The first line is the producer's to write, the second the consumer's, the third both's.
+    uint64_t written_bytes
+    uint64_t written
+    uint64_t wake_at
+    uint64_t[5] first_line
+    uint64_t taken_bytes
+    uint64_t taken
+    uint64_t[6] second_line
+    uint32_t consumer_sleeps
+    uint32_t producer_waits
+    uint64_t[7] third_line
+
+
+cdef class Ring:
+    cdef readonly int fd
+    cdef readonly int bell
+    cdef Header* _header
+    cdef unsigned char* _records
+    cdef uint64_t _position
+    cdef uint64_t _count
+    cdef uint64_t _known
+    cdef size_t _reserved
+
+    cdef int map(self, int fd, int bell) except -1
+    cdef unsigned char* reserve(self, size_t nbytes) noexcept
+    cdef int commit(self) except -1
+    cdef uint64_t taken(self, uint64_t most) except? 0xFFFFFFFF
+    cdef bint room_after(self, uint64_t taken) noexcept
+    cdef const unsigned char* next(self, size_t* nbytes) except? NULL
+    cdef bint advance(self, size_t nbytes) noexcept
+    cdef uint64_t written(self) noexcept

@@ -1,0 +1,184 @@
+"""A ring of records in memory that a producer and a consumer share.
+
+Records lie in it one behind the other, none across the end. Each side tells the other how far
+it is by a counter that only it writes. A side that finds nothing to do says so before it looks
+a last time, and only then is it woken: the consumer by the ring's bell, the producer by
+whatever way the consumer has. While both are at work, neither makes a system call.
+"""
+
+import os
+
+from cpython.exc cimport PyErr_SetFromErrno
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport uint32_t, uint64_t
+
+from penstock.executors.multiprocess.transport import sealing
+
+cdef extern from "<sys/mman.h>" nogil:
+    void* MAP_FAILED
+    int PROT_READ, PROT_WRITE, MAP_SHARED, MADV_DONTFORK
+    void* mmap(void* address, size_t nbytes, int protection, int flags, int fd, long offset)
+    int munmap(void* address, size_t nbytes)
+    int madvise(void* address, size_t nbytes, int advice)
+
+cdef extern from "<sys/eventfd.h>" nogil:
+    int eventfd_write(int fd, uint64_t value)
+
+cdef extern from "atomics.h" nogil:
+    uint64_t load_acquire(const uint64_t* at)
+    void store_release(uint64_t* at, uint64_t value)
+    uint64_t load_ordered(const uint64_t* at)
+    void store_ordered(uint64_t* at, uint64_t value)
+    uint32_t load_flag(const uint32_t* at)
+    void store_flag(uint32_t* at, uint32_t value)
+    uint32_t exchange(uint32_t* at, uint32_t value)
+
+cdef enum:
+    HEADER_BYTES = 4096
+    RECORD_BYTES = 64 << 10
+    RING_BYTES = HEADER_BYTES + RECORD_BYTES
+    PREFIX_BYTES = 8
+    SKIP = 0xFFFFFFFF
+
+
+cdef class Ring:
+    """One side's view of the ring; a process is either its producer or its consumer.
+
+    Whatever the other side writes is checked before it is believed: ``ValueError`` says that
+    it can't be.
+    """
+
+    def __dealloc__(self):
+        if self._header != NULL:
+            munmap(self._header, RING_BYTES)
+
+    @staticmethod
+    def create():
+        """A new ring, and the bell of its consumer, which sleeps."""
+        cdef Ring ring = Ring.__new__(Ring)
+        fd = sealing.create(RING_BYTES)
+        ring.map(fd, os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
+        sealing.fix_size(fd)
+        ring._header.consumer_sleeps = 1
+        return ring
+
+    @staticmethod
+    def adopt(int fd, int bell, str lane):
+        """The ring that a producer made; takes both descriptors over.
+
+        Raises ``LaneError`` for memory that could shrink, or is too small.
+        """
+        cdef Ring ring = Ring.__new__(Ring)
+        try:
+            sealing.check(fd, lane, RING_BYTES)
+            ring.map(fd, bell)
+        except BaseException:
+            os.close(fd)
+            os.close(bell)
+            raise
+        return ring
+
+    cdef int map(self, int fd, int bell) except -1:
+        cdef void* memory = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+        if memory == MAP_FAILED:
+            PyErr_SetFromErrno(OSError)
+        madvise(memory, RING_BYTES, MADV_DONTFORK)
+        self._header = <Header*>memory
+        self._records = <unsigned char*>memory + HEADER_BYTES
+        self.fd = fd
+        self.bell = bell
+        return 0
+
+    def close(self):
+        """Give the descriptors up; the memory goes with the object."""
+        os.close(self.fd)
+        os.close(self.bell)
+
+    # The producer's side
+
+    cdef unsigned char* reserve(self, size_t nbytes) noexcept:
+        """Room for a record, to be filled and committed; NULL while there is none."""
+        cdef size_t size = PREFIX_BYTES + (nbytes + 7) // 8 * 8
+        cdef size_t at = self._position % RECORD_BYTES
+        cdef size_t left = RECORD_BYTES - at
+        cdef size_t skipped = left if left < size else 0
+        if self._position + skipped + size - self._known > RECORD_BYTES:
+            self._known = load_acquire(&self._header.taken_bytes)
+            if self._position + skipped + size - self._known > RECORD_BYTES:
+                return NULL
+        if skipped:
+            (<uint32_t*>(self._records + at))[0] = SKIP
+            at = 0
+        (<uint32_t*>(self._records + at))[0] = nbytes
+        self._reserved = skipped + size
+        return self._records + at + PREFIX_BYTES
+
+    cdef int commit(self) except -1:
+        """Let the consumer see the record, and wake it if it sleeps."""
+        self._position += self._reserved
+        self._count += 1
+        store_release(&self._header.written, self._count)
+        store_ordered(&self._header.written_bytes, self._position)
+        if load_flag(&self._header.consumer_sleeps) and exchange(
+            &self._header.consumer_sleeps, 0
+        ):
+            if eventfd_write(self.bell, 1) < 0 and errno != EAGAIN and errno != EINTR:
+                PyErr_SetFromErrno(OSError)
+        return 0
+
+    cdef uint64_t taken(self, uint64_t most) except? 0xFFFFFFFF:
+        """How many records the consumer has taken; at most ``most`` can be true."""
+        cdef uint64_t taken = load_acquire(&self._header.taken)
+        if taken > most:
+            raise ValueError(f"{taken} messages are said to be taken, but {most} were sent")
+        return taken
+
+    cdef bint room_after(self, uint64_t taken) noexcept:
+        """Ask to be woken once ``taken`` records are taken; whether they are already."""
+        self._header.wake_at = taken
+        store_flag(&self._header.producer_waits, 1)
+        if load_ordered(&self._header.taken) < taken:
+            return False
+        store_flag(&self._header.producer_waits, 0)
+        return True
+
+    # The consumer's side
+
+    cdef const unsigned char* next(self, size_t* nbytes) except? NULL:
+        """The next record where it lies; NULL where there is none: then the bell will ring."""
+        cdef uint64_t written
+        cdef size_t at, left
+        cdef uint32_t length
+        if self._position == self._known:
+            self._known = load_acquire(&self._header.written_bytes)
+            if self._position == self._known:
+                store_flag(&self._header.consumer_sleeps, 1)
+                self._known = load_ordered(&self._header.written_bytes)
+                if self._position == self._known:
+                    return NULL
+                store_flag(&self._header.consumer_sleeps, 0)
+        at = self._position % RECORD_BYTES
+        length = (<uint32_t*>(self._records + at))[0]
+        if length == SKIP:
+            self._position += RECORD_BYTES - at
+            at = 0
+            length = (<uint32_t*>self._records)[0]
+        left = self._known - self._position
+        if left > RECORD_BYTES or <size_t>length + PREFIX_BYTES > min(left, RECORD_BYTES - at):
+            raise ValueError(f"a record of {length} bytes can't lie at {at} with {left} to come")
+        nbytes[0] = length
+        return self._records + at + PREFIX_BYTES
+
+    cdef bint advance(self, size_t nbytes) noexcept:
+        """The record of ``nbytes`` is taken; whether the producer is to be woken."""
+        self._position += PREFIX_BYTES + (nbytes + 7) // 8 * 8
+        self._count += 1
+        store_release(&self._header.taken_bytes, self._position)
+        store_ordered(&self._header.taken, self._count)
+        if load_flag(&self._header.producer_waits) and self._count >= self._header.wake_at:
+            return exchange(&self._header.producer_waits, 0)
+        return False
+
+    cdef uint64_t written(self) noexcept:
+        """How many records there have been."""
+        return load_acquire(&self._header.written)
