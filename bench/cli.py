@@ -11,12 +11,14 @@ from pathlib import Path
 from bench.figures import FIGURES
 from bench.machine import Machine
 from bench.measurement import Effort, Result
+from bench.plots.pages import draw
 from bench.reporter import document, section, to_json, to_markdown
 from bench.runner import run_figure
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results" / "latest.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
+PLOTS = ROOT / "docs" / "plots"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.out.write_text(to_json(machine, command, results), encoding="utf-8")
     if options.document:
         document(PAGE, to_markdown(machine, command, results))
+        draw(PLOTS, results)
 
 
 async def _measured(names: Sequence[str], effort: Effort) -> list[Result]:
@@ -50,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=_at_least_one, default=5, help="rounds that count")
     parser.add_argument("--quick", action="store_true", help="only show that everything runs")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
-    parser.add_argument("--document", action="store_true", help=f"rewrite the tables of {PAGE}")
+    parser.add_argument("--document", action="store_true", help=f"rewrite what {PAGE} shows")
     return parser
 
 

@@ -13,6 +13,7 @@ from bench.sessions.graph import Graph, GraphRig, graph_rig
 
 _PASSING = 5
 _SMALL = "at 4 KB"
+_SOURCES = {"sent again": "RepeatingSource", "written anew": "ChainSource"}
 
 
 async def hops_us(rig: GraphRig, order: Order) -> Sequence[float]:
@@ -22,8 +23,8 @@ async def hops_us(rig: GraphRig, order: Order) -> Sequence[float]:
 
 
 @asynccontextmanager
-async def _open(nbytes: int, count: int) -> AsyncIterator[Mapping[str, Measure]]:
-    async with graph_rig(Graph.chain(_PASSING, "ChainSource")) as rig:
+async def _open(source: str, nbytes: int, count: int) -> AsyncIterator[Mapping[str, Measure]]:
+    async with graph_rig(Graph.chain(_PASSING, source)) as rig:
         yield {
             _SMALL: partial(hops_us, rig, Order(count, SIZES["4 KB"], turns=True)),
             OURS: partial(hops_us, rig, Order(count, nbytes, turns=True)),
@@ -33,12 +34,18 @@ async def _open(nbytes: int, count: int) -> AsyncIterator[Mapping[str, Measure]]
 def _cases(effort: Effort) -> list[Case]:
     return [
         Case(
-            f"{size} through {_PASSING} processes",
-            partial(_open, SIZES[size], effort.count(100)),
+            f"{size}, {what}",
+            partial(_open, source, SIZES[size], effort.count(100)),
             (Target(1.2, _SMALL),) if size == "6.2 MB" else (),
         )
+        for what, source in _SOURCES.items()
         for size in ("64 KB", "1 MB", "6.2 MB")
     ]
 
 
-CHAIN = Figure("chain", "A hop of a pass-through chain, hot: p50 / p99", "µs", apart(_cases))
+CHAIN = Figure(
+    "chain",
+    f"A hop of a chain of {_PASSING} pass-through processes, hot: p50 / p99",
+    "µs",
+    apart(_cases),
+)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import perf_counter_ns
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.hops.nodes import HopSource, HopTarget
 from bench.hops.payload import Order, Stamp
 from bench.sessions.gate import Gate
@@ -19,6 +22,24 @@ class ChainSource(HopSource):
     def _payload(self, order: Order, remaining: int) -> Binary:
         payload = super()._payload(order, remaining)
         Stamp(perf_counter_ns(), remaining, order.turns).write(payload.data)
+        return payload
+
+
+@node("RepeatingSource")
+class RepeatingSource(ChainSource):
+    """Write a payload of each size once, and send it again and again with another stamp."""
+
+    def setup(self) -> None:
+        super().setup()
+        self._written: dict[int, tuple[NDArray[np.uint8], Binary]] = {}
+
+    def _payload(self, order: Order, remaining: int) -> Binary:
+        if order.nbytes not in self._written:
+            payload = super()._payload(order, remaining)
+            # what is sent becomes read-only, but not a view that was made before
+            self._written[order.nbytes] = payload.data.view(), payload
+        writable, payload = self._written[order.nbytes]
+        Stamp(perf_counter_ns(), remaining, order.turns).write(writable)
         return payload
 
 

@@ -1,0 +1,1 @@
+"""Plots of what was measured, as SVG, without a library: lines over one axis, and a legend."""
