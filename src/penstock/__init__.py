@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         StallError,
     )
     from penstock.manifest import Manifest, Settings, load_settings, parse_manifest
-    from penstock.nodes import Catalogue, Node, NodeContext, NodeParams, node
+    from penstock.nodes import Catalogue, Join, JoinParams, Node, NodeContext, NodeParams, node
     from penstock.planning import NodeExecutionPlan, Report, check_manifest, make_plan
     from penstock.session import (
         Budget,
@@ -85,6 +85,8 @@ __all__ = [
     "InputError",
     "InvalidTransition",
     "InvalidValueError",
+    "Join",
+    "JoinParams",
     "Json",
     "Kind",
     "LaneClosedError",

@@ -186,7 +186,7 @@ class StallError(PenstockError):
         self.limit_s = limit_s
         path = " → ".join([*self.ring, self.ring[0]])
         super().__init__(
-            f"stalled for {limit_s:g} s: {path}; each waits for room in the next. "
+            f"stalled for {limit_s:g} s: {path}; each waits for the next. "
             "Read outputs while sending, or raise channel_capacity"
         )
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from penstock.errors import ResourceLimitError
 from penstock.manifest import Limits
 from penstock.session import Budget, Cost, find_ring
+from penstock.session.stall import Wait, stuck
 
 NAMES = st.sampled_from("abcdefgh")
 
@@ -63,3 +64,35 @@ def test_what_is_admitted_never_exceeds_the_limits(wishes):
 def test_a_refusal_names_the_resource():
     with pytest.raises(ResourceLimitError, match="processes: 3 wished, 2 free of 2"):
         Budget(Limits(max_processes=2)).reserve("s", Cost(3, 0))
+
+
+def test_who_waits_for_one_that_goes_on_is_not_stuck():
+    waits = {
+        "join": Wait(("slow", "quiet")),
+        "slow": Wait(("split",), for_any=True),
+        "quiet": Wait(("split", "busy"), for_any=True),
+        "split": Wait(("join",)),
+        "busy": Wait(()),
+    }
+    assert stuck(waits) == {"join": ["slow"], "slow": ["split"], "split": ["join"]}
+    assert stuck({**waits, "split": Wait(("busy",))}) == {}
+    assert stuck({**waits, "slow": Wait(("split", "busy"), for_any=True)}) == {}
+
+
+names = st.sampled_from("abcdef")
+
+
+@given(
+    st.dictionaries(
+        names, st.builds(Wait, st.lists(names, unique=True).map(tuple), st.booleans()), max_size=6
+    )
+)
+def test_where_any_is_stuck_there_is_a_ring_and_nobody_in_it_can_go_on(waits):
+    held = stuck(waits)
+    ring = find_ring(held)
+    assert (ring is None) == (not held)
+    for name, on in held.items():
+        assert on, "whoever is stuck waits for one that is"
+        assert set(on) <= set(held)
+        if waits[name].for_any:
+            assert set(on) == set(waits[name].on)

@@ -63,8 +63,10 @@ class ConcurrentLoop(NodeLoop):
                 took_off = self._take_off()
                 if self._give_what_is_ready() or took_off:
                     await self._pump.breathe()
-                elif self._flights or self._emitter.waiting or not self._intake.ended:
+                elif self._flights or self._emitter.waiting:
                     await self._pump.idle()
+                elif not self._intake.ended:
+                    await self._wait_for_input()
                 if self._fault is not None:
                     raise self._fault
         finally:
@@ -90,8 +92,7 @@ class ConcurrentLoop(NodeLoop):
 
     async def _fly(self, flight: _Flight) -> None:
         self.node.ctx.arrival = flight.message
-        assert self._process is not None  # noqa: S101  # who consumes has one
-        work = self._call(self._process, flight.message.value)
+        work = self._call(self._bound(flight.message.value))
         result = await self._clock.wait("process", work)
         each = each_value(result, self._call)
         delivery = self._delivery

@@ -52,7 +52,11 @@ class Delivery:
             await self.settle(during)
 
     async def settle(self, during: str) -> None:
-        """Wait until every lane has taken the last output."""
+        """Wait until every lane has taken the last output.
+
+        There may be space by now: a node that was called by its producer comes here later.
+        """
+        self._emitter.give_again(during)
         while self._emitter.waiting:
             await self._pump.idle()
             self._emitter.give_again(during)

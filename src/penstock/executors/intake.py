@@ -20,6 +20,9 @@ class Intake(Protocol):
     def ended(self) -> bool:
         """Whether nothing more can come."""
 
+    def lacking(self) -> list[str]:
+        """The nodes that an input is missing of."""
+
 
 class InTurn:
     """The ``Intake`` of most nodes: what has arrived, lanes in turn."""
@@ -42,3 +45,6 @@ class InTurn:
     @property
     def ended(self) -> bool:
         return all(lane.ended for lane in self.lanes)
+
+    def lacking(self) -> list[str]:
+        return [lane.spec.source for lane in self.lanes if not lane.ended]

@@ -8,19 +8,22 @@ handed in. Where nothing has to wait, a message is worked on without a coroutine
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
-from penstock.bridges import ConsumerEnd, ProducerEnd
+from penstock.bridges import Accept, ConsumerEnd, ProducerEnd
 from penstock.data import Message
 from penstock.executors.calling import VALUE_TYPES, Caller, NodeFault, each_value
 from penstock.executors.delivery import Delivery
 from penstock.executors.emitter import Emitter, Identity
-from penstock.executors.intake import InTurn
+from penstock.executors.intake import Intake, InTurn
+from penstock.executors.joining import Matching, by_name
 from penstock.executors.pump import Pump
 from penstock.executors.statistics import NodeStatistics
 from penstock.executors.timing import Clock
-from penstock.nodes import Node
+from penstock.nodes import Join, Node
 
 TURN_NS = 200_000
 """How long a node works on what waits for it before the rest of the process has its turn."""
@@ -43,8 +46,10 @@ class NodeLoop:
         self.producing = True
         self._pump = pump
         self._call = call
-        self._process = getattr(node, "process", None)
-        self._intake = InTurn()
+        self._is_join = isinstance(node, Join)
+        process = getattr(node, "process", None)
+        self._process = by_name(process) if process and self._is_join else process
+        self._intake: Intake = Matching(node.params, self.stats) if self._is_join else InTurn()
         self._clock = Clock(self.stats)
         self._emitter = Emitter(identity, self.stats)
         self._delivery = Delivery(self._emitter, pump, call, self._clock, direct=direct)
@@ -78,6 +83,24 @@ class NodeLoop:
     def stop_producing(self) -> None:
         """Have ``produce`` end after its current output."""
         self.producing = False
+
+    @property
+    def acceptor(self) -> Accept | None:
+        """What a producer may call for a direct call; None for a node that has to wait."""
+        return self.accept if self.direct and not self._is_join else None
+
+    def measured(self) -> NodeStatistics:
+        """The counters, and what the node waits for now."""
+        stats, waiting = self.stats, self._emitter.waiting
+        stats.for_any = False
+        if waiting:
+            stats.waits_for = [end.spec.target for end in waiting]
+        elif self._idle:
+            stats.waits_for = self._intake.lacking()
+            stats.for_any = not self._is_join
+        else:
+            stats.waits_for = []
+        return stats
 
     def accept(self, message: Message) -> bool:
         """Work on a message at once, as a call from its producer; False where it must queue.
@@ -130,8 +153,13 @@ class NodeLoop:
     async def _work_by_call(self, message: Message) -> None:
         """The same with a method that is async, or runs on a thread."""
         self._begin(message)
-        work = self._call(self._process, message.value)  # type: ignore[arg-type]  # the same
+        work = self._call(self._bound(message.value))
         self._conclude(await self._clock.wait("process", work))
+
+    def _bound(self, value: Any) -> Callable[[], Any]:
+        """A call of ``process`` that can still be told to be async."""
+        process = self.node.process  # type: ignore[attr-defined]  # who consumes has one
+        return partial(process, **value) if self._is_join else partial(process, value)
 
     def _begin(self, message: Message) -> None:
         self.node.ctx.arrival = message

@@ -19,8 +19,9 @@ from penstock.data import ExecutorType, Kind
 from penstock.errors import ConfigurationError, Fault
 from penstock.nodes.base import Node
 from penstock.nodes.builtin import BUILTIN
+from penstock.nodes.join import Join, JoinParams
 from penstock.nodes.modules import is_file_module, module_at, raised
-from penstock.nodes.ports import accepted_kinds, emitted_kinds
+from penstock.nodes.ports import JoinPorts, accepted_kinds, emitted_kinds, join_ports
 
 ENTRY_POINTS = "penstock.nodes"
 
@@ -31,7 +32,8 @@ class NodeType:
 
     ``executor`` is what the type itself declares, None where it declares nothing.
     ``provider`` is ``module:Class`` or ``/path/file.py:Class``. ``is_source`` says that it
-    has ``produce`` and takes no inputs.
+    has ``produce`` and takes no inputs. ``joins`` are the arguments of a ``Join``, None for
+    other nodes.
     """
 
     name: str
@@ -41,6 +43,7 @@ class NodeType:
     accepts: frozenset[Kind]
     emits: frozenset[Kind]
     is_source: bool
+    joins: JoinPorts | None = None
 
 
 class Catalogue:
@@ -103,14 +106,27 @@ def describe(cls: type[Node], provider: str | None = None) -> NodeType:
     if (process is None) == (produce is None):
         raise _fault(f"node type {name!r} ({cls.__qualname__}) needs either process or produce")
     try:
-        accepts = frozenset[Kind]() if process is None else accepted_kinds(process)
+        joins = _joined(cls, process)
+        accepts = _accepted(process) if joins is None else joins.kinds
         emits = emitted_kinds(process if produce is None else produce)
         emits |= _flushed(cls)
     except (TypeError, NameError) as exc:
         raise _fault(f"node type {name!r} ({cls.__qualname__}): {exc}") from exc
     return NodeType(
-        name, cls, executor, provider or provider_of(cls), accepts, emits, process is None
+        name, cls, executor, provider or provider_of(cls), accepts, emits, process is None, joins
     )
+
+
+def _joined(cls: type[Node], process: Any) -> JoinPorts | None:
+    if not issubclass(cls, Join):
+        return None
+    if process is None or not issubclass(cls.Params, JoinParams):
+        raise TypeError("a Join needs process, and Params that extend JoinParams")
+    return join_ports(process)
+
+
+def _accepted(process: Any) -> frozenset[Kind]:
+    return frozenset[Kind]() if process is None else accepted_kinds(process)
 
 
 def _flushed(cls: type[Node]) -> frozenset[Kind]:

@@ -6,11 +6,14 @@ import collections.abc
 import inspect
 import types
 import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from penstock.data import Audio, Binary, Control, Json, Kind, Tensor, Text, Video
 
 ALL_KINDS = frozenset(Kind)
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _KIND_OF: dict[Any, Kind] = {
     cls: cls.kind for cls in (Audio, Video, Tensor, Text, Json, Binary, Control)
 }
@@ -38,6 +41,46 @@ def accepted_kinds(process: Any) -> frozenset[Kind]:
         raise TypeError(f"{process.__qualname__}: expected (self, item), got ({', '.join(names)})")
     hints = typing.get_type_hints(process)
     return _kinds(hints[names[1]], process) if names[1] in hints else ALL_KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class JoinPorts:
+    """What the arguments of a join's ``process`` take; ``others`` are those of ``**name``."""
+
+    named: Mapping[str, frozenset[Kind]]
+    others: frozenset[Kind] | None
+
+    def accepts(self, argument: str) -> frozenset[Kind] | None:
+        """The kinds that an argument takes, None where there is none of that name."""
+        return self.named.get(argument, self.others)
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """What any of them takes."""
+        return frozenset().union(*self.named.values(), self.others or ())
+
+
+def join_ports(process: Any) -> JoinPorts:
+    """The arguments of a join's ``process``, each with the kinds of its annotation.
+
+    Raises ``TypeError`` as ``accepted_kinds`` does, and for an argument that can't be given
+    by its name, or may be left out.
+    """
+    hints = typing.get_type_hints(process)
+    named: dict[str, frozenset[Kind]] = {}
+    others: frozenset[Kind] | None = None
+    for argument in list(inspect.signature(process).parameters.values())[1:]:
+        name = argument.name
+        kinds = _kinds(hints[name], process) if name in hints else ALL_KINDS
+        if argument.kind is argument.VAR_KEYWORD:
+            others = kinds
+        elif argument.kind in _BY_NAME and argument.default is argument.empty:
+            named[name] = kinds
+        else:
+            raise TypeError(f"{process.__qualname__}: a join can't feed {argument}")
+    if not named and others is None:
+        raise TypeError(f"{process.__qualname__}: expected an argument for each connection")
+    return JoinPorts(named, others)
 
 
 def emitted_kinds(method: Any) -> frozenset[Kind]:

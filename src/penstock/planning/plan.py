@@ -18,7 +18,7 @@ class NodeAssignment:
 
     ``params`` are as written, and valid; ``provider`` is where a process finds the class
     (``module:Class`` or ``/path/file.py:Class``); ``is_source`` says that it produces and
-    takes no inputs.
+    takes no inputs, ``is_join`` that it needs one of each connection.
     """
 
     node_id: str
@@ -29,6 +29,7 @@ class NodeAssignment:
     accepts: frozenset[Kind]
     emits: frozenset[Kind]
     is_source: bool
+    is_join: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from penstock.manifest import (
     path_of,
     read_draft,
 )
-from penstock.nodes import Catalogue, NodeType
+from penstock.nodes import Catalogue
 from penstock.planning.graph import predecessors, stages
+from penstock.planning.joins import accepted
 from penstock.planning.plan import Edge, ExecutionStage, NodeAssignment, NodeExecutionPlan
 from penstock.planning.registry import ExecutorRegistry, NodeExecutorAssignment
 from penstock.planning.rules import Examined, examine
@@ -206,8 +207,7 @@ def _laid_out(
         dependency_graph=MappingProxyType(predecessors(examined.graph)),
         estimated_duration_ms=0,
         edges=tuple(
-            _edge(connection, examined.types, configuration)
-            for _, connection in examined.connections
+            _edge(connection, examined, configuration) for _, connection in examined.connections
         ),
         assignments=tuple(assignments),
         configuration=configuration,
@@ -226,18 +226,20 @@ def _assigned(node_id: str, examined: Examined, executor: ExecutorType) -> NodeA
         accepts=node_type.accepts,
         emits=node_type.emits,
         is_source=node_type.is_source,
+        is_join=node_type.joins is not None,
     )
 
 
-def _edge(
-    connection: Connection, types: Mapping[str, NodeType], configuration: ManifestConfiguration
-) -> Edge:
+def _edge(connection: Connection, examined: Examined, configuration: ManifestConfiguration) -> Edge:
     """The connection's own options, and the session's where it has none."""
+    target = examined.types[connection.target]
+    params = examined.nodes[connection.target][1].params
+    taken = accepted(target, params, connection.source) or frozenset()
     backpressure = connection.enable_backpressure
     return Edge(
         source=connection.source,
         target=connection.target,
-        kinds=types[connection.source].emits & types[connection.target].accepts,
+        kinds=examined.types[connection.source].emits & taken,
         capacity=connection.channel_capacity or configuration.channel_capacity,
         backpressure=configuration.enable_backpressure if backpressure is None else backpressure,
         drop_policy=connection.drop_policy or configuration.drop_policy,

@@ -14,6 +14,7 @@ from penstock.errors import ConfigurationError, Fault
 from penstock.manifest import Closest, Connection, Draft, Location, NodeSpec, faults_of, path_of
 from penstock.nodes import Catalogue, NodeType
 from penstock.planning.graph import cycles
+from penstock.planning.joins import JoinPlace, accepted, join_faults
 
 _OWN_NODES = "; nodes of your own are offered with --nodes or SessionOptions(nodes=(…,))"
 
@@ -46,6 +47,8 @@ def examine(draft: Draft, catalogue: Catalogue) -> Examined:
     _refuse_cycles(examined)
     for index, connection in examined.connections:
         _match_kinds(index, connection, examined)
+    if draft.complete and len(examined.connections) == len(draft.connections):
+        _check_joins(examined, closest)
     return examined
 
 
@@ -140,14 +143,32 @@ def _match_kinds(index: int, connection: Connection, examined: Examined) -> None
         path = path_of(("connections", index, "to"))
         message = f"{connection.target!r} ({target.name}) produces on its own and takes no inputs"
         examined.faults.append(Fault(path, message, found=connection.target))
-    elif source is not None and target is not None and not source.emits & target.accepts:
-        emits, accepts = _kinds(source.emits), _kinds(target.accepts)
+    elif source is not None and target is not None:
+        _match_ends(index, connection, (source, target), examined)
+
+
+def _match_ends(
+    index: int, connection: Connection, ends: tuple[NodeType, NodeType], examined: Examined
+) -> None:
+    source, target = ends
+    taken = accepted(target, examined.nodes[connection.target][1].params, connection.source)
+    if taken is not None and not source.emits & taken:
+        emits, accepts = _kinds(source.emits), _kinds(taken)
         message = (
             f"nothing can cross: {connection.source!r} ({source.name}) emits {emits}, "
             f"{connection.target!r} ({target.name}) accepts {accepts}"
         )
         path = path_of(("connections", index))
         examined.faults.append(Fault(path, message, found=emits, expected=accepts))
+
+
+def _check_joins(examined: Examined, closest: Closest) -> None:
+    for node_id, node_type in examined.types.items():
+        if node_type.joins is not None:
+            index, spec = examined.nodes[node_id]
+            feeding = {c.source: i for i, c in examined.connections if c.target == node_id}
+            place = JoinPlace(index, node_id, spec.params, feeding)
+            examined.faults.extend(join_faults(place, node_type, closest))
 
 
 def _kinds(kinds: frozenset[str]) -> str:

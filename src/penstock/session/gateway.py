@@ -23,6 +23,11 @@ class Inlet:
     def wake(self) -> None:
         self._pump.notify()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody is sending, and can't go on."""
+        return self._lock.locked()
+
     async def put(
         self,
         message: Message,

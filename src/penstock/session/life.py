@@ -15,7 +15,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.errors import PenstockError, SessionCancelledError, SessionError
+from penstock.data import CLIENT
+from penstock.errors import PenstockError, SessionCancelledError, SessionError, StallError
 from penstock.executors.base import NodeExecutor
 from penstock.executors.multiprocess.executor import MultiprocessExecutor
 from penstock.executors.native import NativeExecutor
@@ -23,6 +24,7 @@ from penstock.planning import NodeAssignment
 from penstock.session.context import SessionExecutionContext
 from penstock.session.gateway import Gateway
 from penstock.session.options import NodeOutput, NodeProgress, SessionOptions
+from penstock.session.stall import Wait, find_ring, stuck
 from penstock.session.status import SessionEvent, SessionStatus, fail
 from penstock.session.wiring import Wiring
 
@@ -32,6 +34,9 @@ END_S = 2.0
 """How long nodes may take to tear down after a pipeline that completed."""
 ABORT_S = 0.5
 """The same after a failure, or when the client has left."""
+_Look = dict[str, tuple[list[str], int]]
+_LOOKS = 3
+"""What nodes wait for must be the same so often before it is taken for a stall."""
 
 
 class Life:
@@ -65,7 +70,7 @@ class Life:
             if self.failure is None:
                 self.context.machine.step(SessionEvent.INITIALIZED)
                 self.ready.set_result(None)
-                await self.over.wait()
+                await self._until_over()
         except asyncio.CancelledError:  # the event loop is being closed around it
             self.failure = self.failure or SessionCancelledError("its event loop ends")
         finally:
@@ -96,6 +101,26 @@ class Life:
             for executor in self.executors:
                 await executor.measure()
 
+    async def look_for_stall(self, *, client_waits: bool) -> None:
+        """End the session where nodes wait for one another so that none can ever go on.
+
+        ``client_waits`` says that the client does nothing but wait for room. A node answers
+        before it heeds what came just before the question: it is asked again and again.
+        """
+        seen: _Look = {}
+        for _ in range(_LOOKS):
+            await self.measure()
+            await asyncio.sleep(0)  # whoever was woken meanwhile goes on
+            look = self._stuck(client_waits=client_waits)
+            if not look or (seen and look != seen):
+                return
+            seen = look
+        ring = find_ring({node_id: on for node_id, (on, _) in seen.items()})
+        if ring is not None:
+            limit_s = self.context.plan.configuration.stall_timeout_secs
+            names = ["client" if name == CLIENT else name for name in ring]
+            self.failed(StallError(names, limit_s=limit_s))
+
     def progress(self, node_id: str, stage: str, fraction: float, message: str) -> None:
         if self._options.on_progress is not None:
             elapsed_s = time.monotonic() - self.started_at
@@ -124,6 +149,31 @@ class Life:
         self._unfinished.discard(node_id)
         if not self._unfinished:
             self._end()
+
+    def _stuck(self, *, client_waits: bool) -> _Look:
+        """The nodes that can't go on, with those they wait for, and how far each has come."""
+        waits, done = {}, {}
+        if client_waits:
+            inlets = self.gateway.inlets.items()
+            full = tuple(node_id for node_id, inlet in inlets if inlet.is_waiting)
+            waits[CLIENT] = Wait(full, for_any=True)
+        for executor in self.executors:
+            for node_id, stats in executor.statistics.items():
+                waits[node_id] = Wait(tuple(stats.waits_for), stats.for_any)
+                done[node_id] = stats.items + stats.outputs + stats.unmatched
+        held = stuck(waits)
+        return {node_id: (on, done.get(node_id, 0)) for node_id, on in held.items()}
+
+    async def _until_over(self) -> None:
+        """Joins can hold one another up while the client waits for what comes out."""
+        config = self.context.plan.configuration
+        has_joins = any(node.is_join for node in self.context.plan.nodes)
+        while not self.over.is_set():
+            try:
+                async with asyncio.timeout(config.stall_timeout_secs if has_joins else None):
+                    await self.over.wait()
+            except TimeoutError:
+                await self.look_for_stall(client_waits=False)
 
     def _end_early(self, error: PenstockError) -> None:
         if self.failure is None:

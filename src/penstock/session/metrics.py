@@ -25,7 +25,7 @@ class NodeMetrics:
     """One node: items taken and given, time spent in it, and its process.
 
     ``cpu_time_s`` and ``peak_memory_bytes`` are those of its process and 0 where the node
-    has none of its own.
+    has none of its own; ``unmatched`` are the inputs that a join had to drop.
     """
 
     executor: ExecutorType
@@ -35,6 +35,7 @@ class NodeMetrics:
     execution_time_s: float
     cpu_time_s: float
     peak_memory_bytes: int
+    unmatched: int = 0
 
 
 @dataclass(frozen=True, slots=True)

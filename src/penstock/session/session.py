@@ -6,11 +6,10 @@ import asyncio
 import os
 import time
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Self
 
-from penstock.bridges import LaneState
 from penstock.data import CLIENT, ExecutorType, Kind, Message, Value
 from penstock.errors import (
     InputError,
@@ -19,7 +18,6 @@ from penstock.errors import (
     SessionCancelledError,
     SessionClosedError,
     SessionError,
-    StallError,
 )
 from penstock.executors.calling import is_value
 from penstock.executors.multiprocess.transport import guaranteed_pool
@@ -32,7 +30,6 @@ from penstock.session.context import SessionExecutionContext
 from penstock.session.life import Life
 from penstock.session.metrics import Latency, NodeMetrics, SessionMetrics, lane_metrics
 from penstock.session.options import Output, SessionOptions
-from penstock.session.stall import find_ring
 
 Written = str | bytes | os.PathLike[str] | Mapping[str, Any] | Manifest
 ManifestSource = Written | NodeExecutionPlan
@@ -157,7 +154,7 @@ class Session:
         async def check_stall() -> None:
             """A reader that took something since the last look is slow, but it moves."""
             if read_before[0] == self._outputs:
-                await self._find_stall()
+                await life.look_for_stall(client_waits=True)
             read_before[0] = self._outputs
 
         await inlet.put(message, self._check, check_stall, stall_s)
@@ -238,6 +235,7 @@ class Session:
                 execution_time_s=stats.execution_ns / 1e9,
                 cpu_time_s=stats.cpu_ns / 1e9,
                 peak_memory_bytes=stats.peak_memory_bytes,
+                unmatched=stats.unmatched,
             )
             for executor in life.executors
             for node_id, stats in executor.statistics.items()
@@ -275,20 +273,6 @@ class Session:
         ready = life.ready
         if not ready.done():
             ready.set_exception(self._failure() or root.exception() or SessionError("ended"))
-
-    async def _find_stall(self) -> None:
-        """Nothing has moved at an inlet or was read for a while: can anything ever?"""
-        life = self._started()
-        await life.measure()
-        waits_for: defaultdict[str, set[str]] = defaultdict(set)
-        for bridge in self.context.data_bridges:
-            for lane in bridge.lanes.values():
-                if lane.state is LaneState.BLOCKED:
-                    waits_for[lane.spec.source].add(lane.spec.target)
-        ring = find_ring({CLIENT: waits_for[CLIENT], **waits_for})
-        if ring is not None:
-            limit_s = self.plan.configuration.stall_timeout_secs
-            life.failed(StallError([_shown(name) for name in ring], limit_s=limit_s))
 
     def _started(self) -> Life:
         if self._life is None:

@@ -42,6 +42,32 @@ def held_up_by(lane: Blocking, lanes: Sequence[Blocking]) -> str | None:
     return at
 
 
+class Wait(NamedTuple):
+    """What a node waits for: one of the nodes ``on`` with ``for_any``, else each of them."""
+
+    on: tuple[str, ...]
+    for_any: bool = False
+
+
+def stuck(waits: Mapping[str, Wait]) -> dict[str, list[str]]:
+    """The nodes that can't go on whatever the others do, with those of them they wait for.
+
+    Whoever waits for nobody goes on, and so may whoever waits for one that goes on.
+    """
+    left = {node: wait for node, wait in waits.items() if wait.on}
+    while True:
+        free = [node for node, wait in left.items() if not _is_stuck(wait, left)]
+        if not free:
+            return {node: [on for on in wait.on if on in left] for node, wait in left.items()}
+        for node in free:
+            del left[node]
+
+
+def _is_stuck(wait: Wait, left: Mapping[str, Wait]) -> bool:
+    held = [on in left for on in wait.on]
+    return all(held) if wait.for_any else any(held)
+
+
 def find_ring(waits_for: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:
     """The first ring in a graph of who waits for whom, or None.
 

@@ -179,6 +179,21 @@ async def test_a_consumer_that_must_wait_has_messages_queue_in_order():
     assert lane.consumer.statistics().received == 8
 
 
+async def test_space_that_comes_before_the_consumer_waits_for_it_is_not_missed():
+    rig = chain(Add, capacities=[100, 1])
+    loop, outlet = rig.loops["a"], rig.lanes["a", "out"]
+    tasks = rig.start()
+    await settled()
+    first, second = texts("1", "2")
+    assert loop.accept(first)
+    assert loop.accept(second)  # its output has no space
+    assert [m.value.text for m in taken(outlet)] == ["1."]
+    await settled()
+    assert [m.value.text for m in taken(outlet)] == ["2."]
+    assert loop.accept(first)
+    await cancel(tasks["a"])
+
+
 async def test_it_is_called_again_when_it_has_caught_up():
     rig = chain(Add, Add, capacities=[100, 100, 1])
     tasks = rig.start()

@@ -167,6 +167,8 @@ class MultiprocessExecutor:
         """Ask every node; one that is busy keeps the counters it told last."""
         self._measuring = {node_id for node_id, node in self._nodes.items() if not node.gone}
         self._measured.clear()
+        for node_id in self._measuring:
+            self._nodes[node_id].statistics.waits_for = []  # who doesn't answer is at work
         self._tell_all(messages.Measure())
         try:
             async with asyncio.timeout(MEASURE_S):

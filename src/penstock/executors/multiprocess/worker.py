@@ -250,7 +250,7 @@ class Worker:
     def _measured(self) -> messages.Measured:
         if self._loop is None:
             return messages.Measured(NodeStatistics(), {}, {})
-        stats = self._loop.stats
+        stats = self._loop.measured()
         stats.cpu_ns = time.process_time_ns()
         stats.peak_memory_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return messages.Measured(

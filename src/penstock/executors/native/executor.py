@@ -207,7 +207,7 @@ class NativeExecutor:
         """What works on a message for the node at once; None where it runs elsewhere or waits."""
         loop = self._nodes[node_id].loop
         assert loop is not None  # noqa: S101  # made in set_up
-        return loop.accept if loop.direct else None
+        return loop.acceptor
 
     def begin(self) -> None:
         for node in reversed(self._nodes.values()):  # a consumer listens before it is called
@@ -223,7 +223,7 @@ class NativeExecutor:
 
     @property
     def statistics(self) -> Mapping[str, NodeStatistics]:
-        return {node_id: node.loop.stats for node_id, node in self._nodes.items() if node.loop}
+        return {node_id: node.loop.measured() for node_id, node in self._nodes.items() if node.loop}
 
     def pid(self, node_id: str) -> int:
         return os.getpid()

@@ -1,0 +1,105 @@
+"""Matches the inputs of a join: one of each lane that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from penstock.bridges import ConsumerEnd
+from penstock.data import Message
+from penstock.executors.statistics import NodeStatistics
+from penstock.nodes.join import JoinParams
+
+_Place = tuple[int, ...]
+
+
+class Matching:
+    """The ``Intake`` of a ``Join``. An input's value is a dict: the argument, and its value.
+
+    It holds the first message of each lane at most; what comes behind waits on the lane. Of
+    messages that don't belong together the latest stays, and the others go: they come too
+    late for it, and nothing earlier will follow it.
+    """
+
+    def __init__(self, params: JoinParams, stats: NodeStatistics) -> None:
+        self.lanes: list[ConsumerEnd] = []
+        self._argument = params.argument
+        self._tolerance_us = params.tolerance_us
+        self._place = _number if params.tolerance_us is None else _capture_time
+        self._stats = stats
+        self._heads: dict[str, Message] = {}
+
+    def take(self) -> Message | None:
+        while self._fill():
+            latest = max(self._heads.values(), key=self._place)
+            late = [name for name, head in self._heads.items() if self._is_late(head, latest)]
+            if not late:
+                return self._joined(latest)
+            self._drop(late)
+        if any(self._is_over(lane) for lane in self.lanes):
+            self._drop_everything()
+        return None
+
+    @property
+    def ended(self) -> bool:
+        return not self._heads and all(lane.ended for lane in self.lanes)
+
+    def lacking(self) -> list[str]:
+        """The nodes of which nothing is there."""
+        return [ln.spec.source for ln in self.lanes if ln.spec.source not in self._heads]
+
+    def _fill(self) -> bool:
+        """Take the first message of each lane; whether each has one."""
+        for lane in self.lanes:
+            source = lane.spec.source
+            if source not in self._heads:
+                head = lane.take()
+                if head is not None:
+                    self._heads[source] = head
+        return len(self._heads) == len(self.lanes)
+
+    def _is_late(self, head: Message, latest: Message) -> bool:
+        if self._tolerance_us is None:
+            return _number(head) < _number(latest)
+        return latest.timestamp_us - head.timestamp_us > self._tolerance_us
+
+    def _is_over(self, lane: ConsumerEnd) -> bool:
+        return lane.ended and lane.spec.source not in self._heads
+
+    def _joined(self, latest: Message) -> Message:
+        """The message of them all, in the order of the lanes."""
+        heads, self._heads = self._heads, {}
+        sources = [lane.spec.source for lane in self.lanes]
+        items: Any = {self._argument(source): heads[source].value for source in sources}
+        return replace(latest, value=items)
+
+    def _drop(self, sources: list[str]) -> None:
+        for source in sources:
+            del self._heads[source]
+        self._stats.unmatched += len(sources)
+
+    def _drop_everything(self) -> None:
+        """A lane has ended, so that nothing on the others can be matched."""
+        self._drop(list(self._heads))
+        for lane in self.lanes:
+            while lane.take() is not None:
+                self._stats.unmatched += 1
+
+
+def _number(message: Message) -> _Place:
+    return (message.sequence, message.part)
+
+
+def _capture_time(message: Message) -> _Place:
+    return (message.timestamp_us,)
+
+
+def by_name(process: Callable[..., Any]) -> Callable[[Any], Any]:
+    """``process`` as a function of the dict that ``Matching`` gives."""
+
+    def call(items: Any) -> Any:
+        return process(**items)
+
+    return call
