@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sysconfig
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,23 @@ class CompileHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name != "wheel":
             return  # a source distribution has the sources
+        _require_compiler()
         compile_modules(Path(self.root))
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
         suffix = sysconfig.get_config_var("EXT_SUFFIX")
         build_data["artifacts"] += [f"{SOURCES}/**/*{suffix}"]
+
+
+def _require_compiler() -> None:
+    """Raises ``OSError`` where there is nothing to compile with, before the compiler's own does."""
+    command = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    compiler = command.split()[0]
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if shutil.which(compiler) is None:
+        raise OSError(f"Penstock compiles its data plane: no C compiler {compiler!r} was found")
+    if not header.exists():
+        raise OSError(f"Penstock compiles its data plane: Python's headers are missing ({header})")
 
 
 def compile_modules(root: Path) -> None:

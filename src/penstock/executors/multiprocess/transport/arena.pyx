@@ -25,7 +25,7 @@ cdef enum:
     SLABS_PER_OWNER = 1 << 16
 
 INLINE_BYTES = INLINE
-"""Payloads up to this size ride in the datagram and need no slot."""
+"""Payloads up to this size ride in the ring and need no slot."""
 
 
 cdef class SharedArena:

@@ -1,4 +1,4 @@
-"""Puts values where another process can read them: in the datagram, or in a slot."""
+"""Puts values where another process can read them: in the ring, or in a slot."""
 
 import weakref
 import zlib
@@ -36,8 +36,8 @@ cdef dict _KIND_NUMBERS = KIND_NUMBERS
 cdef class Placed:
     """A value that is ready to travel; it holds its slots until every lane has let go of it.
 
-    ``meta`` and ``payload`` go into the datagram. What is longer lies in ``meta_lease`` and,
-    from ``offset`` on, in the slab of ``lease``; its location is in the datagram instead.
+    ``meta`` and ``payload`` go into the ring. What is longer lies in ``meta_lease`` and,
+    from ``offset`` on, in the slab of ``lease``; its location is in the ring instead.
     """
 
 
