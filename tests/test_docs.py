@@ -12,11 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
 from penstock.bridges import LANE_TABLE
-from penstock.data import Text
+from penstock.data import Audio, Json, Text
 from penstock.manifest import MultiprocessOptions, Settings, load_settings
 from penstock.nodes import Catalogue
 from penstock.planning import check_manifest
@@ -92,18 +93,29 @@ def test_a_fragment_s_name_is_checked(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_guide_s_manifest_is_valid() -> None:
-    document = json.loads(block("guide.md", "json"))
+    document, _ = (json.loads(found) for found in blocks("guide.md", "json"))
     report = check_manifest(document, Catalogue.installed(), Settings())
     assert (report.faults, report.warnings) == ((), ())
 
 
 async def test_the_guide_s_node_works(tmp_path: Path) -> None:
-    [program] = [found for found in blocks("guide.md", "python") if "@node" in found]
+    [program] = [found for found in blocks("guide.md", "python") if '@node("Words"' in found]
     path = tmp_path / "words.py"
     path.write_text(program)
     kind = Catalogue({}).extended(path).get("Words")
     outputs = await run_node(kind.cls, [Text("to be or not")], {"minimum": 3})
     assert outputs == [Text("not")]
+
+
+async def test_the_guide_s_join_works(tmp_path: Path) -> None:
+    [program] = [found for found in blocks("guide.md", "python") if '@node("Caption"' in found]
+    _, shown = (json.loads(found) for found in blocks("guide.md", "json"))
+    path = tmp_path / "caption.py"
+    path.write_text(program)
+    kind = Catalogue({}).extended(path).get(shown["node_type"])
+    inputs = {"sound": Audio(np.zeros(3, np.int16), 16_000), "words": Text("hm")}
+    outputs = await run_node(kind.cls, [inputs], shown["params"])
+    assert outputs == [Json({"words": "hm", "samples": 3})]
 
 
 def test_the_guide_s_program_works(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from penstock.data import Audio, Binary, Json, Text, Value
 from penstock.errors import ConfigurationError, InputError
-from penstock.nodes import Node, NodeParams, node
+from penstock.nodes import Join, Node, NodeParams, node
 from penstock.testing import run_node
 
 
@@ -199,3 +199,20 @@ async def test_what_is_wrong_is_said() -> None:
         await run_node(Wrong, [Text("a")])
     with pytest.raises(ConfigurationError, match="not marked"):
         await run_node(Node)
+
+
+@node("captions")
+class Captions(Join):
+    def process(self, sound: Audio, words: Text) -> Text:
+        assert self.ctx.arrival is not None
+        return Text(f"{self.ctx.arrival.sequence}: {words.text} ({sound.samples.size})")
+
+
+async def test_a_join_gets_an_input_for_each_argument() -> None:
+    sound = Audio(np.zeros(3, np.int16), 16_000)
+    inputs = [{"words": Text("a"), "sound": sound}, {"words": Text("b"), "sound": sound}]
+    assert await run_node(Captions, inputs) == [Text("0: a (3)"), Text("1: b (3)")]
+    with pytest.raises(InputError, match=r"captions\(words=…\) accepts text; got audio"):
+        await run_node(Captions, [{"words": sound, "sound": sound}])
+    with pytest.raises(InputError, match="captions is a join: expected a mapping, got Text"):
+        await run_node(Captions, [Text("a")])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.data import Message, Value, replace
+from penstock.data import Kind, Message, Value, replace
 from penstock.errors import InputError
 from penstock.executors.calling import call_here, call_plain, each_value
 from penstock.nodes import Node, NodeContext, NodeParams
@@ -31,7 +32,7 @@ class _TestHost:
 
 async def run_node(
     cls: type[Node],
-    inputs: Iterable[Value] = (),
+    inputs: Iterable[Value | Mapping[str, Value]] = (),
     params: NodeParams | Mapping[str, Any] | None = None,
 ) -> list[Value]:
     """Everything that a node makes of ``inputs``, in order, with its whole life around it.
@@ -39,7 +40,8 @@ async def run_node(
     As in a session: parameters are validated, inputs are read-only views (nothing is copied)
     with ``ctx.arrival.sequence`` counting from 0, ``flush`` follows the last, and
     ``teardown`` is called even where something raised. A node with ``produce`` is run to its
-    end. The node runs right here, in the caller's process and event loop.
+    end. An input of a ``Join`` is a mapping: each argument of its ``process``, and its value.
+    The node runs right here, in the caller's process and event loop, one input at a time.
 
     What the node raises passes through. Raises ``pydantic.ValidationError`` for parameters,
     ``InputError`` for an input of a kind that the node doesn't accept, ``TypeError`` for an
@@ -55,9 +57,12 @@ async def run_node(
         if kind.is_source:
             return await _given(kind, _method(running, "produce"))
         outputs: list[Value] = []
-        for sequence, value in enumerate(inputs):
-            context.arrival = Message(_accepted(kind, value), sequence)
-            outputs += await _given(kind, _method(running, "process"), context.arrival.value)
+        for sequence, given in enumerate(inputs):
+            value: Any = _taken(kind, given)
+            context.arrival = Message(value, sequence)
+            process = _method(running, "process")
+            call = partial(process, value) if kind.joins is None else partial(process, **value)
+            outputs += await _given(kind, call)
         context.arrival = None
         return outputs + await _given(kind, running.flush)
     finally:
@@ -68,10 +73,24 @@ def _method(running: Node, name: str) -> Callable[..., Any]:
     return getattr(running, name)  # type: ignore[no-any-return]  # ``describe`` saw to it
 
 
-def _accepted(kind: NodeType, value: Value) -> Value:
-    if value.kind not in kind.accepts:
-        expected = ", ".join(sorted(kind.accepts))
-        raise InputError(f"{kind.name} accepts {expected}; got {value.kind}")
+def _taken(kind: NodeType, given: Any) -> Any:
+    """The input as the node gets it: a value, or, for a join, one for each argument."""
+    if kind.joins is None:
+        return _accepted(kind.name, kind.accepts, given)
+    if not isinstance(given, Mapping):
+        raise InputError(f"{kind.name} is a join: expected a mapping, got {type(given).__name__}")
+    return {
+        argument: _accepted(
+            f"{kind.name}({argument}=…)", kind.joins.accepts(argument) or frozenset(), value
+        )
+        for argument, value in given.items()
+    }
+
+
+def _accepted(who: str, accepts: frozenset[Kind], value: Value) -> Value:
+    if value.kind not in accepts:
+        expected = ", ".join(sorted(accepts)) or "nothing"
+        raise InputError(f"{who} accepts {expected}; got {value.kind}")
     arrays: dict[str, Any] = {
         name: _read_only(found)
         for name in value.__struct_fields__
