@@ -72,7 +72,7 @@ def _others(rows: Sequence[Row]) -> list[str]:
 def _shown(row: Row, name: str) -> str:
     """A contender's figure, and how many times that of ours is."""
     if name in row.missing:
-        return row.missing[name].replace("|", "\\|")
+        return " ".join(row.missing[name].split()).replace("|", "\\|")
     if name not in row.values:
         return "–"
     shown = _spread(row.values[name], row.message_bytes)
@@ -94,7 +94,7 @@ def _promise(row: Row, verdict: Verdict, unit: str) -> str:
     wanted, shown = _bound(target, unit)
     if measured is None:
         why = row.missing.get(target.of or "", "not measured")
-        return f"- {row.case}: {wanted}: can't be judged ({target.of}: {why})"
+        return f"- {row.case}: {wanted}: can't be judged ({why})"
     return f"- {row.case}: {wanted}: {shown(measured)}, {_WORD[verdict.reached is True]}"
 
 

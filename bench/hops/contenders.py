@@ -15,6 +15,7 @@ from bench.hops.within import CallRig, LoopQueueRig
 from bench.measurement import FLOOR, OURS, PeerError, Unavailable
 from bench.transports.bare import bare
 from bench.transports.iceoryx import iceoryx
+from bench.transports.packages import is_there
 from bench.transports.pipe import pipe
 from bench.transports.queue import queue
 from bench.transports.zeromq import zeromq
@@ -22,7 +23,6 @@ from bench.transports.zeromq import zeromq
 ICEORYX = "iceoryx2"
 QUEUE = "multiprocessing.Queue"
 DORA_RS = "dora-rs"
-_RAY = "Ray"
 Racers: TypeAlias = Mapping[str, Rig | Unavailable]
 _Transports: TypeAlias = Mapping[str, Callable[[int], AbstractContextManager[Transport]]]
 _PEERS: _Transports = {
@@ -60,15 +60,19 @@ async def between_executors(hop: Hop, nbytes: int) -> AsyncIterator[Racers]:
 async def frameworks() -> AsyncIterator[Racers]:
     """Penstock and the frameworks, for payloads of any size."""
     async with AsyncExitStack() as stack:
-        rigs = {
+        yield {
             OURS: await stack.enter_async_context(penstock_rig()),
             DORA_RS: _entered(stack, framework_rig(DORA)),
-            _RAY: _entered(stack, framework_rig(RAY_GRAPH)),
+            **_ray(stack),
         }
-        graph = rigs[_RAY]
-        if isinstance(graph, Unavailable) and graph.reason != "not installed":
-            rigs["Ray (actors)"] = _entered(stack, framework_rig(RAY_ACTORS))
-        yield rigs
+
+
+def _ray(stack: AsyncExitStack) -> Racers:
+    """A compiled graph, or also plain calls of actors where that doesn't get ready."""
+    graph = {"Ray, compiled graph": _entered(stack, framework_rig(RAY_GRAPH))}
+    if isinstance(graph["Ray, compiled graph"], Unavailable) and is_there("ray"):
+        return {**graph, "Ray, actors": _entered(stack, framework_rig(RAY_ACTORS))}
+    return graph
 
 
 def _paired(

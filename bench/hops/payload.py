@@ -61,6 +61,11 @@ class Arrival:
         count, took_ns = _ARRIVAL.unpack_from(data)
         return cls(count, took_ns, tuple(array("q", data[_ARRIVAL.size :])))
 
+    @classmethod
+    def of_json(cls, fields: Any) -> Arrival:
+        """As ``asdict`` made it, on its way through JSON."""
+        return cls(fields["count"], fields["took_ns"], tuple(fields["hops_ns"]))
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:

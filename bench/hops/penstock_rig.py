@@ -28,7 +28,7 @@ class PenstockRig:
         await self.session.send("source", Json(asdict(order)))
         output = await anext(self._outputs)
         assert isinstance(output.value, Json)
-        return Arrival(**output.value.value)
+        return Arrival.of_json(output.value.value)
 
 
 @asynccontextmanager

@@ -60,7 +60,7 @@ class GraphRig:
         for _ in range(self.graph.targets):
             output = await anext(self._outputs)
             assert isinstance(output.value, Json)
-            arrivals.append(Arrival(**output.value.value))
+            arrivals.append(Arrival.of_json(output.value.value))
         return arrivals
 
     async def run(self, order: Order) -> list[Arrival]:
