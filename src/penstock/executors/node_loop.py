@@ -8,14 +8,23 @@ handed in. Where nothing has to wait, a message is worked on without a coroutine
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
 from penstock.bridges import Accept, ConsumerEnd, ProducerEnd
-from penstock.data import Message
-from penstock.executors.calling import VALUE_TYPES, Caller, NodeFault, each_value
+from penstock.data import Message, Value
+from penstock.executors.calling import (
+    END,
+    VALUE_TYPES,
+    Caller,
+    NodeFault,
+    checked,
+    close_iterator,
+    each_value,
+    plain_values,
+)
 from penstock.executors.delivery import Delivery
 from penstock.executors.emitter import Emitter, Identity
 from penstock.executors.intake import Intake, InTurn
@@ -200,19 +209,37 @@ class NodeLoop:
     async def _produce(self) -> None:
         produce = self.node.produce  # type: ignore[attr-defined]  # the catalogue saw to it
         values = await self._clock.wait("produce", self._call(produce))
-        each = each_value(values, self._call)
-        delivery = self._delivery
+        plain = plain_values(values) if self.direct else None
+        if plain is not None:
+            await self._produce_here(plain)
+        else:
+            await self._produce_by_call(values)
+
+    async def _produce_here(self, values: Iterator[Any]) -> None:
+        clock = self._clock
+        try:
+            while self.producing and (value := clock.call("produce", next, values, END)) is not END:
+                await self._give_product(clock.call("produce", checked, value))
+        finally:
+            clock.call("produce", close_iterator, values)
+
+    async def _produce_by_call(self, values: Any) -> None:
+        """The same with a generator that is async, or runs on a thread."""
+        each, delivery = each_value(values, self._call), self._delivery
         try:
             while self.producing:
                 value = await delivery.following(each, "produce")
                 if value is None:
                     break
-                self._emitter.stamper.advance()
-                self.stats.items += 1
-                await delivery.one(value, "produce")
-                await self._pump.breathe()
+                await self._give_product(value)
         finally:
             await delivery.close(each, values, "produce")
+
+    async def _give_product(self, value: Value) -> None:
+        self._emitter.stamper.advance()
+        self.stats.items += 1
+        await self._delivery.one(value, "produce")
+        await self._pump.breathe()
 
     async def _flush(self) -> None:
         if type(self.node).flush is not Node.flush:
