@@ -116,7 +116,7 @@ class Life:
                 return
             seen = look
         ring = find_ring({node_id: on for node_id, (on, _) in seen.items()})
-        if ring is not None:
+        if ring is not None and not self.over.is_set():
             limit_s = self.context.plan.configuration.stall_timeout_secs
             names = ["client" if name == CLIENT else name for name in ring]
             self.failed(StallError(names, limit_s=limit_s))
