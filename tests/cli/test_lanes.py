@@ -20,6 +20,7 @@ def lane(source: str, target: str, blocked_s: float, held_up_by: str | None) -> 
         dropped={"full": 2, "no credit": 1},
         filtered=0,
         copies=4,
+        held=0,
         payload_bytes=90,
         blocked_s=blocked_s,
         held_up_by=held_up_by,

@@ -56,6 +56,10 @@ async def test_a_hoarder_gets_copies_and_everybody_goes_on():
     assert lanes["n0", "n1"].received == 100
     assert lanes["n0", "n1"].copies >= 36
     assert lanes[CLIENT, "n0"].copies >= 100
+    named = [warning for warning in session.context.warnings if warning.startswith("node 'n1'")]
+    assert len(named) == 1
+    assert "never lets go of its inputs from 'n0'" in named[0]
+    assert lanes["n0", "n1"].held > 0
 
 
 async def test_a_client_that_keeps_all_outputs_holds_nobody_up():

@@ -68,6 +68,8 @@ class ProducerStatistics(msgspec.Struct):
 class ConsumerStatistics(msgspec.Struct):
     """Counted at a lane's receiving end; times in ns. ``received`` were taken for use.
 
+    ``held`` are payloads that somebody still looks at where they lie, and ``held_bytes`` what
+    that keeps from being given up: the slabs that they lie in.
     ``conversion`` and ``transit`` (from being sent to being taken) are counted in the buckets
     of a ``LatencyHistogram``; they are empty where nothing was measured.
     """
@@ -75,6 +77,8 @@ class ConsumerStatistics(msgspec.Struct):
     received: int = 0
     conversion_ns: int = 0
     copies: int = 0
+    held: int = 0
+    held_bytes: int = 0
     waiting: int = 0
     ended: bool = False
     dropped: dict[str, int] = msgspec.field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from penstock.bridges import LaneSpec
 from penstock.data import ExecutorType
 from penstock.errors import PenstockError
 from penstock.executors.statistics import NodeStatistics
@@ -22,6 +23,9 @@ class ExecutorEvents(Protocol):
 
     def faulted(self, error: PenstockError) -> None:
         """Something went wrong that changes nothing any more: it is recorded."""
+
+    def hoarding(self, lane: LaneSpec, held: int, held_bytes: int) -> None:
+        """The target of a lane keeps so many payloads that it gets copies from now on."""
 
     def output(self, node_id: str, stream: str, lines: Sequence[str]) -> None:
         """A node wrote lines to ``stdout`` or ``stderr``."""

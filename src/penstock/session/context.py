@@ -40,7 +40,8 @@ class ExecutorDataFlow:
 class SessionExecutionContext:
     """Everything that makes up a running session; times are of ``time.monotonic``.
 
-    ``error`` is the message of ``Error``, and ``faults`` what else went wrong on the way out.
+    ``error`` is the message of ``Error``, ``faults`` what else went wrong on the way out, and
+    ``warnings`` what an operator should know though nothing has failed.
     """
 
     session_id: str
@@ -48,6 +49,7 @@ class SessionExecutionContext:
     created_at: float = field(default_factory=time.monotonic)
     error: str | None = None
     faults: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     machine: Machine[SessionStatus, SessionEvent] = field(init=False)
     _bindings: dict[ExecutorType, SessionExecutorBinding] = field(default_factory=dict)
     _bridges: dict[tuple[ExecutorType, ExecutorType], DataBridge] = field(default_factory=dict)

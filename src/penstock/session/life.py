@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.bridges import LaneSpec
 from penstock.data import CLIENT
 from penstock.errors import PenstockError, SessionCancelledError, SessionError, StallError
 from penstock.executors.base import NodeExecutor
@@ -144,6 +145,16 @@ class Life:
     def faulted(self, error: PenstockError) -> None:
         self.context.faults.append(str(error))
         _log.warning("session %s, on its way out: %s", self.context.session_id, error)
+
+    def hoarding(self, lane: LaneSpec, held: int, held_bytes: int) -> None:
+        keeper = "the client" if lane.target == CLIENT else f"node {lane.target!r}"
+        source = lane.source.removeprefix("@")
+        warning = (
+            f"{keeper} never lets go of its inputs from {source!r}: it holds {held}, "
+            f"which pin {held_bytes >> 20} MiB; from now on it gets copies"
+        )
+        self.context.warnings.append(warning)
+        _log.warning("session %s: %s", self.context.session_id, warning)
 
     def finished(self, node_id: str) -> None:
         self._unfinished.discard(node_id)

@@ -45,8 +45,9 @@ class LaneMetrics:
     In messages: ``sent`` is what the lane took, ``received`` what its target took out,
     ``waiting`` what lies between, ``dropped`` what was given up, by reason, and ``filtered``
     what was of a kind that the target doesn't accept, and never sent. ``copies`` are payloads
-    copied on the way. The source could send nothing for ``blocked_s`` seconds, because of the
-    node ``held_up_by``: the target, or whom that waited for. None where it was never blocked.
+    copied on the way, and ``held`` those that the target still looks at. The source could send
+    nothing for ``blocked_s`` seconds, because of the node ``held_up_by``: the target, or whom
+    that waited for. None where it was never blocked.
     """
 
     source: str
@@ -59,6 +60,7 @@ class LaneMetrics:
     dropped: Mapping[str, int]
     filtered: int
     copies: int
+    held: int
     payload_bytes: int
     blocked_s: float
     held_up_by: str | None
@@ -115,6 +117,7 @@ def _lane_metrics(
         dropped=dict(Counter(producer.dropped) + Counter(consumer.dropped)),
         filtered=producer.filtered,
         copies=producer.copies + consumer.copies,
+        held=consumer.held,
         payload_bytes=producer.payload_bytes,
         blocked_s=blocked.blocked_s,
         held_up_by=cause,

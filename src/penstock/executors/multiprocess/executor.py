@@ -35,7 +35,12 @@ from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.child import LAST_WORDS
 from penstock.executors.multiprocess.interpreter import own_path
 from penstock.executors.multiprocess.launcher import LAUNCHER
-from penstock.executors.multiprocess.transport import DataPlane, Reactor, socket_pair
+from penstock.executors.multiprocess.transport import (
+    DataPlane,
+    LaneReceiver,
+    Reactor,
+    socket_pair,
+)
 from penstock.executors.statistics import NodeStatistics
 from penstock.manifest import ManifestConfiguration
 from penstock.planning import NodeAssignment
@@ -93,6 +98,7 @@ class MultiprocessExecutor:
             config.max_message_bytes,
             self._on_broken,
         )
+        self._plane.on_hoarding = self._on_hoarding
         self._nodes: dict[str, _Remote] = {}
         self._lanes: dict[int, Lane] = {}
         self._ends: list[ProducerEnd | ConsumerEnd] = []
@@ -304,6 +310,9 @@ class MultiprocessExecutor:
             case messages.LaneBroken():
                 error = LaneClosedError if message.peer_gone else LaneError
                 self._on_broken(error(message.lane, message.message))
+            case messages.Hoarding():
+                spec = self._lanes[message.lane_id].spec
+                self._events.hoarding(spec, message.held, message.held_bytes)
             case messages.Measured():
                 self._record(node_id, message)
             case messages.Finished():
@@ -367,6 +376,10 @@ class MultiprocessExecutor:
                 self._events.faulted(error)
             else:
                 self._fail(remote, error)
+
+    def _on_hoarding(self, end: LaneReceiver) -> None:
+        stats = end.statistics()
+        self._events.hoarding(end.spec, stats.held, stats.held_bytes)
 
     def _on_broken(self, error: LaneError) -> None:
         if self._stopping:

@@ -91,6 +91,14 @@ class LaneBroken(_Message, frozen=True):
     peer_gone: bool
 
 
+class Hoarding(_Message, frozen=True):
+    """This node keeps so many of a lane's payloads that it gets copies from now on."""
+
+    lane_id: int
+    held: int
+    held_bytes: int
+
+
 class Measured(_Message, frozen=True):
     """The node's counters and those of its lane ends, by lane ID."""
 
@@ -105,7 +113,7 @@ class Finished(_Message, frozen=True):
     last: Measured
 
 
-FromNode: TypeAlias = Progress | Ready | Failed | LaneBroken | Measured | Finished
+FromNode: TypeAlias = Progress | Ready | Failed | LaneBroken | Hoarding | Measured | Finished
 
 
 # From the session to its supervisor.

@@ -32,7 +32,7 @@ from penstock.executors.concurrent_loop import ConcurrentLoop
 from penstock.executors.emitter import Identity
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import Channel
-from penstock.executors.multiprocess.transport import DataPlane, Reactor
+from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, Reactor
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump, Pump
 from penstock.executors.statistics import NodeStatistics
@@ -167,6 +167,7 @@ class Worker:
             config.max_message_bytes,
             self._on_broken,
         )
+        self._plane.on_hoarding = self._on_hoarding
         try:
             if await self._set_up(config, node_class, pump) and await self._work(pump):
                 while True:
@@ -274,6 +275,10 @@ class Worker:
     def _on_broken(self, error: LaneError) -> None:
         peer_gone = isinstance(error, LaneClosedError)
         self._control.send(messages.LaneBroken(error.lane, error.fact, peer_gone))
+
+    def _on_hoarding(self, end: LaneReceiver) -> None:
+        stats = end.statistics()
+        self._control.send(messages.Hoarding(end.spec.lane_id, stats.held, stats.held_bytes))
 
     def _on_leash(self, _events: int) -> None:
         said = self._leash.recv(len(STOP))

@@ -27,7 +27,8 @@ def poisoned() -> bool:
 class DataPlane:
     """Makes lane ends that share one pool of memory, and sees to it when that is full.
 
-    ``owner`` makes slab IDs unique in the session, ``on_broken`` hears of failing lanes.
+    ``owner`` makes slab IDs unique in the session, ``on_broken`` hears of failing lanes, and
+    ``on_hoarding`` of those whose consumer keeps so much that it gets copies.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class DataPlane:
         self.arena.on_full = self._starve
         self.arena.on_retired = self._retire
         self._placer = Placer(self.arena, max_message_bytes)
+        self.on_hoarding: Callable[[LaneReceiver], None] = lambda _end: None
         self._on_broken = on_broken
         self._senders: weakref.WeakSet[LaneSender] = weakref.WeakSet()
         self._starved = False
@@ -55,11 +57,18 @@ class DataPlane:
         return end
 
     def receiver(self, spec: LaneSpec, sock: socket.socket) -> LaneReceiver:
-        return LaneReceiver(spec, sock, self.arena, self.reactor, self._on_broken)
+        end = LaneReceiver(spec, sock, self.arena, self.reactor, self._on_broken)
+        end.on_hoarding = partial(self._tell_of_hoarding, weakref.ref(end))
+        return end
 
     def close(self) -> None:
         """Give the memory up; the reactor stays its owner's."""
         self.arena.close()
+
+    def _tell_of_hoarding(self, end: weakref.ref[LaneReceiver]) -> None:
+        hoarder = end()
+        if hoarder is not None:
+            self.on_hoarding(hoarder)
 
     def _starve(self) -> None:
         """The arena is full: have the consumers give back what they don't look at."""

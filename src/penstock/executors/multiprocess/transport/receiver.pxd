@@ -38,9 +38,11 @@ cdef class Form:
 
 
 cdef class LaneReceiver(Port):
+    cdef object __weakref__
     cdef readonly object spec
     cdef public object on_change
     cdef public object on_broken
+    cdef public object on_hoarding
     cdef readonly bint ended
     cdef str _name
     cdef object _source

@@ -14,6 +14,7 @@ class LaneReceiver(Port):
     spec: LaneSpec
     on_change: Callable[[], None]
     on_broken: Callable[[LaneError], None]
+    on_hoarding: Callable[[], None]
     def __init__(
         self,
         spec: LaneSpec,

@@ -111,7 +111,8 @@ cdef class LaneReceiver(Port):
     """A ``ConsumerEnd`` on a ring and a socket.
 
     ``on_change`` is called when there is something to take or the end has come,
-    ``on_broken`` with the ``LaneError`` when the lane fails.
+    ``on_broken`` with the ``LaneError`` when the lane fails, and ``on_hoarding`` once, when whoever
+    takes from it holds so much that from now on it gets copies.
     """
 
     def __init__(self, spec, sock, SharedArena arena not None, Reactor reactor not None, on_broken):
@@ -119,6 +120,7 @@ cdef class LaneReceiver(Port):
         self.spec = spec
         self.on_change = no_listener
         self.on_broken = on_broken
+        self.on_hoarding = no_listener
         self._name = spec.name
         self._source = spec.source
         self._backpressure = spec.backpressure
@@ -159,6 +161,8 @@ cdef class LaneReceiver(Port):
             received=self._received,
             conversion_ns=self._conversion_ns,
             copies=self._copies,
+            held=self._returns.views,
+            held_bytes=self._returns.pinned_bytes,
             waiting=self._waiting(),
             ended=self.ended,
             dropped=self._dropped,
@@ -286,6 +290,7 @@ cdef class LaneReceiver(Port):
         if not self._hoarding():  # only cycles held what was too much
             return array
         self._copies += 1
+        self._tell_of_hoarding()
         return array.copy(order="K")
 
     cdef Memory _memory(self, uint32_t slab_id):
@@ -302,6 +307,10 @@ cdef class LaneReceiver(Port):
         return (
             self._returns.views > _MAX_LEASES or self._returns.pinned_bytes > self._pin_budget
         )
+
+    def _tell_of_hoarding(self):
+        tell, self.on_hoarding = self.on_hoarding, no_listener
+        tell()
 
     def _peek(self, bytes meta):
         """A description that lies in a slab."""
