@@ -5,10 +5,22 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_PACKAGES = ("numpy", "grpcio", "protobuf", "msgspec", "pydantic")
+_PACKAGES = (
+    "numpy",
+    "grpcio",
+    "protobuf",
+    "msgspec",
+    "pydantic",
+    "iceoryx2",
+    "pyzmq",
+    "dora-rs",
+    "ray",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +41,16 @@ class Machine:
             cores=len(os.sched_getaffinity(0)),
             kernel=platform.release(),
             python=platform.python_version(),
-            packages={name: importlib.metadata.version(name) for name in _PACKAGES},
+            packages=dict(_installed()),
             load=round(os.getloadavg()[0], 2),
         )
+
+
+def _installed() -> Iterator[tuple[str, str]]:
+    """Versions; peers may be missing."""
+    for name in _PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            yield name, importlib.metadata.version(name)
 
 
 def _processor() -> str:

@@ -18,7 +18,6 @@ _IN_FLIGHT = (0, 1, 10, 50)
 _CAPACITY = 100
 _MEGABYTE = 1e6
 _GROWTH = 2
-_LEAST_SLAB_BYTES = 256 << 10
 _WHOLE_LANES = "capacity × size"
 _PAYLOADS = "payloads on their way"
 Used = Callable[[Sequence[int]], int]
@@ -31,7 +30,8 @@ async def held_mb(rig: GraphRig, link: RigLink, order: Order, used: Used) -> Seq
     await rig.order(order)
     link.wait_until_ready(1)
     held = used(rig.pids) / _MEGABYTE
-    open_gate(rig.link)
+    for _, holder in rig.graph.edges:
+        open_gate(rig.link, holder)
     await rig.arrivals()
     return [held]
 
@@ -47,7 +47,7 @@ async def _known(megabytes: float) -> Sequence[float]:
 
 @asynccontextmanager
 async def _open(nbytes: int, count: int) -> AsyncIterator[Mapping[str, Measure]]:
-    graph, order = Graph.chain(1, "Filler", "Holder"), Order(count, nbytes)
+    graph, order = Graph.fan(2, "Filler", "Holder"), Order(count, nbytes)
     whole = len(graph.edges) * _CAPACITY * nbytes / _MEGABYTE
     async with graph_rig(graph) as rig:
         with RigLink(rig.link) as link:
@@ -66,7 +66,7 @@ def _cases(size: str, _effort: Effort) -> list[Case]:
         Case(
             f"{count} on their way" if count else "idle",
             partial(_open, SIZES[size], count),
-            (Target(_GROWTH, _PAYLOADS),) if count * SIZES[size] > _LEAST_SLAB_BYTES else (),
+            (Target(_GROWTH, _PAYLOADS),) if count == _IN_FLIGHT[-1] else (),
             x=count,
         )
         for count in _IN_FLIGHT

@@ -10,9 +10,9 @@ _OPEN = b"open"
 class Gate:
     """Closed again after each ``wait``."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, link: str, node_id: str) -> None:
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._sock.bind(_address(name))
+        self._sock.bind(_address(link, node_id))
 
     def wait(self) -> None:
         self._sock.recv(len(_OPEN))
@@ -21,11 +21,11 @@ class Gate:
         self._sock.close()
 
 
-def open_gate(name: str) -> None:
-    """Let who waits at the gate pass, now or when it comes there."""
+def open_gate(link: str, node_id: str) -> None:
+    """Let the node that waits at the gate pass, now or when it comes there."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.sendto(_OPEN, _address(name))
+        sock.sendto(_OPEN, _address(link, node_id))
 
 
-def _address(name: str) -> str:
-    return f"\0{name}.gate"
+def _address(link: str, node_id: str) -> str:
+    return f"\0{link}.{node_id}.gate"

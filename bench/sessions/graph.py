@@ -27,18 +27,18 @@ class Graph:
     targets: int = 1
 
     @classmethod
-    def chain(cls, passing: int, source: str = "HopSource", target: str = "HopTarget") -> Graph:
+    def chain(cls, passing: int, source: str = "HopSource") -> Graph:
         """A source, so many pass-through nodes, and a target."""
         passers = [f"pass-{number}" for number in range(passing)]
-        nodes = {"source": source, **dict.fromkeys(passers, PASSING), "target": target}
+        nodes = {"source": source, **dict.fromkeys(passers, PASSING), "target": "HopTarget"}
         return cls(nodes, list(pairwise(nodes)))
 
     @classmethod
-    def fan(cls, out: int) -> Graph:
+    def fan(cls, out: int, source: str = "HopSource", target: str = "HopTarget") -> Graph:
         """A source and so many targets."""
         targets = [f"target-{number}" for number in range(out)]
-        nodes = {"source": "HopSource", **dict.fromkeys(targets, "HopTarget")}
-        return cls(nodes, [("source", target) for target in targets], out)
+        nodes = {"source": source, **dict.fromkeys(targets, target)}
+        return cls(nodes, [("source", name) for name in targets], out)
 
 
 class GraphRig:

@@ -56,11 +56,11 @@ class Filler(HopSource):
 
 @node("Holder")
 class Holder(HopTarget):
-    """Take nothing, and keep the first payload, until the gate is opened."""
+    """Keep the first payload of an order, and take no other, until the gate is opened."""
 
     def setup(self) -> None:
         super().setup()
-        self._gate = Gate(self.params.link)
+        self._gate = Gate(self.params.link, self.ctx.node_id)
         self._is_first = True
 
     def process(self, item: Binary) -> Json | None:

@@ -32,12 +32,12 @@ async def test_a_chain_goes_in_turns_whether_its_payload_is_new_or_not() -> None
 
 
 async def test_payloads_lie_in_shared_memory_while_a_node_holds_back() -> None:
-    async with graph_rig(Graph.chain(1, "Filler", "Holder")) as rig:
+    async with graph_rig(Graph.fan(1, "Filler", "Holder")) as rig:
         with RigLink(rig.link) as link:
             for _ in range(2):
                 await rig.order(Order(10, NBYTES))
                 link.wait_until_ready(1)
                 assert shared_bytes(rig.pids) >= 10 * NBYTES
-                open_gate(rig.link)
+                open_gate(rig.link, "target-0")
                 (arrival,) = await rig.arrivals()
                 assert arrival.count == 10
