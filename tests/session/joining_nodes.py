@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from pydantic import Field
@@ -104,3 +105,25 @@ class EveryThird(Node):
         arrival = self.ctx.arrival
         assert arrival is not None
         return item if arrival.sequence % 3 == 0 else None
+
+
+class Slow(Node):
+    """Computes for longer than any stall may last, at its first input."""
+
+    first = True
+
+    def process(self, item: Text) -> Text:
+        if self.first:
+            self.first = False
+            time.sleep(1.2)
+        return item
+
+
+@node("slow", executor=ExecutorType.MULTIPROCESS)
+class SlowInProcess(Slow):
+    """In a process, which can't answer meanwhile."""
+
+
+@node("slow_native", executor=ExecutorType.NATIVE)
+class SlowNative(Slow):
+    """On a thread."""

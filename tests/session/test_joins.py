@@ -107,6 +107,14 @@ async def test_a_stall_is_found_while_the_client_only_reads():
             _ = [output async for output in session.outputs()]
 
 
+@pytest.mark.parametrize("slow", ["slow", "slow_native"])
+@pytest.mark.parametrize("arm", ["EchoNode", "PassThrough"])
+async def test_an_arm_that_computes_is_no_stall(slow, arm):
+    manifest = chain("PassThrough", arm, slow, "mix", connections=DIAMOND,
+                     channel_capacity=2, stall_timeout_secs=0.1)  # fmt: skip
+    assert len(await run(manifest, words(30), options())) == 30
+
+
 async def test_one_source_after_the_other_is_a_stall_that_names_the_client():
     manifest = chain("PassThrough", "PassThrough", "mix", connections=[("n0", "n2"), ("n1", "n2")],
                      channel_capacity=5, stall_timeout_secs=0.3)  # fmt: skip
