@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -42,18 +42,11 @@ NO_PAYLOAD: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
 _encoder = msgspec.msgpack.Encoder()
 
 
-class Packed(NamedTuple):
-    """A value taken apart: its kind, its description, and the array that is its payload.
+Packed: TypeAlias = tuple[Kind, bytes, NDArray[Any]]
+"""A value taken apart: its kind, its description, and the array that is its payload.
 
-    ``payload`` is contiguous, in C or Fortran order: its bytes as they lie in memory are what
-    travels. It is the value's own array wherever that is contiguous; ``copied`` says that it
-    was not.
-    """
-
-    kind: Kind
-    meta: bytes
-    payload: NDArray[Any]
-    copied: bool = False
+The array is the value's own, or its transpose where that is in Fortran order: what travels are
+its elements in C order. A plain tuple, since there is one for every message."""
 
 
 def pack(value: Value) -> Packed:
@@ -81,13 +74,7 @@ def _pack_audio(value: Audio) -> Packed:
         meta = _audio_description(*form, _metadata(value), value.metadata_json)
     else:
         meta = _plain_audio(value.sample_rate_hz, samples.dtype.char, channels)
-    return _packed(Kind.AUDIO, meta, samples)
-
-
-def _packed(kind: Kind, meta: bytes, array: NDArray[Any]) -> Packed:
-    if array.flags.c_contiguous:
-        return Packed(kind, meta, array)
-    return Packed(kind, meta, np.ascontiguousarray(array), copied=True)
+    return Kind.AUDIO, meta, samples
 
 
 def _audio_description(
@@ -125,7 +112,7 @@ def _pack_video(value: Video) -> Packed:
         timestamp_us=value.timestamp_us,
         is_keyframe=value.is_keyframe,
     )
-    return _packed(Kind.VIDEO, _encoder.encode(meta), value.pixels)
+    return Kind.VIDEO, _encoder.encode(meta), value.pixels
 
 
 def _pack_tensor(value: Tensor) -> Packed:
@@ -138,18 +125,13 @@ def _pack_tensor(value: Tensor) -> Packed:
         fortran=fortran,
         layout=value.layout,
     )
-    description = _encoder.encode(meta)
-    return (
-        Packed(Kind.TENSOR, description, array)
-        if fortran
-        else (_packed(Kind.TENSOR, description, array))
-    )
+    return Kind.TENSOR, _encoder.encode(meta), array.T if fortran else array
 
 
 def _pack_text(value: Text) -> Packed:
     meta = TextMeta(metadata=_metadata(value), language=value.language, channel=value.channel)
     payload = np.frombuffer(value.text.encode(), dtype=np.uint8)
-    return Packed(Kind.TEXT, _encoder.encode(meta), payload)
+    return Kind.TEXT, _encoder.encode(meta), payload
 
 
 def _pack_json(value: Json) -> Packed:
@@ -158,7 +140,7 @@ def _pack_json(value: Json) -> Packed:
         text = json.dumps(value.value, allow_nan=False, separators=(",", ":"))
     except (TypeError, RecursionError) as exc:
         raise ValueError(f"not JSON: {exc}") from exc
-    return Packed(Kind.JSON, _encoder.encode(meta), np.frombuffer(text.encode(), dtype=np.uint8))
+    return Kind.JSON, _encoder.encode(meta), np.frombuffer(text.encode(), dtype=np.uint8)
 
 
 def _pack_binary(value: Binary) -> Packed:
@@ -166,7 +148,7 @@ def _pack_binary(value: Binary) -> Packed:
         meta = _encoder.encode(BinaryMeta(metadata=_metadata(value), mime_type=value.mime_type))
     else:
         meta = _plain_binary(value.mime_type)
-    return _packed(Kind.BINARY, meta, value.data)
+    return Kind.BINARY, meta, value.data
 
 
 @functools.lru_cache(64)
@@ -185,7 +167,7 @@ def _pack_control(value: Control) -> Packed:
         timestamp_ms=value.timestamp_ms,
         message_metadata=value.message_metadata,
     )
-    return Packed(Kind.CONTROL, _encoder.encode(meta), NO_PAYLOAD)
+    return Kind.CONTROL, _encoder.encode(meta), NO_PAYLOAD
 
 
 _CONTROL_FIELDS: dict[type, Callable[[Any], tuple[int, int]]] = {

@@ -265,3 +265,14 @@ def test_a_hoarder_of_many_sizes_does_not_pin_the_whole_pool(lanes):
         hoard += pair.drain()
         pair.settle()
     assert [m.value.data[0] for m in hoard] == list(range(40))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_gaps_are_closed_by_one_copy_into_the_slot(lanes, order):
+    pair = lanes(verify=True)
+    whole = np.arange(16_000, dtype=np.float32).reshape(4000, 4)
+    samples = np.asarray(whole, order=order)[::2, 1:3]
+    assert pair.sender.offer(Message(Audio(samples, 16_000)))
+    (received,) = pair.drain()
+    assert received.value == Audio(samples.copy(), 16_000)
+    assert pair.sender.statistics().copies == 1

@@ -17,7 +17,7 @@ from penstock.executors.multiprocess.transport.envelope cimport (
     META_IN_SLAB,
     Location,
 )
-from penstock.executors.multiprocess.transport.memory cimport Lease, Slot, root_of
+from penstock.executors.multiprocess.transport.memory cimport Lease, Slot, array_on, root_of
 
 from penstock.data import pack
 from penstock.errors import InputError
@@ -78,7 +78,7 @@ cdef class Placer:
         cdef Placed placed = Placed.__new__(Placed)
         cdef ndarray payload
         cdef size_t length
-        kind, meta, payload, placed.copied = pack(value)
+        kind, meta, payload = pack(value)
         length = np.PyArray_NBYTES(payload)
         if length > self._max_message_bytes:
             raise InputError(
@@ -91,31 +91,37 @@ cdef class Placer:
             return None
         if length <= _INLINE_BYTES:
             placed.flags |= INLINE_PAYLOAD
-            placed.payload = PyBytes_FromStringAndSize(<char*>np.PyArray_DATA(payload), length)
+            placed.payload = payload.tobytes()
         elif not self._place_payload(placed, payload):
             return None
         if verify:
             placed.flags |= CHECKED
-            placed.checksum = zlib.crc32(payload.ravel(order="K").view("u1"))
+            placed.checksum = zlib.crc32(numpy.ascontiguousarray(payload))
         return placed
 
     cdef bint _place_payload(self, Placed placed, ndarray payload) except -1:
         """Find the slot that the payload lies in, or copy it into one."""
+        cdef bint whole = np.PyArray_IS_C_CONTIGUOUS(payload)
         cdef ndarray root = root_of(payload)
         cdef Slot slot
         base = np.get_array_base(root)
-        if isinstance(base, Lease):
+        if whole and isinstance(base, Lease):
             placed.lease = base
             placed.offset = <unsigned char*>np.PyArray_DATA(payload) - placed.lease.memory.data
             np.PyArray_CLEARFLAGS(root, np.NPY_ARRAY_WRITEABLE)
-        else:
-            slot = self.arena.reserve(placed.length)
-            if slot is None:
-                return False
+            return True
+        slot = self.arena.reserve(placed.length)
+        if slot is None:
+            return False
+        if whole:
             _copy(slot.memory.data + slot.offset, np.PyArray_DATA(payload), placed.length)
-            placed.copied = True
-            placed.lease = slot
-            placed.offset = slot.offset
+        else:
+            numpy.copyto(
+                array_on(slot, payload.dtype, payload.ndim, payload.shape, False, True), payload
+            )
+        placed.copied = True
+        placed.lease = slot
+        placed.offset = slot.offset
         return True
 
     cdef bint _place_meta(self, Placed placed) except -1:
