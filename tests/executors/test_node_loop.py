@@ -270,6 +270,32 @@ async def test_an_idle_node_holds_no_input(cls):
     await task
 
 
+class Measure(Node):
+    """Gives something else than it took."""
+
+    def process(self, item: Binary) -> Text:
+        return Text(str(item.data.size))
+
+
+async def test_a_node_whose_output_waits_holds_no_input():
+    rig = Rig()
+    rig.add("n", Measure)
+    inlet, outlet = rig.connect("in", "n"), rig.connect("n", "out", capacity=1)
+    values = [Binary(np.zeros(size, np.uint8)) for size in (1, 2)]
+    alive = [weakref.ref(value) for value in values]
+    offer(inlet, [Message(value) for value in values])
+    del values
+    task = rig.start()["n"]
+    await settled()
+    gc.collect()
+    assert rig.loops["n"].stats.items == 2
+    assert [ref() for ref in alive] == [None, None]
+    assert [m.value.text for m in taken(outlet)] == ["1"]
+    await settled()
+    assert [m.value.text for m in taken(outlet)] == ["2"]
+    await task
+
+
 async def test_lanes_are_taken_from_in_turn():
     rig, first, outlet = rig_of(Say)
     second = rig.connect("other", "n")

@@ -240,6 +240,20 @@ async def test_a_lane_that_is_full_when_it_is_fused_keeps_the_order():
     assert await finish(rig, tasks) == ["1..", "2..", "3.."]
 
 
+async def test_what_waits_in_the_lane_comes_before_what_is_called():
+    rig = chain(Add, Add)
+    lane = rig.lanes["a", "b"]
+    tasks = rig.start()
+    await settled()
+    first, second = texts("1", "2")
+    lane.unfuse()
+    assert lane.producer.offer(first)
+    lane.fuse(rig.loops["b"].accept)
+    assert lane.producer.offer(second)  # b is idle, and has not been woken yet
+    rig.lanes["in", "a"].producer.end()
+    assert await finish(rig, tasks) == ["1.", "2."]
+
+
 async def test_a_node_that_has_not_begun_or_has_ended_accepts_nothing():
     rig = chain(Add)
     (message,) = texts("x")
