@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +66,8 @@ class FrameworkRig:
         """Stop its ends, or have them continue, where they would spin."""
         if self._spins:
             for pid in self.pids:
-                os.kill(pid, what)
+                with suppress(ProcessLookupError):  # the order will find it gone
+                    os.kill(pid, what)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def pinned(rigs: Iterable[Rig], cores: tuple[int, int]) -> Iterator[None]:
 
 def _pin(pid: int, core: int) -> None:
     """All threads of a process, and those that they start later; this one's main thread only."""
-    threads = ["0"] if pid == os.getpid() else os.listdir(f"/proc/{pid}/task")
-    for thread in threads:
-        with suppress(ProcessLookupError):  # it has ended meanwhile
+    with suppress(ProcessLookupError, FileNotFoundError):  # it has ended meanwhile
+        threads = ["0"] if pid == os.getpid() else os.listdir(f"/proc/{pid}/task")
+        for thread in threads:
             os.sched_setaffinity(int(thread), {core})

@@ -14,7 +14,7 @@ import socket
 import struct
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from bench.hops.rig import window
 
 _SLOT = struct.Struct("<H")
 FRAME_BYTES = 512
-_RETURN_BYTES = 256 << 10
+_LARGE_BYTES = 64 << 10
 _MADV_POPULATE_WRITE = 23  # <linux/mman.h>, not in Python's mmap
 _F_SEAL_FUTURE_WRITE = 0x0010  # <linux/fcntl.h>, not in Python's fcntl before 3.13
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | _F_SEAL_FUTURE_WRITE
@@ -56,11 +56,16 @@ def bare(nbytes: int) -> Iterator[Bare]:
 
 
 class BareSender:
-    """Owns the slab; sends payloads as long as slots are free."""
+    """Owns the slab; sends payloads as long as slots are free.
+
+    Slots that come back are looked for where there is none left. Large ones, after each payload:
+    the last slot to come back is the one that still lies in the caches.
+    """
 
     def __init__(self, sock: socket.socket, nbytes: int) -> None:
         self._sock = sock
         self._slot = 0
+        self._is_large = nbytes >= _LARGE_BYTES
         stride, slots = _stride(nbytes), window(nbytes)
         fd = os.memfd_create("bench", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(fd, stride * slots)
@@ -80,6 +85,9 @@ class BareSender:
 
     def send(self, _payload: NDArray[np.uint8]) -> None:
         self._sock.send(_SLOT.pack(self._slot))
+        if self._is_large:
+            with suppress(BlockingIOError):
+                self._free.frombytes(self._sock.recv(FRAME_BYTES, socket.MSG_DONTWAIT))
 
 
 class BareReceiver:
@@ -89,7 +97,7 @@ class BareReceiver:
         self._sock = sock
         self._nbytes = nbytes
         self._stride = _stride(nbytes)
-        self._batch = max(min(window(nbytes) // 4, _RETURN_BYTES // nbytes), 1)
+        self._batch = 1 if nbytes >= _LARGE_BYTES else window(nbytes) // 4
         self._used = array("H")
         _, fds, _, _ = socket.recv_fds(sock, FRAME_BYTES, 1)
         if not fds:
