@@ -18,7 +18,7 @@ from penstock.errors import ConservationError, LaneClosedError, LaneError
 from penstock.executors.multiprocess.transport import DataPlane, Reactor, frames, socket_pair
 from penstock.executors.multiprocess.transport.frames import FrameType, Tally
 
-RECORDS_AT, PREFIX_BYTES, RING_BYTES = 4096, 8, 4096 + 65_536
+RECORDS_AT, PREFIX_BYTES, RING_BYTES = 4096, 8, 4096 + 65_536 + 8 * 1024
 SLAB_AT, OFFSET_AT = 48, 56
 """Where a record says in which slab and at which offset its payload lies."""
 

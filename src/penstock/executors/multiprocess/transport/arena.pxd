@@ -1,6 +1,7 @@
 from libc.stdint cimport uint32_t
 from numpy cimport ndarray
 
+from penstock.executors.multiprocess.transport.loans cimport Loans
 from penstock.executors.multiprocess.transport.memory cimport Lease, Memory, Slab, Slot, Vacancy
 
 
@@ -16,11 +17,13 @@ cdef class SharedArena:
     cdef dict _own
     cdef dict _foreign
     cdef list _forsaken
+    cdef list _loans
     cdef Slab _recent
     cdef size_t _recent_bytes
 
     cdef Slot reserve(self, size_t nbytes)
     cdef Memory memory(self, uint32_t slab_id)
-    cdef int forsake(self, leases) except -1
+    cdef int lend(self, Loans loans) except -1
+    cdef int forsake(self, Loans loans) except -1
     cdef Slab _slab_for(self, size_t nbytes)
     cdef Slab _grown(self, size_t size, list slabs)

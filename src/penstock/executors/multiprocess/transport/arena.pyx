@@ -8,6 +8,7 @@ import numpy
 from libc.stdint cimport uint32_t
 from numpy cimport ndarray
 
+from penstock.executors.multiprocess.transport.loans cimport Loans
 from penstock.executors.multiprocess.transport.memory cimport (
     Lease,
     Memory,
@@ -50,6 +51,7 @@ cdef class SharedArena:
         self._own = {}
         self._foreign = {}
         self._forsaken = []
+        self._loans = []
 
     def allocate(self, size_t nbytes):
         """A writable array, in an own slot where it is not small enough to ride along.
@@ -64,8 +66,12 @@ cdef class SharedArena:
 
     cdef Slot reserve(self, size_t nbytes):
         """An own slot, free again when nobody holds it; None while there is no room."""
-        cdef Slab slab = self._recent
+        cdef Loans loans
+        cdef Slab slab
         cdef Slot slot
+        for loans in self._loans:  # what has come back is still in the processor's caches
+            loans.reclaim()
+        slab = self._recent
         if slab is not None and self._recent_bytes == nbytes:
             slot = slab.take(nbytes)
             if slot is not None:
@@ -84,9 +90,17 @@ cdef class SharedArena:
         """Another process's slab; None where none of that ID was announced."""
         return self._foreign.get(slab_id)
 
-    cdef int forsake(self, leases) except -1:
+    cdef int lend(self, Loans loans) except -1:
+        """Look there for what comes back."""
+        self._loans.append(loans)
+        return 0
+
+    cdef int forsake(self, Loans loans) except -1:
         """Never use again what a closed lane has lent: nobody can say any more who looks at it."""
-        self._forsaken.extend(leases)
+        if loans in self._loans:  # else the arena is closed already
+            loans.reclaim()
+            self._loans.remove(loans)
+            self._forsaken.append(loans)
         return 0
 
     @property
@@ -130,6 +144,7 @@ cdef class SharedArena:
         self._foreign.clear()
         self.vacancy.poison = False  # views live on, and nothing is handed out any more
         self._forsaken.clear()
+        self._loans.clear()
         self.vacancy.on_free = self.on_full = no_listener
 
     cdef Slab _slab_for(self, size_t nbytes):

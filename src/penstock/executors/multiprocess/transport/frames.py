@@ -32,8 +32,6 @@ class FrameType(IntEnum):
 
 
 _ONE = struct.Struct("<BBQ")
-_RELEASES = struct.Struct("<BBH")
-MAX_RELEASES = 512
 LANE_FRAME_BYTES = 8192
 """No frame on a lane is longer."""
 KINDS = tuple(Kind)
@@ -59,7 +57,7 @@ def frame_type(frame: bytes, lane: str) -> int:
 
 
 def number_frame(kind: FrameType, number: int = 0) -> bytes:
-    """A frame that says one number: SLAB and RETIRE (its ID), or nothing (RING, CREDIT)."""
+    """A frame that says one number: SLAB and RETIRE (its ID), or nothing (the others)."""
     return _ONE.pack(VERSION, kind, number)
 
 
@@ -80,20 +78,6 @@ def tally_of(frame: bytes, lane: str) -> Tally:
         return _tally.decode(frame[2:])
     except msgspec.DecodeError as exc:
         raise LaneError(lane, f"an unreadable count: {exc}") from exc
-
-
-def release_frame(lane_sequences: list[int]) -> bytes:
-    """RELEASE: the payloads of these messages are no longer looked at."""
-    count = len(lane_sequences)
-    head = _RELEASES.pack(VERSION, FrameType.RELEASE, count)
-    return head + struct.pack(f"<{count}Q", *lane_sequences)
-
-
-def released(frame: bytes, lane: str) -> tuple[int, ...]:
-    count = (len(frame) - _RELEASES.size) // 8
-    if len(frame) != _RELEASES.size + 8 * count or _RELEASES.unpack_from(frame)[2] != count:
-        raise LaneError(lane, "a release of another length than it says")
-    return struct.unpack_from(f"<{count}Q", frame, _RELEASES.size)
 
 
 def close_all(descriptors: Sequence[int] | None) -> None:

@@ -2,6 +2,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from numpy cimport dtype, ndarray, npy_intp
 
 from penstock.executors.multiprocess.transport.reactor cimport Reactor
+from penstock.executors.multiprocess.transport.ring cimport Ring
 
 
 cdef class Memory:
@@ -53,19 +54,15 @@ cdef class Pin:
 
 cdef class Returns:
     cdef Reactor _reactor
-    cdef object _flush
-    cdef uint64_t* _tokens
-    cdef size_t _waiting
-    cdef size_t _room
+    cdef Ring ring
+    cdef object _wake
     cdef dict _pins
     cdef Pin _last
     cdef readonly size_t views
     cdef readonly size_t pinned_bytes
-    cdef bint eager
 
     cdef View view(self, Memory memory, size_t offset, size_t nbytes, uint64_t token)
-    cdef int give(self, uint64_t token, size_t nbytes) except -1
-    cdef list take(self, size_t most)
+    cdef int give(self, uint64_t token) except -1
     cdef int close(self) except -1
     cdef Pin _pin(self, Memory memory)
 

@@ -12,7 +12,7 @@ from cpython.exc cimport PyErr_SetFromErrno
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 cimport cython
 cimport numpy as np
@@ -43,8 +43,6 @@ cdef dtype _BYTES = np.dtype("u1")
 cdef enum:
     POPULATE_WRITE = 23  # <linux/mman.h>; headers before Linux 5.14 don't have it
     POISON = 0xDB
-    RETURNS_A_BATCH = 16
-    BYTES_A_BATCH = 256 << 10
 
 
 cdef class Memory:
@@ -159,7 +157,7 @@ cdef class View(Lease):
         returns.views -= 1
         if pin._views == 0:
             returns.pinned_bytes -= pin.memory.nbytes
-        returns.give(self._token, self.nbytes)
+        returns.give(self._token)
 
 
 @cython.final
@@ -170,21 +168,17 @@ cdef class Pin:
 
 @cython.final
 cdef class Returns:
-    """What a lane has on loan, and what of it is ready to go back.
+    """What a lane has on loan: it goes back through the lane's ring when it dies.
 
-    ``flush`` is called from the reactor when enough has come together, at once when ``eager``.
-    ``pinned_bytes`` are those of the slabs that ``views`` lie in.
+    ``wake`` is called from the reactor when the producer waits for that. ``pinned_bytes`` are
+    those of the slabs that ``views`` lie in.
     """
 
-    def __init__(self, Reactor reactor not None, flush):
+    def __init__(self, Reactor reactor not None, wake):
         self._reactor = reactor
-        self._flush = flush
+        self._wake = wake
         self._pins = {}
-        self._waiting = self._room = self.views = self.pinned_bytes = 0
-        self.eager = False
-
-    def __dealloc__(self):
-        free(self._tokens)
+        self.views = self.pinned_bytes = 0
 
     cdef View view(self, Memory memory, size_t offset, size_t nbytes, uint64_t token):
         cdef Pin pin = self._last
@@ -203,35 +197,11 @@ cdef class Returns:
         view._token = token
         return view
 
-    cdef int give(self, uint64_t token, size_t nbytes) except -1:
+    cdef int give(self, uint64_t token) except -1:
         """Nobody looks at what the token stands for any more; on whatever thread."""
-        cdef size_t room
-        cdef uint64_t* tokens
-        if self._waiting == self._room:
-            room = max(2 * self._room, <size_t>RETURNS_A_BATCH)
-            tokens = <uint64_t*>realloc(self._tokens, room * sizeof(uint64_t))
-            if tokens == NULL:
-                raise MemoryError
-            self._tokens = tokens
-            self._room = room
-        self._tokens[self._waiting] = token
-        self._waiting += 1
-        if self._flush is not None and (
-            self.eager or nbytes >= BYTES_A_BATCH or self._waiting == RETURNS_A_BATCH
-        ):
-            self._reactor.defer(self._flush)
+        if self.ring is not None and self.ring.give_back(token):
+            self._reactor.defer(self._wake)
         return 0
-
-    def hurry(self):
-        """Flush whatever comes at once from now on."""
-        self.eager = True
-
-    cdef list take(self, size_t most):
-        """Some of what goes back."""
-        cdef size_t count = min(self._waiting, most), i
-        cdef list tokens = [self._tokens[self._waiting - count + i] for i in range(count)]
-        self._waiting -= count
-        return tokens
 
     def retire(self, uint32_t slab_id):
         """The slab is given up: nobody has a view on it."""
@@ -240,7 +210,7 @@ cdef class Returns:
 
     cdef int close(self) except -1:
         """What dies from now on stays here."""
-        self._flush = self._last = None
+        self.ring = self._wake = self._last = None
         self._pins.clear()
         return 0
 

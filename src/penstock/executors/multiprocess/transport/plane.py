@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 
-from penstock.bridges import LaneSpec
+from penstock.bridges import LaneSpec, no_listener
 from penstock.errors import LaneError
 from penstock.executors.multiprocess.transport.arena import SharedArena
 from penstock.executors.multiprocess.transport.placing import Placer
@@ -58,6 +58,7 @@ class DataPlane:
 
     def receiver(self, spec: LaneSpec, sock: socket.socket) -> LaneReceiver:
         end = LaneReceiver(spec, sock, self.arena, self.reactor, self._on_broken)
+        end.on_reclaim = self._reclaim
         end.on_hoarding = partial(self._tell_of_hoarding, weakref.ref(end))
         return end
 
@@ -66,8 +67,13 @@ class DataPlane:
         self.arena.close()
 
     def _tell_of_hoarding(self, end: weakref.ref[LaneReceiver]) -> None:
+        """Tell once; and not of what is only passed on, and held by those behind."""
         hoarder = end()
-        if hoarder is not None:
+        if hoarder is None:
+            return
+        lent_on = sum(sender.lent for sender in self._senders)
+        if hoarder.statistics().held > 2 * lent_on:
+            hoarder.on_hoarding = no_listener
             self.on_hoarding(hoarder)
 
     def _starve(self) -> None:
@@ -77,6 +83,7 @@ class DataPlane:
             self.reactor.defer(self._reclaim)
 
     def _reclaim(self) -> None:
+        """Take back what was lent, and from those who have lent it on."""
         for sender in list(self._senders):
             sender.reclaim()
 

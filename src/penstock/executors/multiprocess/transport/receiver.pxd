@@ -43,6 +43,7 @@ cdef class LaneReceiver(Port):
     cdef public object on_change
     cdef public object on_broken
     cdef public object on_hoarding
+    cdef public object on_reclaim
     cdef readonly bint ended
     cdef str _name
     cdef object _source

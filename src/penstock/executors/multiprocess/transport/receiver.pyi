@@ -15,6 +15,7 @@ class LaneReceiver(Port):
     on_change: Callable[[], None]
     on_broken: Callable[[LaneError], None]
     on_hoarding: Callable[[], None]
+    on_reclaim: Callable[[], None]
     def __init__(
         self,
         spec: LaneSpec,

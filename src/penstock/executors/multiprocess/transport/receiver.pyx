@@ -111,8 +111,9 @@ cdef class LaneReceiver(Port):
     """A ``ConsumerEnd`` on a ring and a socket.
 
     ``on_change`` is called when there is something to take or the end has come,
-    ``on_broken`` with the ``LaneError`` when the lane fails, and ``on_hoarding`` once, when whoever
-    takes from it holds so much that from now on it gets copies.
+    ``on_broken`` with the ``LaneError`` when the lane fails, and ``on_hoarding`` for each message
+    that is copied because whoever takes from it holds too much. ``on_reclaim`` is called when the
+    producer is short of memory, some of which this process may have lent on.
     """
 
     def __init__(self, spec, sock, SharedArena arena not None, Reactor reactor not None, on_broken):
@@ -121,11 +122,12 @@ cdef class LaneReceiver(Port):
         self.on_change = no_listener
         self.on_broken = on_broken
         self.on_hoarding = no_listener
+        self.on_reclaim = no_listener
         self._name = spec.name
         self._source = spec.source
         self._backpressure = spec.backpressure
         self._arena = arena
-        self._returns = Returns(reactor, self._flush_returns)
+        self._returns = Returns(reactor, self._wake_producer)
         self._queue = deque()
         self._pin_budget = arena.budget_bytes // 4
         self._dropped = {}
@@ -290,7 +292,7 @@ cdef class LaneReceiver(Port):
         if not self._hoarding():  # only cycles held what was too much
             return array
         self._copies += 1
-        self._tell_of_hoarding()
+        self.on_hoarding()
         return array.copy(order="K")
 
     cdef Memory _memory(self, uint32_t slab_id):
@@ -307,10 +309,6 @@ cdef class LaneReceiver(Port):
         return (
             self._returns.views > _MAX_LEASES or self._returns.pinned_bytes > self._pin_budget
         )
-
-    def _tell_of_hoarding(self):
-        tell, self.on_hoarding = self.on_hoarding, no_listener
-        tell()
 
     def _peek(self, bytes meta):
         """A description that lies in a slab."""
@@ -330,16 +328,14 @@ cdef class LaneReceiver(Port):
         if self._returns.views and self._received >= self._collect_at:
             self._collect_at = self._received + _MAX_LEASES
             gc.collect()
-            self._flush_returns()
 
     def _return_unseen(self, uint64_t lane_sequence):
         """Nobody has looked, or will, at what this message has in a slab."""
-        self._returns.give(lane_sequence, 0)
-        self._reactor.defer(self._flush_returns)
+        self._returns.give(lane_sequence)
 
-    def _flush_returns(self):
-        while batch := self._returns.take(frames.MAX_RELEASES):
-            self.send_frame(frames.release_frame(batch))
+    def _wake_producer(self):
+        """It is short of memory, and some has come back."""
+        self.send_frame(frames.number_frame(FrameType.RELEASE))
 
     cdef int arrived(self, const unsigned char* frame, size_t nbytes, list descriptors) except -1:
         try:
@@ -366,9 +362,8 @@ cdef class LaneReceiver(Port):
         elif kind == FrameType.END:
             self._end_with(frames.tally_of(frame, self._name))
         elif kind == FrameType.RECLAIM:
-            self._returns.hurry()
-            self._flush_returns()
             self._collect()
+            self.on_reclaim()
         else:
             raise LaneError(
                 self._name, f"unexpected frame of type {kind} with {count} descriptors"
@@ -379,7 +374,8 @@ cdef class LaneReceiver(Port):
         """The ring is here: listen to its bell, and look what is in it already."""
         cdef Bell bell = Bell.__new__(Bell)
         own, descriptors[:] = list(descriptors), []
-        self._ring = Ring.adopt(own[0], own[1], self._name)
+        self._ring = Ring.adopt(own[0], own[1], self.spec.capacity, self._name)
+        self._returns.ring = self._ring
         bell.receiver = self
         self._reactor.watch(self._ring.bell, bell, EPOLLIN | <uint32_t>EPOLLET)
         self.on_change()
@@ -402,7 +398,6 @@ cdef class LaneReceiver(Port):
         if self._tally is None or self.ended or seen < self._expected:
             return
         self.ended = True
-        self._flush_returns()
         tally = Tally(self._received, dict(self._dropped))
         self.send_frame(frames.tally_frame(FrameType.FINAL, tally))
 

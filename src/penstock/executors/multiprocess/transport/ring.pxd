@@ -14,7 +14,10 @@ cdef struct Header:
     uint64_t[6] second_line
     uint32_t consumer_sleeps
     uint32_t producer_waits
-    uint64_t[7] third_line
+    uint32_t producer_starves
+    uint32_t unused
+    uint64_t[6] third_line
+    uint64_t given_back  # the consumer's, like the tokens behind the records
 
 
 cdef class Ring:
@@ -22,12 +25,15 @@ cdef class Ring:
     cdef readonly int bell
     cdef Header* _header
     cdef unsigned char* _records
+    cdef uint64_t* _tokens
+    cdef size_t _token_slots
+    cdef size_t _nbytes
     cdef uint64_t _position
     cdef uint64_t _count
     cdef uint64_t _known
     cdef size_t _reserved
 
-    cdef int map(self, int fd, int bell) except -1
+    cdef int map(self, int fd, int bell, size_t token_slots) except -1
     cdef unsigned char* reserve(self, size_t nbytes) noexcept
     cdef int commit(self) except -1
     cdef uint64_t taken(self, uint64_t most) except? 0xFFFFFFFF
@@ -35,3 +41,7 @@ cdef class Ring:
     cdef const unsigned char* next(self, size_t* nbytes) except? NULL
     cdef bint advance(self, size_t nbytes) noexcept
     cdef uint64_t written(self) noexcept
+    cdef bint give_back(self, uint64_t token) noexcept
+    cdef uint64_t given_back(self) noexcept
+    cdef uint64_t token(self, uint64_t number) noexcept
+    cdef int starve(self) noexcept

@@ -1,9 +1,12 @@
-"""A ring of records in memory that a producer and a consumer share.
+"""A ring of records in memory that a producer and a consumer share, and one of tokens back.
 
 Records lie in it one behind the other, none across the end. Each side tells the other how far
 it is by a counter that only it writes. A side that finds nothing to do says so before it looks
 a last time, and only then is it woken: the consumer by the ring's bell, the producer by
 whatever way the consumer has. While both are at work, neither makes a system call.
+
+A token says of what message the consumer no longer looks at the payload. There is room for as
+many as can be on their way, so that nobody has to ask whether there is.
 """
 
 import os
@@ -37,6 +40,7 @@ cdef enum:
     HEADER_BYTES = 4096
     RECORD_BYTES = 64 << 10
     RING_BYTES = HEADER_BYTES + RECORD_BYTES
+    TOKENS_BEYOND_CAPACITY = 512
     PREFIX_BYTES = 8
     SKIP = 0xFFFFFFFF
 
@@ -50,41 +54,51 @@ cdef class Ring:
 
     def __dealloc__(self):
         if self._header != NULL:
-            munmap(self._header, RING_BYTES)
+            munmap(self._header, self._nbytes)
 
     @staticmethod
-    def create():
-        """A new ring, and the bell of its consumer, which sleeps."""
+    def create(size_t capacity):
+        """A new ring, and the bell of its consumer, which sleeps.
+
+        Of at most ``capacity`` messages the consumer has not taken, and of a few hundred more not
+        given back, what lies in slabs.
+        """
         cdef Ring ring = Ring.__new__(Ring)
-        fd = sealing.create(RING_BYTES)
-        ring.map(fd, os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
+        cdef size_t slots = _token_slots(capacity)
+        fd = sealing.create(RING_BYTES + slots * sizeof(uint64_t))
+        ring.map(fd, os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), slots)
         sealing.fix_size(fd)
         ring._header.consumer_sleeps = 1
         return ring
 
     @staticmethod
-    def adopt(int fd, int bell, str lane):
+    def adopt(int fd, int bell, size_t capacity, str lane):
         """The ring that a producer made; takes both descriptors over.
 
         Raises ``LaneError`` for memory that could shrink, or is too small.
         """
         cdef Ring ring = Ring.__new__(Ring)
+        cdef size_t slots = _token_slots(capacity)
         try:
-            sealing.check(fd, lane, RING_BYTES)
-            ring.map(fd, bell)
+            sealing.check(fd, lane, RING_BYTES + slots * sizeof(uint64_t))
+            ring.map(fd, bell, slots)
         except BaseException:
             os.close(fd)
             os.close(bell)
             raise
         return ring
 
-    cdef int map(self, int fd, int bell) except -1:
-        cdef void* memory = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+    cdef int map(self, int fd, int bell, size_t token_slots) except -1:
+        cdef size_t nbytes = RING_BYTES + token_slots * sizeof(uint64_t)
+        cdef void* memory = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
         if memory == MAP_FAILED:
             PyErr_SetFromErrno(OSError)
-        madvise(memory, RING_BYTES, MADV_DONTFORK)
+        madvise(memory, nbytes, MADV_DONTFORK)
         self._header = <Header*>memory
         self._records = <unsigned char*>memory + HEADER_BYTES
+        self._tokens = <uint64_t*>(self._records + RECORD_BYTES)
+        self._token_slots = token_slots
+        self._nbytes = nbytes
         self.fd = fd
         self.bell = bell
         return 0
@@ -142,6 +156,18 @@ cdef class Ring:
         store_flag(&self._header.producer_waits, 0)
         return True
 
+    cdef uint64_t given_back(self) noexcept:
+        """How many tokens have come back."""
+        return load_ordered(&self._header.given_back)
+
+    cdef uint64_t token(self, uint64_t number) noexcept:
+        return self._tokens[number % self._token_slots]
+
+    cdef int starve(self) noexcept:
+        """Ask to be woken when the next token comes back."""
+        store_flag(&self._header.producer_starves, 1)
+        return 0
+
     # The consumer's side
 
     cdef const unsigned char* next(self, size_t* nbytes) except? NULL:
@@ -182,3 +208,20 @@ cdef class Ring:
     cdef uint64_t written(self) noexcept:
         """How many records there have been."""
         return load_acquire(&self._header.written)
+
+    cdef bint give_back(self, uint64_t token) noexcept:
+        """Send a token back; whether the producer is to be woken."""
+        cdef uint64_t number = self._header.given_back
+        self._tokens[number % self._token_slots] = token
+        store_ordered(&self._header.given_back, number + 1)
+        return load_flag(&self._header.producer_starves) and exchange(
+            &self._header.producer_starves, 0
+        )
+
+
+cdef size_t _token_slots(size_t capacity):
+    """Whole pages of tokens: a power of two of at least 512."""
+    cdef size_t slots = TOKENS_BEYOND_CAPACITY
+    while slots < capacity + TOKENS_BEYOND_CAPACITY:
+        slots *= 2
+    return slots

@@ -1,6 +1,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from penstock.executors.multiprocess.transport.clock cimport Spread
+from penstock.executors.multiprocess.transport.loans cimport Loans
 from penstock.executors.multiprocess.transport.placing cimport Placed, Placer
 from penstock.executors.multiprocess.transport.port cimport Port
 from penstock.executors.multiprocess.transport.ring cimport Ring
@@ -22,7 +23,7 @@ cdef class LaneSender(Port):
     cdef object _machine
     cdef object _held
     cdef dict _dropped
-    cdef dict _leases
+    cdef Loans _loans
     cdef set _announced
     cdef bint _blocked
     cdef bint _ending

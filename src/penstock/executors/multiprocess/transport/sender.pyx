@@ -13,6 +13,7 @@ from libc.string cimport memcpy
 
 from penstock.executors.multiprocess.transport.clock cimport count, counts, now_ns
 from penstock.executors.multiprocess.transport.envelope cimport Envelope
+from penstock.executors.multiprocess.transport.loans cimport Loans
 from penstock.executors.multiprocess.transport.memory cimport Lease
 from penstock.executors.multiprocess.transport.placing cimport Placed, Placer
 from penstock.executors.multiprocess.transport.port cimport Port
@@ -54,12 +55,13 @@ cdef class LaneSender(Port):
         self._backpressure = spec.backpressure
         self._verify = spec.verify
         self._placer = placer
-        self._ring = Ring.create()
+        self._ring = Ring.create(spec.capacity)
+        self._loans = Loans(self._ring)
+        placer.arena.lend(self._loans)
         self._queue = deque()
         self._machine = lane_machine(spec.name)
         self._held = deque()
         self._dropped = {}
-        self._leases = {}
         self._announced = set()
         self._step = max(spec.capacity // 4, 1)
         self._window = spec.capacity if spec.backpressure else (spec.capacity + 1) // 2
@@ -83,6 +85,12 @@ cdef class LaneSender(Port):
             return False
         self._sent_count += 1
         return True
+
+    @property
+    def lent(self):
+        """Messages whose payload the consumer may still look at, as far as it has told."""
+        self._loans.reclaim()
+        return len(self._loans.open)
 
     def end(self):
         """Say that nothing more comes; END follows what still waits here."""
@@ -109,20 +117,22 @@ cdef class LaneSender(Port):
         close_lane(self._machine)
         if not self._closed:
             self._closed = True
+            self._placer.arena.forsake(self._loans)
             self._ring.close()
         super().close()
         self._queue.clear()
         self._held.clear()
-        self._placer.arena.forsake(self._leases.values())
-        self._leases.clear()
 
     def memory_freed(self):
         """A slot is free again somewhere in the arena."""
         self._space_available()
 
     def reclaim(self):
-        """Ask the consumer to give slots back at once: the arena is full."""
-        if self._leases:
+        """Take back what the consumer doesn't look at; have it make haste with the rest."""
+        self._loans.reclaim()
+        if self._loans.open:
+            self._ring.starve()
+            self._loans.reclaim()  # what came back before it could know
             self.send_frame(frames.number_frame(FrameType.RECLAIM))
 
     def retire(self, uint32_t slab_id):
@@ -256,7 +266,7 @@ cdef class LaneSender(Port):
 
     cdef int _lease_out(self, Placed placed) except -1:
         cdef Lease lease
-        self._leases[self._transmitted] = placed
+        self._loans.open[self._transmitted] = placed
         for lease in (placed.lease, placed.meta_lease):
             if lease is not None and lease.memory.slab_id not in self._announced:
                 self._announced.add(lease.memory.slab_id)
@@ -323,8 +333,7 @@ cdef class LaneSender(Port):
         if kind == FrameType.CREDIT:
             self._credit()
         elif kind == FrameType.RELEASE:
-            for lane_sequence in frames.released(frame, self._name):
-                self._leases.pop(lane_sequence, None)
+            self._loans.reclaim()
         elif kind == FrameType.FINAL:
             self._finish(frames.tally_of(frame, self._name))
         else:

@@ -1,0 +1,26 @@
+"""What a lane has lent to its consumer, by message, until the consumer gives it back."""
+
+from libc.stdint cimport uint64_t
+
+from penstock.executors.multiprocess.transport.ring cimport Ring
+
+
+cdef class Loans:
+    """The slots behind the messages of a lane that somebody may still look at.
+
+    Used under the GIL from any thread; what is reclaimed may be lent again at once.
+    """
+
+    def __init__(self, Ring ring not None):
+        self._ring = ring
+        self._given_back = 0
+        self.open = {}
+
+    cdef int reclaim(self) except -1:
+        """Let go of what has come back. A token that stands for nothing is passed over."""
+        cdef uint64_t given_back = self._ring.given_back(), token
+        while self._given_back < given_back:
+            token = self._ring.token(self._given_back)
+            self._given_back += 1
+            self.open.pop(token, None)
+        return 0
