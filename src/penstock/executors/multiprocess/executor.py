@@ -24,9 +24,6 @@ from penstock.errors import (
     LaneClosedError,
     LaneError,
     NodeError,
-    NodeExecutionError,
-    NodeExitedError,
-    NodeTimeoutError,
     SessionError,
 )
 from penstock.executors.base import ExecutorEvents
@@ -35,6 +32,7 @@ from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.child import LAST_WORDS
 from penstock.executors.multiprocess.interpreter import own_path
 from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.executors.multiprocess.reports import exit_error, failure_error
 from penstock.executors.multiprocess.transport import (
     DataPlane,
     LaneReceiver,
@@ -337,25 +335,8 @@ class MultiprocessExecutor:
             self._report_failure(remote)
         elif self._stopping and death.exit_code == 0:
             return  # as it was asked to
-        elif death.timed_out:
-            limit_s = self._config.init_timeout_secs
-            self._fail(
-                remote,
-                NodeTimeoutError(
-                    death.node_id, during="setup", limit_s=limit_s, stderr=death.stderr
-                ),
-            )
         else:
-            self._fail(
-                remote,
-                NodeExitedError(
-                    death.node_id,
-                    pid=death.pid,
-                    exit_code=death.exit_code,
-                    signal=death.signal,
-                    stderr=death.stderr,
-                ),
-            )
+            self._fail(remote, exit_error(death, self._config.init_timeout_secs))
 
     def _report_failure(self, remote: _Remote) -> None:
         """A node's exception, with what it said last: at its exit, or when that takes long.
@@ -364,14 +345,8 @@ class MultiprocessExecutor:
         """
         failures, remote.failures = remote.failures, []
         for number, failure in enumerate(failures):
-            error = NodeExecutionError(
-                remote.assignment.node_id,
-                during=failure.during,
-                exception_type=failure.exception_type,
-                exception_message=failure.exception_message,
-                traceback=failure.traceback,
-                stderr="\n".join(remote.stderr),
-            )
+            stderr = "\n".join(remote.stderr)
+            error = failure_error(remote.assignment.node_id, failure, stderr)
             if number:
                 self._events.faulted(error)
             else:

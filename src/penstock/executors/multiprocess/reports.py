@@ -1,0 +1,33 @@
+"""What supervisors and nodes report, as the errors that a session ends with."""
+
+from __future__ import annotations
+
+from penstock.errors import NodeError, NodeExecutionError, NodeExitedError, NodeTimeoutError
+from penstock.executors.multiprocess import messages
+
+
+def exit_error(death: messages.Exited, init_timeout_s: float) -> NodeError:
+    """A process that ended without a word of its own; or that had to, when its time was up."""
+    if death.timed_out:
+        return NodeTimeoutError(
+            death.node_id, during="setup", limit_s=init_timeout_s, stderr=death.stderr
+        )
+    return NodeExitedError(
+        death.node_id,
+        pid=death.pid,
+        exit_code=death.exit_code,
+        signal=death.signal,
+        stderr=death.stderr,
+    )
+
+
+def failure_error(node_id: str, failure: messages.Failed, stderr: str) -> NodeExecutionError:
+    """What a node's method raised, with what the node said last."""
+    return NodeExecutionError(
+        node_id,
+        during=failure.during,
+        exception_type=failure.exception_type,
+        exception_message=failure.exception_message,
+        traceback=failure.traceback,
+        stderr=stderr,
+    )
