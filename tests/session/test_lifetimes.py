@@ -58,6 +58,18 @@ async def test_a_hoarder_gets_copies_and_everybody_goes_on():
     assert lanes[CLIENT, "n0"].copies >= 100
 
 
+async def test_who_passes_on_more_than_it_could_keep_copies_nothing_and_is_not_named():
+    manifest = chain("EchoNode", "EchoNode", "EchoNode")
+    async with Session(manifest, options()) as session:
+        outputs = session.outputs()
+        for number in range(600):
+            await session.send("n0", Binary(np.full(5_000, number % 251, np.uint8)))
+            assert ((await anext(outputs)).value.data == number % 251).all()
+        lanes = {(lane.source, lane.target): lane for lane in (await session.metrics()).lanes}
+        assert session.context.warnings == []
+    assert [lanes[pair].copies for pair in (("n0", "n1"), ("n1", "n2"), ("n2", CLIENT))] == [0] * 3
+
+
 async def test_who_keeps_its_inputs_is_named_and_who_only_passes_them_on_is_not():
     manifest = chain("EchoNode", "hoard_leases", channel_capacity=4)
     async with Session(manifest, options()) as session:

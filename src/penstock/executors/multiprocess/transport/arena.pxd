@@ -24,6 +24,7 @@ cdef class SharedArena:
     cdef Slot reserve(self, size_t nbytes)
     cdef Memory memory(self, uint32_t slab_id)
     cdef int lend(self, Loans loans) except -1
+    cdef int reclaim(self) except -1
     cdef int forsake(self, Loans loans) except -1
     cdef Slab _slab_for(self, size_t nbytes)
     cdef Slab _grown(self, size_t size, list slabs)

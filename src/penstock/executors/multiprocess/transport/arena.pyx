@@ -66,11 +66,9 @@ cdef class SharedArena:
 
     cdef Slot reserve(self, size_t nbytes):
         """An own slot, free again when nobody holds it; None while there is no room."""
-        cdef Loans loans
         cdef Slab slab
         cdef Slot slot
-        for loans in self._loans:  # what has come back is still in the processor's caches
-            loans.reclaim()
+        self.reclaim()  # what has come back is still in the processor's caches
         slab = self._recent
         if slab is not None and self._recent_bytes == nbytes:
             slot = slab.take(nbytes)
@@ -93,6 +91,13 @@ cdef class SharedArena:
     cdef int lend(self, Loans loans) except -1:
         """Look there for what comes back."""
         self._loans.append(loans)
+        return 0
+
+    cdef int reclaim(self) except -1:
+        """Let go of whatever consumers have given back."""
+        cdef Loans loans
+        for loans in self._loans:
+            loans.reclaim()
         return 0
 
     cdef int forsake(self, Loans loans) except -1:

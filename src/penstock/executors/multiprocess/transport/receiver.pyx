@@ -288,6 +288,7 @@ cdef class LaneReceiver(Port):
         )
         if not self._hoarding():
             return array
+        self._arena.reclaim()  # perhaps it was only lent on
         self._collect()
         if not self._hoarding():  # only cycles held what was too much
             return array

@@ -183,6 +183,7 @@ cdef class LaneSender(Port):
         """
         cdef int64_t started = now_ns()
         cdef Placed placed = self._placer.place(message.value, self._verify)
+        self._loans.reclaim()  # who only passes on allocates nothing, and would never look
         if placed is None:
             return False
         if placed.lease is not None or placed.meta_lease is not None:
