@@ -12,7 +12,7 @@ from bench.measurement import OURS, Case, Effort, Figure, Measure, Open, Target,
 from bench.sessions.graph import Graph, GraphRig, graph_rig
 from bench.sessions.usage import cpu_ns
 
-_BASE = "the least"
+_BASE = "the smallest"
 _RATE = 500
 _SECONDS = 0.4
 _FLAT = 1.3
