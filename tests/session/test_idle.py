@@ -18,8 +18,11 @@ OWN_WAKES = 3
 
 
 def wakes(pid):
-    """How often the threads of a process have gone to sleep of their own accord so far."""
-    statuses = Path(f"/proc/{pid}/task").glob("*/status")
+    """How often the threads of a process have gone to sleep of their own accord so far.
+
+    Of the observer's own process only this one counts: the others are no session's.
+    """
+    statuses = Path(f"/proc/{pid}/task").glob(f"{pid if pid == os.getpid() else '*'}/status")
     lines = [line for status in statuses for line in status.read_text().splitlines()]
     return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary"))
 
