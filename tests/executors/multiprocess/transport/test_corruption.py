@@ -1,8 +1,6 @@
 """Whatever arrives on a lane is a message or a ``LaneError``: never a crash, never silence."""
 
 import contextlib
-import fcntl
-import mmap
 import os
 import socket
 import struct
@@ -15,98 +13,20 @@ from hypothesis import strategies as st
 from penstock.bridges import LaneSpec
 from penstock.data import Binary, Kind, Message, Text
 from penstock.errors import ConservationError, LaneClosedError, LaneError
-from penstock.executors.multiprocess.transport import DataPlane, Reactor, frames, socket_pair
+from penstock.executors.multiprocess.transport import frames, socket_pair
 from penstock.executors.multiprocess.transport.frames import FrameType, Tally
-
-RECORDS_AT, PREFIX_BYTES, RING_BYTES = 4096, 8, 4096 + 65_536 + 8 * 1024
-SLAB_AT, OFFSET_AT = 48, 56
-"""Where a record says in which slab and at which offset its payload lies."""
-
-
-class Hostile:
-    """A producer that writes what it likes into the ring that it shares."""
-
-    def __init__(self, sock):
-        self.sock = sock
-        self.memfd = sealed_memfd(RING_BYTES)
-        self.bell = os.eventfd(0, os.EFD_NONBLOCK)
-        self.memory = mmap.mmap(self.memfd, RING_BYTES)
-        socket.send_fds(sock, [frames.number_frame(FrameType.RING)], [self.memfd, self.bell])
-        self.written = self.records = 0
-
-    def write(self, record, *, says=None):
-        start = RECORDS_AT + self.written
-        struct.pack_into("<I", self.memory, start, len(record) if says is None else says)
-        self.memory[start + PREFIX_BYTES : start + PREFIX_BYTES + len(record)] = record
-        self.written += PREFIX_BYTES + -(-len(record) // 8) * 8
-        self.records += 1
-        self.count(self.written, self.records)
-
-    def count(self, written_bytes, written):
-        struct.pack_into("<QQ", self.memory, 0, written_bytes, written)
-        os.eventfd_write(self.bell, 1)
-
-    def close(self):
-        self.sock.close()
-        self.memory.close()
-        os.close(self.memfd)
-        os.close(self.bell)
-
-
-def sealed_memfd(nbytes):
-    fd = os.memfd_create("sealed", os.MFD_ALLOW_SEALING)
-    os.ftruncate(fd, nbytes)
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
-    return fd
-
-
-def receiver_of_raw(pair):
-    spec = LaneSpec(9, "a", "b", frozenset(Kind))
-    ours, theirs = socket_pair()
-    pair.raws = [*getattr(pair, "raws", []), ours]
-    receiver = pair.target.receiver(spec, theirs)
-    pair.ends.append(receiver)
-    return ours, receiver
-
-
-def read_record(pair, record, **options):
-    """The first error of a receiver that finds this in its ring, or None."""
-    raw, receiver = receiver_of_raw(pair)
-    with contextlib.closing(Hostile(raw)) as producer:
-        producer.write(record, **options)
-        return take_all(pair, receiver)
-
-
-def take_all(pair, receiver):
-    """The first error of a receiver that is made to read what was sent, or None."""
-    pair.settle()
-    try:
-        while receiver.take() is not None:
-            pass
-    except LaneError as exc:
-        return exc
-    return pair.broken[0] if pair.broken else None
-
-
-def record_of(value):
-    """What a lane writes of a value into its ring."""
-    ours, theirs = socket_pair()
-    plane = DataPlane(Reactor(), 1, 1 << 20, 1 << 20, print)
-    sender = plane.sender(LaneSpec(1, "a", "b", frozenset(Kind), verify=True), ours)
-    with theirs:
-        _, descriptors, _, _ = socket.recv_fds(theirs, 100, 2)
-        sender.offer(Message(value))
-        memory = mmap.mmap(descriptors[0], RING_BYTES)
-        (nbytes,) = struct.unpack_from("<I", memory, RECORDS_AT)
-        start = RECORDS_AT + PREFIX_BYTES
-        record = memory[start : start + nbytes]
-        memory.close()
-    for fd in descriptors:
-        os.close(fd)
-    sender.close()
-    plane.close()
-    plane.reactor.close()
-    return record
+from tests.executors.multiprocess.transport.hostile import (
+    OFFSET_AT,
+    RING_BYTES,
+    SLAB_AT,
+    Hostile,
+    HostileConsumer,
+    read_record,
+    receiver_of_raw,
+    record_of,
+    sealed_memfd,
+    take_all,
+)
 
 
 @pytest.mark.parametrize(
@@ -164,19 +84,10 @@ def test_a_ring_that_says_it_holds_more_than_it_can(lanes, written):
 
 
 def test_a_consumer_that_says_it_took_more_than_was_sent(lanes):
-    pair = lanes(capacity=2)
-    ours, theirs = socket_pair()
-    sender = pair.source.sender(LaneSpec(9, "a", "b", frozenset(Kind), capacity=2), ours)
-    pair.ends.append(sender)
-    with theirs:
-        _, descriptors, _, _ = socket.recv_fds(theirs, 100, 2)
-        with mmap.mmap(descriptors[0], RING_BYTES) as memory:
-            struct.pack_into("<QQ", memory, 64, 0, 3)
-        assert sender.offer(Message(Text("x")))
-        assert sender.offer(Message(Text("x")))
-        assert not sender.offer(Message(Text("x")))
-    for fd in descriptors:
-        os.close(fd)
+    pair = lanes()
+    with contextlib.closing(HostileConsumer(pair, capacity=2)) as consumer:
+        consumer.count(0, 3)
+        assert [consumer.sender.offer(Message(Text("x"))) for _ in range(3)] == [True, True, False]
     assert "3 messages are said to be taken" in str(pair.broken[0])
 
 

@@ -312,3 +312,53 @@ def test_what_comes_back_is_written_to_next(lanes):
         pair.settle()
         assert pair.receiver.take().sequence == number
     assert len(places) == 1
+
+
+def test_all_that_can_wait_may_come_back_at_once(lanes):
+    """The consumer sets aside as many as the lane's capacity, and the ring is full behind them."""
+    pair = lanes(capacity=1530, backpressure=False)
+    value = Binary(noise(2000))
+    first = []
+    for _ in range(8):
+        while not pair.sender.statistics().waiting:
+            assert pair.sender.offer(Message(value))
+        pair.target.reactor.poll(0)
+        first.append(pair.receiver.take())
+        pair.source.reactor.poll(0)
+    first.clear()
+    while pair.receiver.take() is not None:
+        pass
+    pair.sender.end()
+    pair.drain()
+    pair.settle()
+    assert pair.sender.finished
+    assert pair.sender.lent == 0
+    assert pair.broken == []
+
+
+def test_what_comes_back_and_is_held_elsewhere_does_not_end_the_waiting(lanes):
+    """One slot lies on two lanes: that one consumer gives it back frees nothing yet."""
+    pair = lanes()
+    pair.budget = 64 << 10
+    owner = pair.plane()
+    sender, receiver, _ = pair.lane(owner, pair.target)
+    other, other_receiver, _ = pair.lane(owner, pair.target)
+    shared = Binary(noise(12_000))
+    assert sender.offer(Message(shared))
+    assert other.offer(Message(shared))
+    del shared
+    while sender.offer(Message(Binary(noise(12_000)))):
+        pass
+    pair.settle()
+    changes = []
+    sender.on_change = lambda: changes.append(True)
+    received = [receiver.take() for _ in range(sender.lent)]
+    both = other_receiver.take()
+    pair.settle()
+    del received[0]
+    pair.settle()
+    assert not changes
+    received.clear()
+    pair.settle()
+    assert changes
+    assert both.value.data.size == 12_000

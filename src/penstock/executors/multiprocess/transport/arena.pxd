@@ -1,4 +1,4 @@
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 from numpy cimport ndarray
 
 from penstock.executors.multiprocess.transport.loans cimport Loans
@@ -11,6 +11,7 @@ cdef class SharedArena:
     cdef readonly Vacancy vacancy
     cdef public object on_full
     cdef public object on_retired
+    cdef uint64_t _number
     cdef object _lock
     cdef uint32_t _next_id
     cdef dict _classes
@@ -23,8 +24,11 @@ cdef class SharedArena:
 
     cdef Slot reserve(self, size_t nbytes)
     cdef Memory memory(self, uint32_t slab_id)
+    cdef bint knows(self, Memory memory) noexcept
     cdef int lend(self, Loans loans) except -1
     cdef int reclaim(self) except -1
     cdef int forsake(self, Loans loans) except -1
+    cdef Slot _found(self, size_t nbytes)
     cdef Slab _slab_for(self, size_t nbytes)
     cdef Slab _grown(self, size_t size, list slabs)
+    cdef Slab _new_slab(self, size_t size, size_t slots, list slabs)

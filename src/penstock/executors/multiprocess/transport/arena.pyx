@@ -2,6 +2,7 @@
 
 import os
 import threading
+from itertools import count
 
 import numpy
 
@@ -19,12 +20,14 @@ from penstock.executors.multiprocess.transport.memory cimport (
 )
 
 from penstock.bridges import no_listener
+from penstock.errors import LaneError
 from penstock.executors.multiprocess.transport import sealing
 
 cdef enum:
     INLINE = 1024
     SLABS_PER_OWNER = 1 << 16
 
+_numbers = count(1)
 INLINE_BYTES = INLINE
 """Payloads up to this size ride in the ring and need no slot."""
 
@@ -42,10 +45,11 @@ cdef class SharedArena:
     def __init__(self, uint32_t owner, size_t budget_bytes, *, bint poison=False):
         self.budget_bytes = budget_bytes
         self.used_bytes = 0
+        self._number = next(_numbers)
         self.vacancy = Vacancy(no_listener, poison)
         self.on_full = no_listener
         self.on_retired = lambda _slab_id: None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a destructor may allocate while a slab is made
         self._next_id = owner * SLABS_PER_OWNER
         self._classes = {}
         self._own = {}
@@ -68,25 +72,39 @@ cdef class SharedArena:
         """An own slot, free again when nobody holds it; None while there is no room."""
         cdef Slab slab
         cdef Slot slot
+        cdef bint waiting
         self.reclaim()  # what has come back is still in the processor's caches
         slab = self._recent
         if slab is not None and self._recent_bytes == nbytes:
             slot = slab.take(nbytes)
             if slot is not None:
                 return slot
-        while True:
+        slot = self._found(nbytes)
+        if slot is not None:
+            return slot
+        waiting, self.vacancy.wanted = self.vacancy.wanted, True
+        slot = self._found(nbytes)  # one that became free before others were told to say so
+        if slot is None and not waiting:
+            self.on_full()
+        return slot
+
+    cdef Slot _found(self, size_t nbytes):
+        cdef Slab slab
+        cdef Slot slot = None
+        while slot is None:  # another thread may be faster
             slab = self._slab_for(nbytes)
             if slab is None:
-                self.vacancy.wanted = True
-                self.on_full()
                 return None
             slot = slab.take(nbytes)
-            if slot is not None:  # else another thread was faster
-                return slot
+        return slot
 
     cdef Memory memory(self, uint32_t slab_id):
         """Another process's slab; None where none of that ID was announced."""
         return self._foreign.get(slab_id)
+
+    cdef bint knows(self, Memory memory) noexcept:
+        """Whether others can be told of it: it is of this session, and not given up."""
+        return memory.home == self._number
 
     cdef int lend(self, Loans loans) except -1:
         """Look there for what comes back."""
@@ -114,35 +132,43 @@ cdef class SharedArena:
         return tuple(self._foreign)
 
     def adopt(self, uint32_t slab_id, int fd, str lane):
-        """Map another process's slab; takes the descriptor over."""
-        cdef Memory memory
-        memory = Memory()
-        try:
-            memory.map(slab_id, fd, sealing.check(fd, lane), False)
-        except BaseException:
-            os.close(fd)
-            raise
-        if slab_id in self._foreign:
-            memory.close()
-        else:
-            self._foreign[slab_id] = memory
+        """Map the slab of another process that a lane announces; takes the descriptor over.
 
-    def descriptor(self, uint32_t slab_id):
-        """The descriptor of a slab, own or foreign, to announce it with."""
-        memory = self._foreign.get(slab_id) or self._own[slab_id]
-        return memory.fd
+        Raises ``LaneError`` for memory that can't be mapped or relied on, and where another
+        lane has announced different memory by that ID.
+        """
+        cdef Memory memory = Memory()
+        cdef Memory known = self._foreign.get(slab_id)
+        memory.fd = fd  # closed with it, unless it is kept
+        nbytes = sealing.check(fd, lane)
+        if known is None:
+            with sealing.usable(lane):
+                memory.map(slab_id, fd, nbytes, False)
+            memory.home = self._number
+            known = self._foreign[slab_id] = memory
+        elif not os.path.sameopenfile(known.fd, fd):
+            raise LaneError(lane, f"slab {slab_id} is announced, but there is another already")
+        known.lanes += 1
 
     def drop(self, uint32_t slab_id):
-        """A foreign slab's owner has given it up; views that live keep its memory."""
-        memory = self._foreign.pop(slab_id, None)
-        if memory is not None:
-            memory.close()
-            self.on_retired(slab_id)
+        """One lane fewer has announced the slab; views that live keep its memory.
+
+        Gives whether nobody else has.
+        """
+        cdef Memory memory = self._foreign[slab_id]
+        memory.lanes -= 1
+        if memory.lanes:
+            return False
+        del self._foreign[slab_id]
+        memory.close()
+        return True
 
     def close(self):
-        """Close all descriptors; memory goes with the last view on it."""
+        """Close all descriptors; memory goes with the last view on it, and there is no more."""
+        cdef Memory memory
         for memory in (*self._own.values(), *self._foreign.values()):
             memory.close()
+        self.budget_bytes = 0
         self._recent = None
         self._classes.clear()
         self._own.clear()
@@ -175,10 +201,21 @@ cdef class SharedArena:
             self._trim()
         if self.used_bytes + slots * size > self.budget_bytes:
             return None
-        slab = Slab(self._next_id, size, slots, self.vacancy)
-        self._own[slab.slab_id] = slab
+        return self._new_slab(size, slots, slabs)
+
+    cdef Slab _new_slab(self, size_t size, size_t slots, list slabs):
+        """Its ID and its bytes are taken before it is there: making it may run anything."""
+        cdef Slab slab
+        cdef uint32_t slab_id = self._next_id
         self._next_id += 1
-        self.used_bytes += slab.nbytes
+        self.used_bytes += slots * size
+        try:
+            slab = Slab(slab_id, size, slots, self.vacancy)
+        except BaseException:
+            self.used_bytes -= slots * size
+            raise
+        slab.home = self._number
+        self._own[slab_id] = slab
         slabs.append(slab)
         return slab
 
@@ -186,7 +223,7 @@ cdef class SharedArena:
         """Give up the slabs that nobody uses, so that another size class can grow."""
         cdef Slab slab
         self._recent = None
-        for slabs in self._classes.values():
+        for slabs in list(self._classes.values()):
             for slab in list(slabs):
                 if slab.free_slots == slab.slots:
                     slab.free_slots = 0  # nobody takes one any more

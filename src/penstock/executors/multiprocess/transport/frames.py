@@ -31,7 +31,7 @@ class FrameType(IntEnum):
     RECLAIM = 8
 
 
-_ONE = struct.Struct("<BBQ")
+_ONE = struct.Struct("<BBI")
 LANE_FRAME_BYTES = 8192
 """No frame on a lane is longer."""
 KINDS = tuple(Kind)

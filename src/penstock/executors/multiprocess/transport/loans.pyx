@@ -8,7 +8,8 @@ from penstock.executors.multiprocess.transport.ring cimport Ring
 cdef class Loans:
     """The slots behind the messages of a lane that somebody may still look at.
 
-    Used under the GIL from any thread; what is reclaimed may be lent again at once.
+    Used under the GIL from any thread; what is reclaimed may be lent again at once. It is
+    ``broken`` when more is said to come back than was lent: then nothing is believed.
     """
 
     def __init__(self, Ring ring not None):
@@ -19,6 +20,9 @@ cdef class Loans:
     cdef int reclaim(self) except -1:
         """Let go of what has come back. A token that stands for nothing is passed over."""
         cdef uint64_t given_back = self._ring.given_back(), token
+        if given_back - self._given_back > <size_t>len(self.open):
+            self.broken = True
+            return 0
         while self._given_back < given_back:
             token = self._ring.token(self._given_back)
             self._given_back += 1

@@ -10,8 +10,11 @@ cdef class Memory:
     cdef readonly int fd
     cdef readonly size_t nbytes
     cdef unsigned char* data
+    cdef uint32_t lanes
+    cdef uint64_t home
 
     cdef int map(self, uint32_t slab_id, int fd, size_t nbytes, bint writable) except -1
+    cdef int close(self) noexcept
 
 
 cdef class Vacancy:

@@ -6,11 +6,10 @@ foreign one is on its way back to the process that it came from. No lock is need
 under the GIL, and nothing here lets go of it in between.
 """
 
-import os
-
 from cpython.exc cimport PyErr_SetFromErrno
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
+from libc.errno cimport EINVAL, errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -29,10 +28,15 @@ cdef extern from "<sys/mman.h>" nogil:
     int munmap(void* address, size_t nbytes)
     int madvise(void* address, size_t nbytes, int advice)
 
+cdef extern from "<unistd.h>" nogil:
+    int close_fd "close"(int fd)
+
 cdef extern from "numpy/arrayobject.h":
     PyTypeObject PyArray_Type
+    ctypedef struct PyArray_Descr:
+        pass
     object PyArray_NewFromDescr(
-        PyTypeObject* subtype, PyObject* descr, int nd, npy_intp* dims, npy_intp* strides,
+        PyTypeObject* subtype, PyArray_Descr* descr, int nd, npy_intp* dims, npy_intp* strides,
         void* data, int flags, PyObject* obj,
     )
     void PyArray_UpdateFlags(ndarray array, int flags)
@@ -46,17 +50,25 @@ cdef enum:
 
 
 cdef class Memory:
-    """A mapped memfd; its descriptor is kept, to announce it with."""
+    """A mapped memfd; its descriptor is kept, to announce it with.
+
+    ``lanes`` are those that announced another process's slab and have not retired it;
+    ``home`` is the number of the arena that it is in, until that gives it up.
+    """
+
+    def __cinit__(self):
+        self.fd = -1
 
     cdef int map(self, uint32_t slab_id, int fd, size_t nbytes, bint writable) except -1:
         """Map the whole memfd; it has ``nbytes``, and the descriptor is this object's now."""
-        cdef void* data = mmap(
+        cdef void* data
+        self.fd = fd
+        data = mmap(
             NULL, nbytes, PROT_READ | PROT_WRITE if writable else PROT_READ, MAP_SHARED, fd, 0
         )
         if data == MAP_FAILED:
             PyErr_SetFromErrno(OSError)
         self.slab_id = slab_id
-        self.fd = fd
         self.data = <unsigned char*>data
         self.nbytes = nbytes
         return 0
@@ -64,10 +76,14 @@ cdef class Memory:
     def __dealloc__(self):
         if self.data != NULL:
             munmap(self.data, self.nbytes)
+        self.close()
 
-    def close(self):
+    cdef int close(self) noexcept:
         """Give the descriptor up; the mapping goes with the last lease on it."""
-        os.close(self.fd)
+        if self.fd >= 0:
+            close_fd(self.fd)
+        self.fd = -1
+        self.home = 0
 
 
 cdef class Vacancy:
@@ -90,9 +106,7 @@ cdef class Slab(Memory):
         cdef uint32_t i
         cdef size_t nbytes = slot_bytes * slots
         self.map(slab_id, sealing.create(nbytes), nbytes, True)
-        madvise(self.data, nbytes, MADV_DONTFORK)
-        if madvise(self.data, nbytes, POPULATE_WRITE) < 0:  # a kernel before 5.14
-            memset(self.data, 0, nbytes)
+        _populate(self.data, nbytes)
         sealing.seal(self.fd)
         self.slots = self.free_slots = slots
         self._slot_bytes = slot_bytes
@@ -108,7 +122,7 @@ cdef class Slab(Memory):
 
     cdef Slot take(self, size_t nbytes):
         """A slot; None where there is none."""
-        cdef Slot slot = Slot.__new__(Slot)  # may run anything: only then look
+        cdef Slot slot = Slot.__new__(Slot)
         if self.free_slots == 0:
             return None
         self.free_slots -= 1
@@ -135,7 +149,6 @@ cdef class Lease:
 
 @cython.final
 @cython.no_gc
-@cython.freelist(64)
 cdef class Slot(Lease):
     """A slot of an own slab, in use."""
 
@@ -146,13 +159,15 @@ cdef class Slot(Lease):
 
 @cython.final
 @cython.no_gc
-@cython.freelist(64)
 cdef class View(Lease):
     """A part of another process's slab, lent to this one."""
 
     def __dealloc__(self):
         cdef Pin pin = self._pin
-        cdef Returns returns = pin._returns
+        cdef Returns returns
+        if pin is None:  # made by somebody who found this type: it stands for nothing
+            return
+        returns = pin._returns
         pin._views -= 1
         returns.views -= 1
         if pin._views == 0:
@@ -182,14 +197,13 @@ cdef class Returns:
 
     cdef View view(self, Memory memory, size_t offset, size_t nbytes, uint64_t token):
         cdef Pin pin = self._last
-        cdef View view
+        cdef View view = View.__new__(View)
         if pin is None or pin.memory is not memory:
             pin = self._last = self._pin(memory)
         if pin._views == 0:
             self.pinned_bytes += memory.nbytes
         pin._views += 1
         self.views += 1
-        view = View.__new__(View)
         view.memory = memory
         view.offset = offset
         view.nbytes = nbytes
@@ -224,6 +238,19 @@ cdef class Returns:
         return pin
 
 
+cdef int _populate(void* data, size_t nbytes) except -1:
+    """Have all pages of new memory there, and no child of this process see them."""
+    cdef int failed
+    with nogil:
+        madvise(data, nbytes, MADV_DONTFORK)
+        failed = 0 if madvise(data, nbytes, POPULATE_WRITE) == 0 else errno
+        if failed == EINVAL:  # a kernel before 5.14
+            memset(data, 0, nbytes)
+    if failed and failed != EINVAL:
+        raise OSError(failed, f"no memory for {nbytes} bytes to share")
+    return 0
+
+
 cdef ndarray array_over(
     object owner, void* data, dtype element, int dimensions, npy_intp* shape, bint fortran,
     bint writable,
@@ -235,7 +262,7 @@ cdef ndarray array_over(
         flags |= np.NPY_ARRAY_WRITEABLE
     Py_INCREF(element)  # the array takes a reference
     array = PyArray_NewFromDescr(
-        &PyArray_Type, <PyObject*>element, dimensions, shape, NULL, data, flags, NULL
+        &PyArray_Type, <PyArray_Descr*>element, dimensions, shape, NULL, data, flags, NULL
     )
     PyArray_UpdateFlags(array, np.NPY_ARRAY_ALIGNED)
     np.set_array_base(array, owner)

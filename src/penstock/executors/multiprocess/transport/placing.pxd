@@ -30,3 +30,4 @@ cdef class Placer:
     cdef Placed _place(self, value, bint verify)
     cdef bint _place_payload(self, Placed placed, ndarray payload) except -1
     cdef bint _place_meta(self, Placed placed) except -1
+    cdef int _give_up(self, Placed placed) except -1

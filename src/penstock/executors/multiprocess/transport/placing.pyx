@@ -77,27 +77,36 @@ cdef class Placer:
     cdef Placed _place(self, value, bint verify):
         cdef Placed placed = Placed.__new__(Placed)
         cdef ndarray payload
-        cdef size_t length
+        cdef size_t length, longest
         kind, meta, payload = pack(value)
         length = np.PyArray_NBYTES(payload)
-        if length > self._max_message_bytes:
+        longest = max(length, <size_t>len(meta))
+        if longest > self._max_message_bytes:
             raise InputError(
-                f"a message of {length} bytes exceeds max_message_bytes {self._max_message_bytes}"
+                f"a message of {longest} bytes exceeds max_message_bytes {self._max_message_bytes}"
             )
         placed.kind = _KIND_NUMBERS[kind]
         placed.length = length
         placed.meta = meta
-        if <size_t>len(meta) > _INLINE_BYTES and not self._place_meta(placed):
-            return None
         if length <= _INLINE_BYTES:
             placed.flags |= INLINE_PAYLOAD
             placed.payload = payload.tobytes()
         elif not self._place_payload(placed, payload):
             return None
+        if <size_t>len(meta) > _INLINE_BYTES and not self._place_meta(placed):
+            self._give_up(placed)
+            return None
         if verify:
             placed.flags |= CHECKED
             placed.checksum = zlib.crc32(numpy.ascontiguousarray(payload))
         return placed
+
+    cdef int _give_up(self, Placed placed) except -1:
+        """There is no room for all of it. That what it has is free again is no news."""
+        self.arena.vacancy.wanted = False
+        placed.lease = None
+        self.arena.vacancy.wanted = True
+        return 0
 
     cdef bint _place_payload(self, Placed placed, ndarray payload) except -1:
         """Find the slot that the payload lies in, or copy it into one."""
@@ -105,7 +114,7 @@ cdef class Placer:
         cdef ndarray root = root_of(payload)
         cdef Slot slot
         base = np.get_array_base(root)
-        if whole and isinstance(base, Lease):
+        if whole and isinstance(base, Lease) and self.arena.knows((<Lease>base).memory):
             placed.lease = base
             placed.offset = <unsigned char*>np.PyArray_DATA(payload) - placed.lease.memory.data
             np.PyArray_CLEARFLAGS(root, np.NPY_ARRAY_WRITEABLE)

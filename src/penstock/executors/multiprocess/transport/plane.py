@@ -48,7 +48,6 @@ class DataPlane:
         self.on_hoarding: Callable[[LaneReceiver], None] = lambda _end: None
         self._on_broken = on_broken
         self._senders: weakref.WeakSet[LaneSender] = weakref.WeakSet()
-        self._starved = False
 
     def sender(self, spec: LaneSpec, sock: socket.socket) -> LaneSender:
         end = LaneSender(spec, sock, self._placer, self.reactor, self._on_broken)
@@ -78,9 +77,7 @@ class DataPlane:
 
     def _starve(self) -> None:
         """The arena is full: have the consumers give back what they don't look at."""
-        if not self._starved:
-            self._starved = True
-            self.reactor.defer(self._reclaim)
+        self.reactor.defer(self._reclaim)
 
     def _reclaim(self) -> None:
         """Take back what was lent, and from those who have lent it on."""
@@ -96,9 +93,7 @@ class DataPlane:
             sender.retire(slab_id)
 
     def _freed(self) -> None:
-        if self._starved:
-            self._starved = False
-            self.reactor.defer(self._retry)
+        self.reactor.defer(self._retry)
 
     def _retry(self) -> None:
         for sender in list(self._senders):

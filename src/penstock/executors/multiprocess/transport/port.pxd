@@ -11,8 +11,9 @@ cdef class Port(Watcher):
     cdef object _outbox
     cdef bint _gone
 
-    cdef int arrived(self, const unsigned char* frame, size_t nbytes, list descriptors) except -1
+    cdef int arrived(self, bytes frame, list descriptors) except -1
     cdef int departed(self) except -1
+    cdef int emptied(self) except -1
     cdef bint read(self) except -1
     cdef bint _sent(self, const void* frame, size_t nbytes, object descriptors) except -1
     cdef int _keep(self, bytes frame, object descriptors) except -1

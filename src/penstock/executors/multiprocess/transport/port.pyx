@@ -7,7 +7,7 @@ from collections import deque
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_SetFromErrno
 from libc.errno cimport EAGAIN, ECONNRESET, EINTR, EPIPE, errno
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from penstock.executors.multiprocess.transport.reactor cimport FRAME_BUFFER
@@ -43,7 +43,7 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef enum:
     MOST_DESCRIPTORS = 8
-    CONTROL_BYTES = 64  # CMSG_SPACE of eight descriptors is 48
+    CONTROL_WORDS = 8  # CMSG_SPACE of eight descriptors is 48 bytes
 
 MAX_FRAME = FRAME_BUFFER
 """Bytes of a datagram at most; below the kernel's default send buffer."""
@@ -86,6 +86,12 @@ cdef class Port(Watcher):
         ):
             self._keep(frame, descriptors)
 
+    def on_frame(self, frame, descriptors):
+        raise NotImplementedError
+
+    def on_end(self):
+        raise NotImplementedError
+
     def drain(self):
         """Hand on everything that has arrived, without waiting for the reactor."""
         while self.read():
@@ -106,12 +112,16 @@ cdef class Port(Watcher):
             self.read()
         return 0
 
-    cdef int arrived(self, const unsigned char* frame, size_t nbytes, list descriptors) except -1:
-        self.on_frame(PyBytes_FromStringAndSize(<const char*>frame, nbytes), descriptors or [])
+    cdef int arrived(self, bytes frame, list descriptors) except -1:
+        self.on_frame(frame, descriptors)
         return 0
 
     cdef int departed(self) except -1:
         self.on_end()
+        return 0
+
+    cdef int emptied(self) except -1:
+        """What the socket had no room for has left."""
         return 0
 
     cdef bint read(self) except -1:
@@ -120,10 +130,11 @@ cdef class Port(Watcher):
         The reactor comes back while there are more: asking whether there is another costs
         more than being told.
         """
-        cdef unsigned char[CONTROL_BYTES] control
+        cdef uint64_t[CONTROL_WORDS] control
         cdef iovec vector
         cdef msghdr message
         cdef ssize_t nbytes
+        cdef bytes frame
         if self._gone:
             return False
         vector.iov_base = self._reactor.frame
@@ -135,7 +146,8 @@ cdef class Port(Watcher):
         message.msg_controllen = CMSG_SPACE(MOST_DESCRIPTORS * sizeof(int))
         nbytes = recvmsg(self._fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
         if nbytes > 0:
-            self.arrived(self._reactor.frame, nbytes, _descriptors(&message))
+            frame = PyBytes_FromStringAndSize(<const char*>self._reactor.frame, nbytes)
+            self.arrived(frame, _descriptors(&message))
             return True
         if nbytes == 0:
             self._end()
@@ -174,6 +186,7 @@ cdef class Port(Watcher):
             _close_all(descriptors)
         if not self._outbox and not self._gone:
             self._reactor.rewatch(self._fd, EPOLLIN)
+            self.emptied()
         return 0
 
     cdef int _end(self) except -1:
@@ -191,7 +204,7 @@ cdef class Port(Watcher):
 cdef ssize_t _send_with_descriptors(
     int fd, const void* frame, size_t nbytes, list descriptors
 ) except? -1:
-    cdef unsigned char[CONTROL_BYTES] control
+    cdef uint64_t[CONTROL_WORDS] control
     cdef int[MOST_DESCRIPTORS] numbers
     cdef iovec vector
     cdef msghdr message
@@ -218,14 +231,11 @@ cdef ssize_t _send_with_descriptors(
 
 
 cdef list _descriptors(msghdr* message):
-    """The descriptors that came along; None for none."""
+    """The descriptors that came along."""
     cdef cmsghdr* header = CMSG_FIRSTHDR(message)
     cdef int number
     cdef size_t i
-    cdef list descriptors
-    if header == NULL:
-        return None
-    descriptors = []
+    cdef list descriptors = []
     while header != NULL:
         if header.cmsg_level == SOL_SOCKET and header.cmsg_type == SCM_RIGHTS:
             for i in range((header.cmsg_len - CMSG_LEN(0)) // sizeof(int)):

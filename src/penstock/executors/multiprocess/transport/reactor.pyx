@@ -113,17 +113,13 @@ cdef class Reactor:
         Gives the number of descriptors that were ready.
         """
         cdef epoll_event[READY_AT_ONCE] events
-        cdef int count, i
-        cdef Watcher watcher
+        cdef int count
         self._waiting = True  # from here on a chore rings the bell
         if self._chores:
             self._do_chores()
         count = self._wait(timeout_s, events)
         self._waiting = False
-        for i in range(count):
-            watcher = self._watchers.get(events[i].data.fd)
-            if watcher is not None:  # one handled before it may have closed it
-                watcher.ready(events[i].events)
+        self._handle(events, count)
         if self._chores:
             self._do_chores()
         return count
@@ -171,6 +167,22 @@ cdef class Reactor:
             PyErr_CheckSignals()
             if deadline is not None:
                 timeout_s = max(deadline - monotonic(), 0)
+
+    cdef int _handle(self, void* events, int count) except -1:
+        """What one watcher raises must not cost the others theirs: some are told only once."""
+        cdef epoll_event* event = <epoll_event*>events
+        cdef Watcher watcher
+        while count > 0:
+            count -= 1
+            watcher = self._watchers.get(event.data.fd)
+            try:
+                if watcher is not None:  # one handled before it may have closed it
+                    watcher.ready(event.events)
+            except BaseException:
+                self._handle(event + 1, count)
+                raise
+            event += 1
+        return 0
 
     cdef int _do_chores(self) except -1:
         while self._chores:

@@ -56,6 +56,9 @@ cdef class LaneReceiver(Port):
     cdef object _tally
     cdef dict _dropped
     cdef bint _broken
+    cdef set _hints
+    cdef set _announced
+    cdef size_t _max_message_bytes
     cdef size_t _pin_budget
     cdef uint64_t _count
     cdef uint64_t _expected

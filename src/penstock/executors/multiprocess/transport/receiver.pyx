@@ -5,6 +5,7 @@ view of it dies. A consumer that hoards leases, or pins too much of its producer
 """
 
 import gc
+import os
 import zlib
 from collections import deque
 
@@ -41,7 +42,7 @@ from penstock.executors.multiprocess.transport.ring cimport Ring
 from penstock.bridges import ConsumerStatistics, count_drop, no_listener
 from penstock.data import Message, reader
 from penstock.errors import ConservationError, LaneClosedError, LaneError
-from penstock.executors.multiprocess.transport import frames
+from penstock.executors.multiprocess.transport import frames, sealing
 from penstock.executors.multiprocess.transport.frames import KINDS, FrameType, Tally
 
 np.import_array()
@@ -51,6 +52,12 @@ MAX_LEASES = 256
 
 cdef size_t _MAX_LEASES = MAX_LEASES
 cdef int _KINDS = len(KINDS)
+cdef bytes _CREDIT = frames.number_frame(FrameType.CREDIT)
+cdef bytes _RELEASE = frames.number_frame(FrameType.RELEASE)
+
+cdef enum:
+    MOST_SLABS = 512  # each costs a descriptor
+    MOST_FRAMES = 4096  # that a socket holds; a producer may write faster than this end reads
 
 cdef extern from "<sys/epoll.h>" nogil:
     int EPOLLIN, EPOLLET
@@ -87,6 +94,8 @@ cdef class Form:
         row_bytes = self.element.itemsize
         for axis, extent in enumerate(shape):
             if extent < 0:
+                if self.free_axis >= 0:
+                    raise ValueError(f"no array has the shape {shape}")
                 self.free_axis = axis
             else:
                 self.shape[axis] = extent
@@ -117,7 +126,6 @@ cdef class LaneReceiver(Port):
     """
 
     def __init__(self, spec, sock, SharedArena arena not None, Reactor reactor not None, on_broken):
-        super().__init__(sock, reactor, frame_bytes=frames.LANE_FRAME_BYTES)
         self.spec = spec
         self.on_change = no_listener
         self.on_broken = on_broken
@@ -126,11 +134,15 @@ cdef class LaneReceiver(Port):
         self._name = spec.name
         self._source = spec.source
         self._backpressure = spec.backpressure
+        self._max_message_bytes = spec.max_message_bytes
         self._arena = arena
         self._returns = Returns(reactor, self._wake_producer)
         self._queue = deque()
         self._pin_budget = arena.budget_bytes // 4
         self._dropped = {}
+        self._announced = set()
+        self._hints = set()
+        super().__init__(sock, reactor, frame_bytes=frames.LANE_FRAME_BYTES)
 
     cpdef object take(self):
         """The next message, as views on shared memory; None where there is none now.
@@ -180,6 +192,8 @@ cdef class LaneReceiver(Port):
         super().close()
         self._returns.close()
         self._queue.clear()
+        while self._announced:
+            self._arena.drop(self._announced.pop())
 
     def _waiting(self):
         """Messages that are here and not taken, as far as the producer can be believed."""
@@ -203,8 +217,15 @@ cdef class LaneReceiver(Port):
         except ValueError as exc:
             raise LaneError(self._name, str(exc)) from exc
         if self._ring.advance(nbytes):
-            self.send_frame(frames.number_frame(FrameType.CREDIT))
+            self._hint(_CREDIT)
         return arrival
+
+    def _hint(self, bytes frame):
+        """Have the producer look; a hint that still waits to be sent says enough."""
+        if frame not in self._hints:
+            self.send_frame(frame)
+            if self._outbox:
+                self._hints.add(frame)
 
     cdef Arrival _checked(self, const unsigned char* record, size_t nbytes):
         """A copy of the record, which its producer could still write to."""
@@ -217,8 +238,10 @@ cdef class LaneReceiver(Port):
         if envelope.kind >= _KINDS:
             raise ValueError(f"unknown kind of data {envelope.kind}")
         announced = sizeof(Envelope) + envelope.meta_bytes
+        if envelope.length > self._max_message_bytes:
+            raise ValueError(f"its payload has {envelope.length} bytes, more than a message may")
         if envelope.flags & INLINE_PAYLOAD:
-            announced += min(envelope.length, nbytes)
+            announced += envelope.length
         if nbytes != announced:
             raise ValueError(f"a record of {announced} bytes was announced, got {nbytes}")
         if envelope.lane_sequence != self._count:
@@ -233,12 +256,14 @@ cdef class LaneReceiver(Port):
 
     def _newest(self):
         """Without backpressure: take all there is, let the excess go, give the first of the rest."""
-        cdef Arrival arrival = self._read()
-        while arrival is not None:
+        cdef Arrival arrival
+        for _ in range(2 * self.spec.capacity):  # a producer may be faster than this loop
+            arrival = self._read()
+            if arrival is None:
+                break
             self._queue.append(arrival)
             if len(self._queue) > self.spec.capacity:
                 self._drop_one()
-            arrival = self._read()
         return self._queue.popleft() if self._queue else None
 
     def _drop_one(self):
@@ -299,9 +324,10 @@ cdef class LaneReceiver(Port):
     cdef Memory _memory(self, uint32_t slab_id):
         """A slab; its announcement may still be in the socket."""
         cdef Memory memory = self._arena.memory(slab_id)
-        if memory is None:
-            self.drain()
+        cdef int frames_left = MOST_FRAMES
+        while memory is None and frames_left and self.read():
             memory = self._arena.memory(slab_id)
+            frames_left -= 1
         if memory is None:
             raise ValueError(f"it lies in slab {slab_id}, which was never announced")
         return memory
@@ -320,6 +346,8 @@ cdef class LaneReceiver(Port):
         memcpy(&location, PyBytes_AS_STRING(meta), sizeof(location))
         memory = self._memory(location.slab_id)
         _check_inside(memory, location.offset, location.length)
+        if location.length > self._max_message_bytes:
+            raise ValueError(f"its description has {location.length} bytes")
         return PyBytes_FromStringAndSize(
             <const char*>memory.data + location.offset, location.length
         )
@@ -336,11 +364,15 @@ cdef class LaneReceiver(Port):
 
     def _wake_producer(self):
         """It is short of memory, and some has come back."""
-        self.send_frame(frames.number_frame(FrameType.RELEASE))
+        self._hint(_RELEASE)
 
-    cdef int arrived(self, const unsigned char* frame, size_t nbytes, list descriptors) except -1:
+    cdef int emptied(self) except -1:
+        self._hints.clear()
+        return 0
+
+    cdef int arrived(self, bytes frame, list descriptors) except -1:
         try:
-            self._handle(PyBytes_FromStringAndSize(<const char*>frame, nbytes), descriptors)
+            self._handle(frame, descriptors)
         except LaneError as exc:
             self._break(exc)
         finally:
@@ -349,18 +381,14 @@ cdef class LaneReceiver(Port):
 
     def _handle(self, bytes frame, list descriptors):
         kind = frames.frame_type(frame, self._name)
-        count = 0 if descriptors is None else len(descriptors)
+        count = len(descriptors)
         if kind == FrameType.RING and count == 2 and self._ring is None:
             self._connect(descriptors)
         elif kind == FrameType.SLAB and count == 1:
-            self._arena.adopt(
-                frames.number_of(frame, self._name), descriptors.pop(), self._name
-            )
+            self._adopt(frames.number_of(frame, self._name), descriptors.pop())
         elif kind == FrameType.RETIRE:
-            slab_id = frames.number_of(frame, self._name)
-            self._returns.retire(slab_id)
-            self._arena.drop(slab_id)
-        elif kind == FrameType.END:
+            self._retire(frames.number_of(frame, self._name))
+        elif kind == FrameType.END and self._tally is None:
             self._end_with(frames.tally_of(frame, self._name))
         elif kind == FrameType.RECLAIM:
             self._collect()
@@ -374,12 +402,33 @@ cdef class LaneReceiver(Port):
     def _connect(self, list descriptors):
         """The ring is here: listen to its bell, and look what is in it already."""
         cdef Bell bell = Bell.__new__(Bell)
+        cdef Ring ring
         own, descriptors[:] = list(descriptors), []
-        self._ring = Ring.adopt(own[0], own[1], self.spec.capacity, self._name)
-        self._returns.ring = self._ring
+        ring = Ring.adopt(own[0], own[1], self.spec.capacity, self._name)
         bell.receiver = self
-        self._reactor.watch(self._ring.bell, bell, EPOLLIN | <uint32_t>EPOLLET)
+        with sealing.usable(self._name):
+            self._reactor.watch(ring.bell, bell, EPOLLIN | <uint32_t>EPOLLET)
+        self._ring = self._returns.ring = ring
         self.on_change()
+
+    def _adopt(self, slab_id, fd):
+        if slab_id in self._announced:
+            os.close(fd)
+            raise LaneError(self._name, f"slab {slab_id} is announced twice")
+        if len(self._announced) == MOST_SLABS:
+            os.close(fd)
+            raise LaneError(self._name, f"more than {MOST_SLABS} slabs are announced")
+        self._arena.adopt(slab_id, fd, self._name)
+        self._announced.add(slab_id)
+
+    def _retire(self, slab_id):
+        """Its producer has given a slab up: nobody on the way here looks at it any more."""
+        if slab_id not in self._announced:
+            raise LaneError(self._name, f"slab {slab_id} is given up, but was never announced")
+        self._announced.discard(slab_id)
+        self._returns.retire(slab_id)
+        if self._arena.drop(slab_id):
+            self._arena.on_retired(slab_id)
 
     def _end_with(self, tally):
         expected = tally.messages - sum(tally.dropped.values())
@@ -396,7 +445,9 @@ cdef class LaneReceiver(Port):
 
     def _finish_if_ended(self):
         cdef uint64_t seen = self._received + sum(self._dropped.values())
-        if self._tally is None or self.ended or seen < self._expected:
+        if seen > self._expected:
+            raise LaneError(self._name, "a message came after the end")
+        if self.ended or seen < self._expected:
             return
         self.ended = True
         tally = Tally(self._received, dict(self._dropped))

@@ -31,12 +31,11 @@ cdef class Ring:
     cdef uint64_t _position
     cdef uint64_t _count
     cdef uint64_t _known
-    cdef size_t _reserved
 
-    cdef int map(self, int fd, int bell, size_t token_slots) except -1
-    cdef unsigned char* reserve(self, size_t nbytes) noexcept
-    cdef int commit(self) except -1
-    cdef uint64_t taken(self, uint64_t most) except? 0xFFFFFFFF
+    cdef int map(self, size_t token_slots) except -1
+    cdef int close(self) noexcept
+    cdef bint put(self, const void* record, size_t nbytes) except -1
+    cdef uint64_t taken(self, uint64_t least, uint64_t most) except? 0xFFFFFFFF
     cdef bint room_after(self, uint64_t taken) noexcept
     cdef const unsigned char* next(self, size_t* nbytes) except? NULL
     cdef bint advance(self, size_t nbytes) noexcept
@@ -45,3 +44,5 @@ cdef class Ring:
     cdef uint64_t given_back(self) noexcept
     cdef uint64_t token(self, uint64_t number) noexcept
     cdef int starve(self) noexcept
+    cdef bint _has_room(self, size_t size) except -1
+    cdef int _publish(self) except -1

@@ -12,8 +12,9 @@ many as can be on their way, so that nobody has to ask whether there is.
 import os
 
 from cpython.exc cimport PyErr_SetFromErrno
-from libc.errno cimport EAGAIN, EINTR, errno
+from libc.errno cimport EAGAIN, errno
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from penstock.executors.multiprocess.transport import sealing
 
@@ -23,6 +24,9 @@ cdef extern from "<sys/mman.h>" nogil:
     void* mmap(void* address, size_t nbytes, int protection, int flags, int fd, long offset)
     int munmap(void* address, size_t nbytes)
     int madvise(void* address, size_t nbytes, int advice)
+
+cdef extern from "<unistd.h>" nogil:
+    int close_fd "close"(int fd)
 
 cdef extern from "<sys/eventfd.h>" nogil:
     int eventfd_write(int fd, uint64_t value)
@@ -52,22 +56,27 @@ cdef class Ring:
     it can't be.
     """
 
+    def __cinit__(self):
+        self.fd = self.bell = -1
+
     def __dealloc__(self):
         if self._header != NULL:
             munmap(self._header, self._nbytes)
+        self.close()
 
     @staticmethod
     def create(size_t capacity):
         """A new ring, and the bell of its consumer, which sleeps.
 
-        Of at most ``capacity`` messages the consumer has not taken, and of a few hundred more not
-        given back, what lies in slabs.
+        Of at most ``capacity`` messages that wait in the ring, of as many that a consumer has
+        set aside, and of a few hundred more, it has not given back yet what lies in slabs.
         """
         cdef Ring ring = Ring.__new__(Ring)
         cdef size_t slots = _token_slots(capacity)
-        fd = sealing.create(RING_BYTES + slots * sizeof(uint64_t))
-        ring.map(fd, os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), slots)
-        sealing.fix_size(fd)
+        ring.fd = sealing.create(RING_BYTES + slots * sizeof(uint64_t))
+        ring.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        ring.map(slots)
+        sealing.fix_size(ring.fd)
         ring._header.consumer_sleeps = 1
         return ring
 
@@ -75,22 +84,20 @@ cdef class Ring:
     def adopt(int fd, int bell, size_t capacity, str lane):
         """The ring that a producer made; takes both descriptors over.
 
-        Raises ``LaneError`` for memory that could shrink, or is too small.
+        Raises ``LaneError`` for memory that could shrink, is too small, or can't be mapped.
         """
         cdef Ring ring = Ring.__new__(Ring)
         cdef size_t slots = _token_slots(capacity)
-        try:
-            sealing.check(fd, lane, RING_BYTES + slots * sizeof(uint64_t))
-            ring.map(fd, bell, slots)
-        except BaseException:
-            os.close(fd)
-            os.close(bell)
-            raise
+        ring.fd = fd
+        ring.bell = bell
+        sealing.check(fd, lane, RING_BYTES + slots * sizeof(uint64_t))
+        with sealing.usable(lane):
+            ring.map(slots)
         return ring
 
-    cdef int map(self, int fd, int bell, size_t token_slots) except -1:
+    cdef int map(self, size_t token_slots) except -1:
         cdef size_t nbytes = RING_BYTES + token_slots * sizeof(uint64_t)
-        cdef void* memory = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+        cdef void* memory = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED, self.fd, 0)
         if memory == MAP_FAILED:
             PyErr_SetFromErrno(OSError)
         madvise(memory, nbytes, MADV_DONTFORK)
@@ -99,57 +106,72 @@ cdef class Ring:
         self._tokens = <uint64_t*>(self._records + RECORD_BYTES)
         self._token_slots = token_slots
         self._nbytes = nbytes
-        self.fd = fd
-        self.bell = bell
         return 0
 
-    def close(self):
+    cdef int close(self) noexcept:
         """Give the descriptors up; the memory goes with the object."""
-        os.close(self.fd)
-        os.close(self.bell)
+        if self.fd >= 0:
+            close_fd(self.fd)
+        if self.bell >= 0:
+            close_fd(self.bell)
+        self.fd = self.bell = -1
 
     # The producer's side
 
-    cdef unsigned char* reserve(self, size_t nbytes) noexcept:
-        """Room for a record, to be filled and committed; NULL while there is none."""
+    cdef bint put(self, const void* record, size_t nbytes) except -1:
+        """Append a record, and wake a consumer that sleeps; False while there is no room."""
         cdef size_t size = PREFIX_BYTES + (nbytes + 7) // 8 * 8
         cdef size_t at = self._position % RECORD_BYTES
         cdef size_t left = RECORD_BYTES - at
         cdef size_t skipped = left if left < size else 0
-        if self._position + skipped + size - self._known > RECORD_BYTES:
-            self._known = load_acquire(&self._header.taken_bytes)
-            if self._position + skipped + size - self._known > RECORD_BYTES:
-                return NULL
+        if not self._has_room(skipped + size):
+            return False
         if skipped:
             (<uint32_t*>(self._records + at))[0] = SKIP
             at = 0
         (<uint32_t*>(self._records + at))[0] = nbytes
-        self._reserved = skipped + size
-        return self._records + at + PREFIX_BYTES
-
-    cdef int commit(self) except -1:
-        """Let the consumer see the record, and wake it if it sleeps."""
-        self._position += self._reserved
+        memcpy(self._records + at + PREFIX_BYTES, record, nbytes)
+        self._position += skipped + size
         self._count += 1
+        self._publish()
+        return True
+
+    cdef bint _has_room(self, size_t size) except -1:
+        """Whether so much is free; ``_known`` is what the consumer had taken when last looked."""
+        cdef uint64_t taken
+        if self._position + size - self._known <= RECORD_BYTES:
+            return True
+        taken = load_acquire(&self._header.taken_bytes)
+        if not self._known <= taken <= self._position:
+            raise ValueError(
+                f"{taken} bytes are said to be taken, after {self._known},"
+                f" but {self._position} were sent"
+            )
+        self._known = taken
+        return self._position + size - taken <= RECORD_BYTES
+
+    cdef int _publish(self) except -1:
         store_release(&self._header.written, self._count)
         store_ordered(&self._header.written_bytes, self._position)
         if load_flag(&self._header.consumer_sleeps) and exchange(
             &self._header.consumer_sleeps, 0
         ):
-            if eventfd_write(self.bell, 1) < 0 and errno != EAGAIN and errno != EINTR:
+            if eventfd_write(self.bell, 1) < 0 and errno != EAGAIN:
                 PyErr_SetFromErrno(OSError)
         return 0
 
-    cdef uint64_t taken(self, uint64_t most) except? 0xFFFFFFFF:
-        """How many records the consumer has taken; at most ``most`` can be true."""
+    cdef uint64_t taken(self, uint64_t least, uint64_t most) except? 0xFFFFFFFF:
+        """How many records the consumer has taken: no fewer than before, none that wasn't sent."""
         cdef uint64_t taken = load_acquire(&self._header.taken)
-        if taken > most:
-            raise ValueError(f"{taken} messages are said to be taken, but {most} were sent")
+        if not least <= taken <= most:
+            raise ValueError(
+                f"{taken} messages are said to be taken, after {least}, but {most} were sent"
+            )
         return taken
 
     cdef bint room_after(self, uint64_t taken) noexcept:
         """Ask to be woken once ``taken`` records are taken; whether they are already."""
-        self._header.wake_at = taken
+        store_release(&self._header.wake_at, taken)
         store_flag(&self._header.producer_waits, 1)
         if load_ordered(&self._header.taken) < taken:
             return False
@@ -184,11 +206,11 @@ cdef class Ring:
                     return NULL
                 store_flag(&self._header.consumer_sleeps, 0)
         at = self._position % RECORD_BYTES
-        length = (<uint32_t*>(self._records + at))[0]
+        length = load_flag(<uint32_t*>(self._records + at))  # once: it may be changing
         if length == SKIP:
             self._position += RECORD_BYTES - at
             at = 0
-            length = (<uint32_t*>self._records)[0]
+            length = load_flag(<uint32_t*>self._records)
         left = self._known - self._position
         if left > RECORD_BYTES or <size_t>length + PREFIX_BYTES > min(left, RECORD_BYTES - at):
             raise ValueError(f"a record of {length} bytes can't lie at {at} with {left} to come")
@@ -201,7 +223,9 @@ cdef class Ring:
         self._count += 1
         store_release(&self._header.taken_bytes, self._position)
         store_ordered(&self._header.taken, self._count)
-        if load_flag(&self._header.producer_waits) and self._count >= self._header.wake_at:
+        if load_flag(&self._header.producer_waits) and self._count >= load_acquire(
+            &self._header.wake_at
+        ):
             return exchange(&self._header.producer_waits, 0)
         return False
 
@@ -222,6 +246,6 @@ cdef class Ring:
 cdef size_t _token_slots(size_t capacity):
     """Whole pages of tokens: a power of two of at least 512."""
     cdef size_t slots = TOKENS_BEYOND_CAPACITY
-    while slots < capacity + TOKENS_BEYOND_CAPACITY:
+    while slots < 2 * capacity + TOKENS_BEYOND_CAPACITY:
         slots *= 2
     return slots

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from penstock.errors import LaneError
 
@@ -43,7 +45,11 @@ def slab_slots(size: int, existing: int) -> int:
 def create(nbytes: int) -> int:
     """The descriptor of a new memfd, not sealed yet: its maker has to map it first."""
     fd = os.memfd_create("penstock", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(fd, nbytes)
+    try:
+        os.ftruncate(fd, nbytes)
+    except OSError:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -57,14 +63,25 @@ def fix_size(fd: int) -> None:
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _NEVER_RESIZED | fcntl.F_SEAL_SEAL)
 
 
-def check(fd: int, lane: str, nbytes: int = 0) -> int:
+@contextmanager
+def usable(lane: str) -> Iterator[None]:
+    """What can't be done with a descriptor that another process sent is its ``LaneError``."""
+    try:
+        yield
+    except OSError as exc:
+        raise LaneError(lane, f"a descriptor came that can't be used: {exc}") from exc
+
+
+def check(fd: int, lane: str, nbytes: int = 1) -> int:
     """The size of a memfd that another process made: at least ``nbytes``.
 
-    Raises ``LaneError`` for one that is smaller, or could shrink under its readers.
+    Raises ``LaneError`` for what is no memfd, is smaller, or could shrink under its readers.
     """
-    if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _NEVER_RESIZED != _NEVER_RESIZED:
+    with usable(lane):
+        seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+        size = os.fstat(fd).st_size
+    if seals & _NEVER_RESIZED != _NEVER_RESIZED:
         raise LaneError(lane, "memory came unsealed: its owner could truncate it")
-    size = os.fstat(fd).st_size
     if size < nbytes:
         raise LaneError(lane, f"expected memory of {nbytes} bytes, got {size}")
     return size

@@ -27,6 +27,7 @@ cdef class LaneSender(Port):
     cdef set _announced
     cdef bint _blocked
     cdef bint _ending
+    cdef bint _ended
     cdef bint _broken
     cdef bint _closed
     cdef uint64_t _window
@@ -44,7 +45,10 @@ cdef class LaneSender(Port):
 
     cpdef bint offer(self, message) except -1
     cdef bint _transmit(self, message) except -1
-    cdef int _send(self, Placed placed, message, int64_t started) except -1
+    cdef size_t _record(self, unsigned char* record, Placed placed, message) except 0
+    cdef int _send(self, const unsigned char* record, size_t nbytes) except -1
     cdef bint _has_room(self) except -1
-    cdef int _write(self, unsigned char* record, Placed placed, message) except -1
     cdef int _lease_out(self, Placed placed) except -1
+    cdef int _look(self) except -1
+    cdef int _take_back(self) except -1
+    cdef bint _put(self, const void* record, size_t nbytes) except -1

@@ -45,7 +45,6 @@ cdef class LaneSender(Port):
     """
 
     def __init__(self, spec, sock, Placer placer not None, Reactor reactor not None, on_broken):
-        super().__init__(sock, reactor, frame_bytes=frames.LANE_FRAME_BYTES)
         self.spec = spec
         self.finished = False
         self.on_change = no_listener
@@ -65,6 +64,7 @@ cdef class LaneSender(Port):
         self._announced = set()
         self._step = max(spec.capacity // 4, 1)
         self._window = spec.capacity if spec.backpressure else (spec.capacity + 1) // 2
+        super().__init__(sock, reactor, frame_bytes=frames.LANE_FRAME_BYTES)
         self.send_frame(frames.number_frame(FrameType.RING), [self._ring.fd, self._ring.bell])
 
     cpdef bint offer(self, message) except -1:
@@ -75,7 +75,7 @@ cdef class LaneSender(Port):
         if message.value.kind not in self._accepts:
             self._filtered += 1
             return True
-        if self._broken or self._blocked:
+        if self._broken or self._blocked or self._closed:
             return False
         if not self._backpressure:
             self._hold(message)
@@ -118,22 +118,32 @@ cdef class LaneSender(Port):
         if not self._closed:
             self._closed = True
             self._placer.arena.forsake(self._loans)
-            self._ring.close()
+        self._blocked = False
+        self._ring.close()
         super().close()
         self._queue.clear()
         self._held.clear()
 
     def memory_freed(self):
         """A slot is free again somewhere in the arena."""
-        self._space_available()
+        if not self._closed:
+            self._space_available()
 
     def reclaim(self):
         """Take back what the consumer doesn't look at; have it make haste with the rest."""
-        self._loans.reclaim()
-        if self._loans.open:
+        cdef bytes frame = frames.number_frame(FrameType.RECLAIM)
+        self._take_back()
+        if self._loans.open and not self._closed:
             self._ring.starve()
-            self._loans.reclaim()  # what came back before it could know
-            self.send_frame(frames.number_frame(FrameType.RECLAIM))
+            self._take_back()  # what came back before it could know
+            if not (self._outbox and self._outbox[-1][0] == frame):
+                self.send_frame(frame)
+
+    cdef int _take_back(self) except -1:
+        self._loans.reclaim()
+        if self._loans.broken:
+            self._break(LaneError(self._name, "more is said to be given back than was lent"))
+        return 0
 
     def retire(self, uint32_t slab_id):
         """Tell the consumer that a slab has been given up."""
@@ -152,9 +162,14 @@ cdef class LaneSender(Port):
 
     def _send_held(self):
         while self._held and self._has_room():
-            if not self._transmit(self._held[0]):
-                return
-            self._held.popleft()
+            message = self._held.popleft()
+            try:
+                if not self._transmit(message):
+                    self._held.appendleft(message)
+                    return
+            except BaseException:
+                self._sent_count -= 1  # its producer is told that it can't be sent
+                raise
         self._end_if_empty()
 
     cdef bint _has_room(self) except -1:
@@ -168,12 +183,13 @@ cdef class LaneSender(Port):
             return False
         return self._ring.room_after(self._transmitted - self._window + self._step)
 
-    def _look(self):
+    cdef int _look(self) except -1:
         """How far is the consumer?"""
         try:
-            self._taken = self._ring.taken(self._transmitted - len(self._queue))
+            self._taken = self._ring.taken(self._taken, self._transmitted - len(self._queue))
         except ValueError as exc:
             self._break(LaneError(self._name, str(exc)))
+        return 0
 
     cdef bint _transmit(self, message) except -1:
         """Place and send the message; False while there is no memory for it.
@@ -181,42 +197,31 @@ cdef class LaneSender(Port):
         A message that leaves at once passes through states that nobody can see; they are
         walked only when it has to stay in one.
         """
+        cdef unsigned char[LARGEST_RECORD] record
         cdef int64_t started = now_ns()
+        cdef int64_t spent
+        cdef size_t nbytes
         cdef Placed placed = self._placer.place(message.value, self._verify)
-        self._loans.reclaim()  # who only passes on allocates nothing, and would never look
+        self._take_back()  # who only passes on allocates nothing, and would never look
         if placed is None:
             return False
+        nbytes = self._record(record, placed, message)
         if placed.lease is not None or placed.meta_lease is not None:
             self._lease_out(placed)
-        self._send(placed, message, started)
-        return True
-
-    cdef int _send(self, Placed placed, message, int64_t started) except -1:
-        """Into the ring, or behind those that found no room in it."""
-        cdef unsigned char[LARGEST_RECORD] waiting
-        cdef unsigned char* record = NULL
-        cdef size_t nbytes = sizeof(Envelope) + PyBytes_GET_SIZE(placed.meta)
-        cdef int64_t spent
-        if placed.payload is not None:
-            nbytes += placed.length
-        if not self._queue:
-            record = self._ring.reserve(nbytes)
-        self._write(<unsigned char*>waiting if record == NULL else record, placed, message)
         self._transmitted += 1
         self._payload_bytes += placed.length
         self._copies += placed.copied
         spent = now_ns() - started
         self._conversion_ns += spent
         count(&self._conversion, spent)
-        if record != NULL:
-            self._ring.commit()
-        else:
-            self._keep_back(PyBytes_FromStringAndSize(<char*>&waiting[0], nbytes))
-        return 0
+        self._send(record, nbytes)
+        return True
 
-    cdef int _write(self, unsigned char* record, Placed placed, message) except -1:
+    cdef size_t _record(self, unsigned char* record, Placed placed, message) except 0:
+        """Write what goes into the ring; gives its length."""
         cdef Envelope* envelope = <Envelope*>record
         cdef size_t meta_bytes = PyBytes_GET_SIZE(placed.meta)
+        cdef size_t nbytes = sizeof(Envelope) + meta_bytes
         envelope.kind = placed.kind
         envelope.flags = placed.flags
         envelope.meta_bytes = meta_bytes
@@ -231,11 +236,24 @@ cdef class LaneSender(Port):
         envelope.offset = placed.offset
         envelope.length = placed.length
         envelope.sent_ns = now_ns()
-        record += sizeof(Envelope)
-        memcpy(record, PyBytes_AS_STRING(placed.meta), meta_bytes)
+        memcpy(record + sizeof(Envelope), PyBytes_AS_STRING(placed.meta), meta_bytes)
         if placed.payload is not None:
-            memcpy(record + meta_bytes, PyBytes_AS_STRING(placed.payload), placed.length)
+            memcpy(record + nbytes, PyBytes_AS_STRING(placed.payload), placed.length)
+            nbytes += placed.length
+        return nbytes
+
+    cdef int _send(self, const unsigned char* record, size_t nbytes) except -1:
+        """Into the ring; behind those that found no room, or whose slab is not announced yet."""
+        if self._queue or self._outbox or not self._put(record, nbytes):
+            self._keep_back(PyBytes_FromStringAndSize(<const char*>record, nbytes))
         return 0
+
+    cdef bint _put(self, const void* record, size_t nbytes) except -1:
+        try:
+            return self._ring.put(record, nbytes)
+        except ValueError as exc:
+            self._break(LaneError(self._name, str(exc)))
+            return False
 
     def _keep_back(self, bytes record):
         """The ring is full of short messages: the consumer says when half of them are taken."""
@@ -248,37 +266,38 @@ cdef class LaneSender(Port):
 
     def _flush_queue(self):
         cdef bytes record
-        cdef unsigned char* room
         cdef uint64_t sent
         while self._queue:
+            if self._outbox or self._broken:
+                return
+            self._look()
             record = self._queue[0]
-            room = self._ring.reserve(PyBytes_GET_SIZE(record))
-            if room == NULL:
-                self._look()
-                sent = self._transmitted - len(self._queue)
-                if not self._ring.room_after(sent - (sent - self._taken) // 2):
-                    return
+            if self._put(PyBytes_AS_STRING(record), PyBytes_GET_SIZE(record)):
+                self._queue.popleft()
                 continue
-            memcpy(room, PyBytes_AS_STRING(record), PyBytes_GET_SIZE(record))
-            self._ring.commit()
-            self._queue.popleft()
+            sent = self._transmitted - len(self._queue)
+            if self._taken == sent:
+                self._break(LaneError(self._name, "all is said to be taken, yet its ring is full"))
+            elif not self._ring.room_after(sent - (sent - self._taken) // 2):
+                return
         self._settle()
         self._end_if_empty()
 
     cdef int _lease_out(self, Placed placed) except -1:
         cdef Lease lease
-        self._loans.open[self._transmitted] = placed
         for lease in (placed.lease, placed.meta_lease):
             if lease is not None and lease.memory.slab_id not in self._announced:
-                self._announced.add(lease.memory.slab_id)
                 self.send_frame(
                     frames.number_frame(FrameType.SLAB, lease.memory.slab_id), [lease.memory.fd]
                 )
+                self._announced.add(lease.memory.slab_id)
+        self._loans.open[self._transmitted] = placed
         return 0
 
     def _end_if_empty(self):
         if self._ending and not self._held and not self._queue:
             self._ending = False
+            self._ended = True
             tally = Tally(self._sent_count, dict(self._dropped))
             self.send_frame(frames.tally_frame(FrameType.END, tally))
 
@@ -320,9 +339,9 @@ cdef class LaneSender(Port):
             self._send_held()
         self.on_change()
 
-    cdef int arrived(self, const unsigned char* frame, size_t nbytes, list descriptors) except -1:
+    cdef int arrived(self, bytes frame, list descriptors) except -1:
         try:
-            self._handle(PyBytes_FromStringAndSize(<const char*>frame, nbytes))
+            self._handle(frame)
         except LaneError as exc:
             self._break(exc)
         finally:
@@ -334,7 +353,9 @@ cdef class LaneSender(Port):
         if kind == FrameType.CREDIT:
             self._credit()
         elif kind == FrameType.RELEASE:
-            self._loans.reclaim()
+            self._take_back()
+            if self._placer.arena.vacancy.wanted:  # what came back is held elsewhere too
+                self.reclaim()
         elif kind == FrameType.FINAL:
             self._finish(frames.tally_of(frame, self._name))
         else:
@@ -347,7 +368,15 @@ cdef class LaneSender(Port):
             self._flush_queue()
         self._space_available()
 
+    cdef int emptied(self) except -1:
+        """The slabs are announced that records wait for."""
+        if self._queue:
+            self._credit()
+        return 0
+
     def _finish(self, final):
+        if not self._ended or self.finished:
+            raise LaneError(self._name, "its consumer says that it ended, and nobody asked")
         dropped = sum(self._dropped.values()) + sum(final.dropped.values())
         if self._sent_count != final.messages + dropped:
             raise ConservationError(
