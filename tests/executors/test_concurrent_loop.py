@@ -82,6 +82,12 @@ async def started(cls, *words, capacity=100):
     return node, task, outlet
 
 
+async def cancelled(task):
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 def said(outlet):
     return [m.value.text for m in taken(outlet)]
 
@@ -159,6 +165,22 @@ async def test_parts_are_counted_on_however_many_inputs_have_overtaken():
     assert flushed.sequence == 301
 
 
+async def test_without_order_one_with_endless_outputs_does_not_hold_up_the_others():
+    class Endless(Node):
+        concurrency = 2
+        ordered = False
+
+        async def process(self, item: Text) -> AsyncIterator[Text]:
+            while item.text == "endless":
+                yield item
+            yield Text("one")
+
+    _, task, outlet = await started(Endless, "endless", "short", capacity=1000)
+    found = said(outlet)
+    await cancelled(task)
+    assert "one" in found[:10]
+
+
 async def test_the_end_waits_for_all():
     node, task, outlet = await started(Gated, "a", "b")
     node.open("a")
@@ -193,9 +215,7 @@ async def test_a_fault_is_heard_while_an_output_waits_for_space():
 
 async def test_cancelling_ends_all():
     node, task, _ = await started(Gated, *"abcd")
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancelled(task)
     assert node.cancelled == ["a", "b", "c"]
 
 

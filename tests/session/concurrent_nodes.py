@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator, Iterator
 
 from penstock.data import ExecutorType, Json, Text
 from penstock.executors.node_loop import NodeLoop
-from penstock.nodes import Node, node
+from penstock.nodes import Node, NodeParams, node
 
 
 class Meet(Node):
@@ -95,3 +96,62 @@ class Picky(Node):
         if item.value == [self.ctx.node_id]:
             raise ValueError("not this")
         return item
+
+
+class GiveUp(NodeParams):
+    how: str = ""
+
+
+def give_up(how: str) -> None:
+    if how == "exit":
+        sys.exit("enough")
+    if how == "interrupt":
+        raise KeyboardInterrupt("enough")
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+@node("gives_up", executor=ExecutorType.NATIVE)
+class GivesUp(Node):
+    """Gives its input, then wants to end everything that it runs in, in the way ``how`` says."""
+
+    Params = GiveUp
+    params: GiveUp
+
+    async def process(self, item: Text) -> AsyncIterator[Text]:
+        yield item
+        give_up(self.params.how)
+        await asyncio.sleep(0)
+
+
+@node("gives_up_together", executor=ExecutorType.NATIVE)
+class GivesUpTogether(GivesUp):
+    """The same with several inputs at once."""
+
+    concurrency = 2
+
+
+@node("gives_up_called", executor=ExecutorType.NATIVE)
+class GivesUpCalled(Node):
+    """The same as a direct call."""
+
+    Params = GiveUp
+    params: GiveUp
+    blocking = False
+
+    def process(self, item: Text) -> Text:
+        give_up(self.params.how)
+        return item
+
+
+@node("gives_up_at_the_end", executor=ExecutorType.NATIVE)
+class GivesUpAtTheEnd(GivesUpCalled):
+    """The same in ``flush``."""
+
+    def process(self, item: Text) -> Text:
+        return item
+
+    def flush(self) -> Iterator[Text]:
+        give_up(self.params.how)
+        yield Text("never")

@@ -1,5 +1,6 @@
 """Nodes that work on several inputs at once, and nodes that call one another, in sessions."""
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -69,6 +70,40 @@ async def test_the_node_that_raised_is_named(guilty):
     assert failed.value.node_id == guilty
     assert failed.value.during == "process"
     assert "concurrent_nodes.py" in failed.value.traceback
+
+
+@pytest.mark.parametrize(
+    ("kind", "during"),
+    [
+        ("gives_up", "process"),
+        ("gives_up_together", "process"),
+        ("gives_up_called", "process"),
+        ("gives_up_at_the_end", "flush"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("how", "raised"),
+    [("exit", "SystemExit"), ("interrupt", "KeyboardInterrupt"), ("cancel", "CancelledError")],
+)
+async def test_a_native_node_can_end_its_session_and_nothing_else(kind, during, how, raised):
+    async with Session(chain((kind, {"how": how})), options()) as session:
+        await session.send("n0", Text("x"))
+        await session.end()
+        with pytest.raises(NodeExecutionError, match=f"'n0': {during} raised {raised}"):
+            _ = [output async for output in session.outputs()]
+
+
+def test_an_event_loop_that_ends_around_a_session_is_no_fault_of_its_nodes(caplog):
+    async def abandon():
+        session = Session(chain("meet_native", *["EchoNode"] * 5), options())
+        await session.start()
+        await session.send("n0", Text("x"))
+        return session
+
+    session = asyncio.run(abandon())
+    assert session.context.error == "session ended early: its event loop ends"
+    assert session.context.faults == []
+    assert caplog.messages == []
 
 
 async def test_async_nodes_run_on_uvloop_where_it_is_there():

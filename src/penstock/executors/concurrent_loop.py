@@ -26,7 +26,7 @@ class _Flight:
         self.value: Value | None = None
         self.landed = False
         self.abandoned = False
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[BaseException | None] | None = None
         self._taken: asyncio.Future[None] | None = None
 
     async def hand_over(self, value: Value) -> None:
@@ -50,7 +50,7 @@ class ConcurrentLoop(NodeLoop):
 
     Each input has a task of its own, which makes values; this loop alone takes and gives.
     What one of them raises ends them all, and so does a cancellation; one that doesn't heed
-    its own is left behind after ``LANDING_S``, to be ended by the executor.
+    its own is left behind after ``LANDING_S``.
     """
 
     _flights: list[_Flight]
@@ -90,7 +90,17 @@ class ConcurrentLoop(NodeLoop):
             self._flights.append(flight)
         return took_off
 
-    async def _fly(self, flight: _Flight) -> None:
+    async def _fly(self, flight: _Flight) -> BaseException | None:
+        """What went wrong, for the loop to raise: an exit from a task ends its event loop."""
+        try:
+            await self._work_on(flight)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as exc:  # noqa: BLE001  # see above
+            return exc
+        return None
+
+    async def _work_on(self, flight: _Flight) -> None:
         self.node.ctx.arrival = flight.message
         work = self._call(self._bound(flight.message.value))
         result = await self._clock.wait("process", work)
@@ -103,12 +113,9 @@ class ConcurrentLoop(NodeLoop):
         finally:
             await delivery.close(each, result, "process")
 
-    def _landed(self, flight: _Flight, task: asyncio.Task[None]) -> None:
+    def _landed(self, flight: _Flight, task: asyncio.Task[BaseException | None]) -> None:
         flight.landed = True
-        if task.cancelled():
-            self._fault = self._fault or NodeFault("process")
-        else:
-            self._fault = self._fault or task.exception()
+        self._fault = self._fault or (_cancelled() if task.cancelled() else task.result())
         self._pump.notify()
 
     def _give_what_is_ready(self) -> bool:
@@ -118,12 +125,19 @@ class ConcurrentLoop(NodeLoop):
             return not self._emitter.waiting
         for flight in self._candidates():
             if flight.value is not None:
+                self._let_others_first(flight)
                 self._give(flight)
                 return True
             if flight.landed:
                 self._flights.remove(flight)
                 return True
         return False
+
+    def _let_others_first(self, flight: _Flight) -> None:
+        """One that always has a value must not keep the others from giving theirs."""
+        if not self.node.ordered:
+            self._flights.remove(flight)
+            self._flights.append(flight)
 
     def _candidates(self) -> Sequence[_Flight]:
         return self._flights[:1] if self.node.ordered else self._flights
@@ -146,3 +160,10 @@ class ConcurrentLoop(NodeLoop):
         if tasks:
             await asyncio.wait(tasks, timeout=LANDING_S)
         self._flights.clear()
+
+
+def _cancelled() -> NodeFault:
+    """The fault of a node that cancelled its own work, say."""
+    fault = NodeFault("process")
+    fault.__cause__ = asyncio.CancelledError()
+    return fault

@@ -44,6 +44,7 @@ class NodeLoop:
     ``run`` raises ``NodeFault`` where the node raises, and ``LaneError`` for a lane that
     carries rubbish; cancelling it closes the node's open generator. With ``direct`` it calls
     ``process`` itself and not by ``call``; only then may a producer ``accept`` for it.
+    ``during`` is the method that it calls.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class NodeLoop:
         self.direct = direct
         self.stats = NodeStatistics()
         self.producing = True
+        self.during = "produce" if getattr(node, "process", None) is None else "process"
         self._pump = pump
         self._call = call
         self._is_join = isinstance(node, Join)
@@ -243,5 +245,6 @@ class NodeLoop:
 
     async def _flush(self) -> None:
         if type(self.node).flush is not Node.flush:
+            self.during = "flush"
             result = await self._clock.wait("flush", self._call(self.node.flush))
             await self._delivery.all_of(result, "flush")

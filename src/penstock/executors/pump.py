@@ -21,10 +21,13 @@ class Pump(Protocol):
 
 
 class LoopPump:
-    """Waits in an asyncio loop; ``notify`` belongs into the lanes' ``on_change``."""
+    """Waits in an asyncio loop; ``notify`` belongs into the lanes' ``on_change``.
+
+    ``closed`` says that its executor wants the node to end.
+    """
 
     def __init__(self) -> None:
-        self._closed = False
+        self.closed = False
         self._waiting: asyncio.Future[None] | None = None
 
     def notify(self) -> None:
@@ -33,11 +36,11 @@ class LoopPump:
 
     def close(self) -> None:
         """Nothing will change any more: who waits, or comes to wait, is cancelled."""
-        self._closed = True
+        self.closed = True
         self.notify()
 
     async def idle(self) -> None:
-        if self._closed:
+        if self.closed:
             raise asyncio.CancelledError
         self._waiting = asyncio.get_running_loop().create_future()
         try:

@@ -61,11 +61,13 @@ class Life:
         self._options = options
         self._pool_bytes = pool_bytes
         self._multiprocess: MultiprocessExecutor | None = None
+        self._root: asyncio.Task[None] | None = None
         self._initialising: asyncio.Task[None] | None = None
         self._unfinished = set(context.plan.order)
 
     async def run(self) -> None:
         """The root task: it keeps the first failure, and whatever happens, it cleans up."""
+        self._root = asyncio.current_task()
         try:
             await self._initialise()
             if self.failure is None:
@@ -139,7 +141,7 @@ class Life:
         """The first failure ends the session; one on the way out is only recorded."""
         if self.over.is_set() or self.context.status is SessionStatus.TERMINATED:
             self.faulted(error)
-        else:
+        elif self._root is None or not self._root.cancelling():  # else all tasks are cancelled
             self._end_early(error)
 
     def faulted(self, error: PenstockError) -> None:

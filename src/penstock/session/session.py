@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Self
 
-from penstock.data import CLIENT, ExecutorType, Kind, Message, Value
+from penstock.data import ExecutorType, Kind, Message, Value
 from penstock.errors import (
     InputError,
     InvalidValueError,
@@ -317,7 +317,3 @@ def _planned(
         trusted=options.trusted,
         durations=durations,
     )
-
-
-def _shown(name: str) -> str:
-    return "client" if name == CLIENT else name

@@ -22,7 +22,6 @@ from penstock.executors.calling import (
     carried,
     describe_fault,
     is_async_method,
-    is_being_cancelled,
 )
 from penstock.executors.concurrent_loop import ConcurrentLoop
 from penstock.executors.emitter import Identity
@@ -96,8 +95,8 @@ class NativeNode:
         except LaneError as exc:
             self._events.failed(exc)
         except BaseException as exc:  # noqa: BLE001  # a session whose node is gone must end
-            if not is_being_cancelled():
-                self._events.failed(describe_fault(self.node_id, "process", exc))
+            if not self.pump.closed:  # else it is the executor that cancels
+                self._events.failed(describe_fault(self.node_id, self.loop.during, exc))
         else:
             self._events.finished(self.node_id)
 
