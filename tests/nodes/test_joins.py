@@ -28,6 +28,7 @@ def test_any_number_of_connections_by_their_names():
     ports = join_ports(process)
     assert ports.accepts("voice") == {Kind.AUDIO}
     assert ports.accepts("n0") == {Kind.TEXT}
+    assert ports.accepts("self") is None
     assert ports.kinds == {Kind.AUDIO, Kind.TEXT}
 
 
@@ -35,6 +36,7 @@ def positional(self, voice: Audio, /): ...
 def several(self, *voices: Audio): ...
 def optional(self, voice: Audio = None): ...
 def nothing(self): ...
+def not_even_itself(): ...
 def number(self, voice: int): ...
 
 
@@ -45,6 +47,7 @@ def number(self, voice: int): ...
         (several, "can't feed \\*voices"),
         (optional, "can't feed voice"),
         (nothing, "an argument for each connection"),
+        (not_even_itself, "an argument for each connection"),
         (number, "is no kind of data"),
     ],
 )

@@ -170,6 +170,15 @@ def test_kinds_are_checked_for_each_argument():
     assert "emits text, 'n2' (subtitle) accepts audio" in message
 
 
+def test_no_input_can_have_the_name_of_the_node_itself():
+    manifest = chain("PassThrough", "mix", connections=[("n0", "n1")])
+    manifest["nodes"][0]["id"] = manifest["connections"][0]["from"] = "self"
+    with pytest.raises(ManifestError, match=r"connections\[0\]: 'self' feeds no argument of 'n1'"):
+        Session(manifest, options())
+    manifest["nodes"][1]["params"] = {"inputs": {"voice": "self"}}
+    Session(manifest, options())
+
+
 def test_a_join_has_connections():
     ((path, message),) = faults_of("mix", connections=[])
     assert path == "nodes[0]"

@@ -45,14 +45,18 @@ def accepted_kinds(process: Any) -> frozenset[Kind]:
 
 @dataclass(frozen=True, slots=True)
 class JoinPorts:
-    """What the arguments of a join's ``process`` take; ``others`` are those of ``**name``."""
+    """What the arguments of a join's ``process`` take; ``others`` are those of ``**name``.
+
+    ``receiver`` is what it calls its node: no input can have that name.
+    """
 
     named: Mapping[str, frozenset[Kind]]
     others: frozenset[Kind] | None
+    receiver: str = "self"
 
     def accepts(self, argument: str) -> frozenset[Kind] | None:
         """The kinds that an argument takes, None where there is none of that name."""
-        return self.named.get(argument, self.others)
+        return None if argument == self.receiver else self.named.get(argument, self.others)
 
     @property
     def kinds(self) -> frozenset[Kind]:
@@ -69,7 +73,8 @@ def join_ports(process: Any) -> JoinPorts:
     hints = typing.get_type_hints(process)
     named: dict[str, frozenset[Kind]] = {}
     others: frozenset[Kind] | None = None
-    for argument in list(inspect.signature(process).parameters.values())[1:]:
+    parameters = list(inspect.signature(process).parameters.values())
+    for argument in parameters[1:]:
         name = argument.name
         kinds = _kinds(hints[name], process) if name in hints else ALL_KINDS
         if argument.kind is argument.VAR_KEYWORD:
@@ -80,7 +85,7 @@ def join_ports(process: Any) -> JoinPorts:
             raise TypeError(f"{process.__qualname__}: a join can't feed {argument}")
     if not named and others is None:
         raise TypeError(f"{process.__qualname__}: expected an argument for each connection")
-    return JoinPorts(named, others)
+    return JoinPorts(named, others, parameters[0].name)
 
 
 def emitted_kinds(method: Any) -> frozenset[Kind]:

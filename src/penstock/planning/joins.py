@@ -48,7 +48,7 @@ def join_faults(place: JoinPlace, node_type: NodeType, closest: Closest) -> Iter
         if node_type.joins.accepts(argument) is None:
             path = path_of(("connections", place.feeding[source]))
             message = f"{source!r} feeds no argument of {shown}: name it in params.inputs"
-            yield Fault(path, message, source, f"one for each of {', '.join(arguments)}")
+            yield Fault(path, message, source, ", ".join(arguments) or "another name")
     for argument, source in params.inputs.items():
         path = path_of(("nodes", place.index, "params", "inputs", argument))
         if node_type.joins.accepts(argument) is None:
