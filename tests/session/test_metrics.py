@@ -1,5 +1,7 @@
 """Metrics by connection: what was carried, what was lost, and who held the others up."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from penstock.bridges import ConversionStrategy, LaneState
 from penstock.data import CLIENT, Text
 from penstock.session import Blocking, Session, held_up_by
 
+GRAPH = str(Path(__file__).with_name("graph_nodes.py"))
 CHAIN = [
     Blocking(CLIENT, "a", 2.0),
     Blocking("a", "b", 1.9),
@@ -45,6 +48,39 @@ def test_a_node_that_waited_for_less_than_half_of_the_time_is_itself_the_cause()
     assert held_up_by(lanes[0], lanes) == "busy"
 
 
+LACKING = [
+    Blocking(CLIENT, "fork", 1.0),
+    Blocking("fork", "join", 1.0),
+    Blocking("fork", "first", 0.9),
+    Blocking("first", "second", 0.1),
+    Blocking("second", "join", 0.0),
+]
+
+
+@pytest.mark.parametrize(
+    ("changed", "cause"),
+    [
+        ({}, "first"),
+        ({("first", "second"): 0.8}, "second"),
+        ({("first", "second"): 0.8, ("second", "join"): 0.8}, "join"),
+        ({("fork", "first"): 0.0}, "first"),  # it withholds: who feeds it can't go on
+        ({("join", CLIENT): 0.7}, CLIENT),
+    ],
+)
+def test_a_join_is_held_up_by_who_keeps_it_waiting(changed, cause):
+    times = {(source, target): blocked_s for source, target, blocked_s in LACKING} | changed
+    lanes = [Blocking(*ends, blocked_s) for ends, blocked_s in times.items()]
+    assert {held_up_by(lane, lanes, {"join"}) for lane in lanes[:2]} == {cause}
+
+
+def test_a_client_that_keeps_a_join_waiting_is_the_cause():
+    lanes = [
+        Blocking(CLIENT, "a", 1.0), Blocking("a", "join", 1.0), Blocking(CLIENT, "b", 0.0),
+        Blocking("b", "c", 0.0), Blocking("c", "join", 0.0),
+    ]  # fmt: skip
+    assert held_up_by(lanes[1], lanes, {"join"}) == CLIENT
+
+
 @given(
     st.lists(
         st.builds(
@@ -74,9 +110,9 @@ def downstream(node_id, lanes):
     return found
 
 
-async def lanes_of(manifest, texts):
+async def lanes_of(manifest, texts, more_nodes=()):
     """Send while reading; the final metrics and those of the lanes by their ends."""
-    session = Session(manifest, options())
+    session = Session(manifest, options(more_nodes))
     async with session:
         await through(session, [Text(text) for text in texts])
     metrics = await session.metrics()
@@ -106,6 +142,18 @@ async def test_a_slow_node_is_named_by_everything_that_waits_for_it(where):
     assert (CLIENT, "n0") in [(lane.source, lane.target) for lane in blocked]
     assert {lane.held_up_by for lane in blocked} == {"n2"}
     assert lanes["n3", CLIENT].held_up_by is None
+
+
+@pytest.mark.parametrize("where", ["native", "multiprocess"])
+async def test_a_slow_arm_of_a_join_is_named(where):
+    manifest = chain(
+        "PassThrough", "slow", "pair", channel_capacity=2, executor_overrides={"n2": where},
+        connections=[("n0", "n1"), ("n0", "n2"), ("n1", "n2")],
+    )  # fmt: skip
+    _, lanes = await lanes_of(manifest, ["x"] * 40, (GRAPH,))
+    blocked = [lane for lane in lanes.values() if lane.blocked_s > 0.05]
+    assert ("n0", "n2") in [(lane.source, lane.target) for lane in blocked]
+    assert {lane.held_up_by for lane in blocked} == {"n1"}
 
 
 async def test_what_is_dropped_is_told_by_its_reason():

@@ -107,6 +107,11 @@ class NodeExecutionPlan:
         return tuple(node_id for node_id in self._nodes if node_id not in feeding)
 
     @property
+    def joins(self) -> frozenset[str]:
+        """The nodes that need an input of each of their edges at a time."""
+        return frozenset(node_id for node_id, node in self._nodes.items() if node.is_join)
+
+    @property
     def executors(self) -> frozenset[ExecutorType]:
         """The executors that some node needs."""
         return frozenset(node.executor for node in self._nodes.values())

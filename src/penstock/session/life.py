@@ -179,11 +179,11 @@ class Life:
 
     async def _until_over(self) -> None:
         """Joins can hold one another up while the client waits for what comes out."""
-        config = self.context.plan.configuration
-        has_joins = any(node.is_join for node in self.context.plan.nodes)
+        plan = self.context.plan
+        limit_s = plan.configuration.stall_timeout_secs if plan.joins else None
         while not self.over.is_set():
             try:
-                async with asyncio.timeout(config.stall_timeout_secs if has_joins else None):
+                async with asyncio.timeout(limit_s):
                     await self.over.wait()
             except TimeoutError:
                 await self.look_for_stall(client_waits=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from penstock.bridges import (
@@ -47,7 +47,7 @@ class LaneMetrics:
     what was of a kind that the target doesn't accept, and never sent. ``copies`` are payloads
     copied on the way, and ``held`` those that the target still looks at. The source could send
     nothing for ``blocked_s`` seconds, because of the node ``held_up_by``: the target, or whom
-    that waited for. None where it was never blocked.
+    that waited for, for room or, in a join, for an input. None where it was never blocked.
     """
 
     source: str
@@ -89,16 +89,20 @@ class SessionMetrics:
     average_latency_s: float | None
 
 
-def lane_metrics(bridges: Iterable[DataBridge]) -> tuple[LaneMetrics, ...]:
-    """What the lanes of all bridges have counted, and who held them up."""
+def lane_metrics(bridges: Iterable[DataBridge], joins: Set[str]) -> tuple[LaneMetrics, ...]:
+    """What the lanes of all bridges have counted, and who held them up.
+
+    ``joins`` are the nodes that need an input of each of their lanes.
+    """
     lanes = [(bridge, lane) for bridge in bridges for lane in bridge.lanes.values()]
     blocking = [
         Blocking(lane.spec.source, lane.spec.target, lane.producer.blocked_ns / 1e9)
         for _, lane in lanes
     ]
+    causes = [held_up_by(blocked, blocking, joins) for blocked in blocking]
     return tuple(
-        _lane_metrics(bridge.conversion_strategy, lane, blocked, held_up_by(blocked, blocking))
-        for (bridge, lane), blocked in zip(lanes, blocking, strict=True)
+        _lane_metrics(bridge.conversion_strategy, lane, blocked, cause)
+        for (bridge, lane), blocked, cause in zip(lanes, blocking, causes, strict=True)
     )
 
 

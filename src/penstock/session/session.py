@@ -248,7 +248,7 @@ class Session:
             peak_memory_bytes=sum(node.peak_memory_bytes for node in nodes.values()),
             nodes=nodes,
             bridges=bridges,
-            lanes=lane_metrics(self.context.data_bridges),
+            lanes=lane_metrics(self.context.data_bridges, self.plan.joins),
             inputs=self._kinds.total(),
             outputs=self._outputs,
             items_by_kind=dict(self._kinds),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from penstock.data import CLIENT
@@ -19,26 +19,47 @@ class Blocking(NamedTuple):
     blocked_s: float
 
 
-def held_up_by(lane: Blocking, lanes: Sequence[Blocking]) -> str | None:
+def held_up_by(
+    lane: Blocking, lanes: Sequence[Blocking], joins: Set[str] = frozenset()
+) -> str | None:
     """The node that causes a lane's blocking; None where it was never blocked.
 
     That is its target, unless the target itself was blocked for a like share of the time:
-    then whoever blocked that the longest, and so on downstream. ``CLIENT`` where it is the
-    client that doesn't read.
+    then whoever blocked that the longest, and so on downstream. Where that is one of the
+    ``joins`` which lacks inputs, it is the node that keeps it waiting. ``CLIENT`` where it is
+    the client that doesn't read, or doesn't send.
     """
     if lane.blocked_s <= 0:
         return None
-    least_s = LIKE_SHARE * lane.blocked_s
-    at = lane.target
+    full = [other for other in lanes if other.blocked_s >= LIKE_SHARE * lane.blocked_s]
+    at = _last_blocked(lane.target, full)
+    return _first_lacking(at, lanes, full, joins) if at in joins else at
+
+
+def _last_blocked(at: str, full: Sequence[Blocking]) -> str:
+    """Downstream, to the first that isn't blocked itself."""
     while at != CLIENT:  # a graph of nodes has no rings, but through the client
-        onward = max(
-            (other for other in lanes if other.source == at and other.blocked_s >= least_s),
-            key=lambda other: other.blocked_s,
-            default=None,
-        )
-        if onward is None:
+        onward = [other for other in full if other.source == at]
+        if not onward:
             break
-        at = onward.target
+        at = max(onward, key=lambda other: other.blocked_s).target
+    return at
+
+
+def _first_lacking(
+    at: str, lanes: Sequence[Blocking], full: Sequence[Blocking], joins: Set[str]
+) -> str:
+    """Upstream of a join, to the first that doesn't lack inputs, or whose producers can't go on.
+
+    A join lacks inputs where any lane into it has room, another node where all have.
+    """
+    blocked = {other.source for other in full} - {CLIENT}  # who may send elsewhere meanwhile
+    while at != CLIENT:
+        inbound = [other for other in lanes if other.target == at]
+        roomy = [other for other in inbound if other not in full and other.source not in blocked]
+        if not roomy or (at not in joins and len(roomy) < len(inbound)):
+            break
+        at = min(roomy, key=lambda other: other.blocked_s).source
     return at
 
 
