@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from penstock.data import Text
-from penstock.nodes import Node, NodeParams, node
+from penstock.nodes import Join, Node, NodeParams, node
 
 
 class HowMany(NodeParams):
@@ -63,6 +64,37 @@ class Gather(Node):
     def flush(self) -> Iterator[Text]:
         held, self._held = self._held, []
         yield from held
+
+
+@node("pair")
+class Pair(Join):
+    """Gives one text for one of each connection."""
+
+    def process(self, **items: Text) -> Text:
+        return next(iter(items.values()))
+
+
+@node("together")
+class Together(Node):
+    """Gives what it gets, three inputs at once, each after a few turns of its event loop."""
+
+    concurrency = 3
+
+    async def process(self, item: Text) -> Text:
+        assert self.ctx.arrival is not None
+        for _ in range(self.ctx.arrival.sequence % 4):
+            await asyncio.sleep(0)
+        return item
+
+
+@node("quick")
+class Quick(Node):
+    """Gives what it gets; on the native executor by a direct call."""
+
+    blocking = False
+
+    def process(self, item: Text) -> Text:
+        return item
 
 
 class Gate(NodeParams):

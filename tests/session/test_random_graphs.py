@@ -17,19 +17,27 @@ LIMIT_S = 15
 STALL_S = 0.3
 KINDS = st.one_of(
     st.just(("pass_on", {})),
+    st.just(("quick", {})),
+    st.just(("together", {})),
     st.just(("linger", {})),
     st.builds(lambda count: ("spread", {"count": count}), st.integers(2, 3)),
     st.builds(lambda count: ("gather", {"count": count}), st.integers(2, 7)),
 )
 
 
+JOIN = ("pair", {})
+JOINS = st.one_of(st.just(JOIN), st.just(("pair", {"tolerance_us": 0})))
+
+
 @st.composite
 def graphs(draw):
+    """Nodes that two or more connections lead to may be joins."""
     count = draw(st.integers(2, 6))
     pairs = [(i, j) for j in range(count) for i in range(j)]
     edges = draw(st.lists(st.sampled_from(pairs), min_size=1, max_size=7, unique=True))
     executors = st.sampled_from(["native", "multiprocess"])
-    kinds = [draw(KINDS) for _ in range(count)]
+    fed = Counter(target for _, target in edges)
+    kinds = [draw(st.one_of(KINDS, JOINS) if fed[place] > 1 else KINDS) for place in range(count)]
     return {
         "version": "v1",
         "metadata": {
@@ -73,9 +81,10 @@ async def checked(manifest, count, *, writes_first):
         async with asyncio.timeout(LIMIT_S), session:
             sent, read = await used(session, count, writes_first=writes_first)
     except StallError as stalled:
-        event("stalled")
-        assert writes_first
-        check_ring(stalled.ring, session.plan)
+        joins = session.plan.joins
+        event(f"stalled, {'with' if joins else 'without'} joins")
+        assert writes_first or joins
+        check_ring(stalled.ring, session.plan, joins)
     else:
         event("conserved")
         check_conservation(await session.metrics(), session.plan, sent, read)
@@ -101,13 +110,22 @@ async def used(session, count, *, writes_first):
     return sent, read
 
 
-def check_ring(ring, plan):
-    """It goes from the client along connections to a sink, and so back to the client."""
-    assert ring[0] == "client"
-    assert ring[1] in plan.sources
-    assert ring[-1] in plan.sinks
-    edges = {(edge.source, edge.target) for edge in plan.edges}
-    assert set(itertools.pairwise(ring[1:])) <= edges
+def check_ring(ring, plan, joins):
+    """Each waits for the next: for room along a connection, for an input against one.
+
+    Without joins everybody waits for room, from the client through the nodes and back to it.
+    """
+    for_room = {(e.source, e.target) for e in plan.edges if e.backpressure}
+    for_room |= {("client", source) for source in plan.sources}
+    for_room |= {(sink, "client") for sink in plan.sinks}
+    for_input = {(target, source) for source, target in for_room}
+    for_input |= {(e.target, e.source) for e in plan.edges}
+    steps = set(itertools.pairwise([*ring, ring[0]]))
+    assert steps <= for_room | for_input
+    if steps & for_input - for_room:
+        assert joins & set(ring)
+    else:
+        assert ring[0] == "client"
 
 
 def check_conservation(metrics, plan, sent, read):
@@ -126,5 +144,7 @@ def check_conservation(metrics, plan, sent, read):
         taken[lane.target] += lane.received
         if lane.target == CLIENT:
             assert lane.received == read[lane.source], where
+    arms = Counter(edge.target for edge in plan.edges)
     for node_id, node in metrics.nodes.items():
-        assert node.items_processed == taken[node_id], node_id
+        each = arms[node_id] if plan.node(node_id).is_join else 1
+        assert node.items_processed * each + node.unmatched == taken[node_id], node_id
