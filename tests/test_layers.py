@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "penstock"
-MODULES = sorted(
+PYTHON = [
     path for path in SOURCE.rglob("*.py") if path.relative_to(SOURCE).parts[:2] != ("wire", "v1")
-)
+]
+CYTHON = [*SOURCE.rglob("*.pyx"), *SOURCE.rglob("*.pxd")]
+MODULES = sorted([*PYTHON, *CYTHON])
+CYTHON_IMPORT = re.compile(r"^\s*(?:from (?P<source>[\w.]+) )?c?import (?P<names>[\w., (]+)", re.M)
 
 LAYERS = [
     {"cli"},
@@ -51,6 +55,10 @@ FOREIGN = {
 
 def imports(path: Path) -> Iterator[str]:
     """The modules that a file imports, wherever in the file."""
+    if path.suffix != ".py":
+        for match in CYTHON_IMPORT.finditer(path.read_text(encoding="utf-8")):
+            yield match["source"] or match["names"].split()[0]
+        return
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

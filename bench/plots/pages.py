@@ -38,15 +38,13 @@ def draw(folder: Path, results: Sequence[Result]) -> list[Path]:
     return written
 
 
-def by_contender(results: Sequence[Result]) -> Lines:
-    """A line for each contender, ours first, where several figures have it, of the first."""
+def by_contender(result: Result) -> Lines:
+    """A line for each contender, ours first."""
     lines: dict[str, list[Point]] = {OURS: []}
-    for result in results:
-        known = {name for name, points in lines.items() if points}
-        for row in result.rows:
-            for name, spread in row.values.items():
-                if name not in known and row.x is not None:
-                    lines.setdefault(name, []).append((row.x, spread.p50))
+    for row in result.rows:
+        for name, spread in row.values.items():
+            if row.x is not None:
+                lines.setdefault(name, []).append((row.x, spread.p50))
     return lines
 
 
@@ -62,7 +60,7 @@ def _latency(how: str) -> Callable[[Sequence[Result]], Chart]:
             description="Median latency of a hop over the size of its payload, by contender",
             x_label="payload",
             y_label="latency, median, µs",
-            lines=by_contender(results),
+            lines=by_contender(results[0]),
             x_ticks=_SIZE_TICKS,
             log_x=True,
             log_y=True,
@@ -101,7 +99,7 @@ def _cpu_by_rate(results: Sequence[Result]) -> Chart:
 
 def _memory(results: Sequence[Result]) -> Chart:
     (result,) = results
-    lines = by_contender(results)
+    lines = by_contender(result)
     wanted = {"shared memory": OURS, "payloads on their way": "payloads on their way"}
     return Chart(
         title="Shared memory of three nodes with lanes of 100, 1 MB each",
@@ -114,8 +112,9 @@ def _memory(results: Sequence[Result]) -> Chart:
 
 
 PLOTS = (
-    Plot("hop-hot", ("hop_latency", "hop_frameworks"), _latency("hot")),
-    Plot("hop-paced", ("hop_paced", "hop_frameworks_paced"), _latency("one each 20 ms")),
+    Plot("hop-hot", ("hop_latency",), _latency("hot")),
+    Plot("hop-paced", ("hop_paced",), _latency("one each 20 ms")),
+    Plot("hop-frameworks", ("hop_frameworks",), _latency("beside frameworks, hot")),
     Plot("cpu-by-nodes", ("cpu_nodes", "cpu_fan_out"), _cpu_by_size),
     Plot("cpu-by-rate", ("cpu_rate",), _cpu_by_rate),
     Plot("memory", ("memory_1_mb",), _memory),

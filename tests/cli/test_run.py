@@ -53,6 +53,12 @@ def test_outputs_are_printed(manifest: Any) -> None:
     assert done.returncode == 0
 
 
+def test_a_pipeline_that_is_sent_nothing_is_told_how(manifest: Any) -> None:
+    done = run(manifest("PassThrough", "EchoNode", n0="n1"))
+    assert (done.stdout, done.returncode) == ("", 0)
+    assert done.stderr == "nothing is sent; -i feeds: n0\n"
+
+
 def test_connections_are_told_at_the_end(manifest: Any) -> None:
     pipeline = manifest("PassThrough", "EchoNode", n0="n1")
     done = run(pipeline, "--lanes", "-i", "n0=text:hello", "-i", "n0=text:you")

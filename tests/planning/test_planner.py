@@ -237,6 +237,23 @@ def test_warnings_do_not_keep_a_plan_from_being_made() -> None:
     assert [warning.path for warning in report.warnings] == ["nodes[0].runtime_hint"]
 
 
+@pytest.mark.parametrize(
+    ("session", "connection", "warned"),
+    [(None, None, True), (None, False, False), (False, None, False), (False, True, True)],
+)
+def test_a_drop_policy_where_nothing_is_dropped_is_warned_about(
+    session: bool | None, connection: bool | None, warned: bool
+) -> None:
+    source = document({"a": "AnyNode", "b": "AnyNode"}, "a b")
+    source["connections"][0]["drop_policy"] = "oldest"
+    if session is not None:
+        source["metadata"]["multiprocess"]["enable_backpressure"] = session
+    if connection is not None:
+        source["connections"][0]["enable_backpressure"] = connection
+    paths = [warning.path for warning in checked(source).warnings]
+    assert paths == (["connections[0].drop_policy"] if warned else [])
+
+
 def test_a_type_that_nobody_provides_is_refused_though_a_pattern_would_route_it() -> None:
     settings = Settings.model_validate(
         {"executors": {"patterns": [{"suffix": "Node", "executor": "native", "priority": 1}]}}

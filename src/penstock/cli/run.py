@@ -79,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         _check_names(list(paths), session.sinks, "gives no outputs")
         for node_id, path in paths.items():
             refuse_unfitting(path, node_id, session.plan.node(node_id).emits)
+        if session.sources and not inputs:
+            print(f"nothing is sent; -i feeds: {', '.join(session.sources)}", file=sys.stderr)
         work = _Work(inputs, Files(paths), arguments.json, printed)
         try:
             asyncio.run(_run(session, work, lanes=arguments.lanes))

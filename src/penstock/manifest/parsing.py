@@ -18,7 +18,7 @@ from penstock.manifest.schema import (
     ManifestMetadata,
     MultiprocessOptions,
     NodeSpec,
-    older_keys,
+    without_effect,
 )
 
 Part = TypeVar("Part", bound=BaseModel)
@@ -50,7 +50,7 @@ class Draft:
     @property
     def warnings(self) -> tuple[Fault, ...]:
         """What was written and has no effect."""
-        return older_keys(self.nodes)
+        return without_effect(self.metadata, self.nodes, self.connections)
 
 
 def parse_manifest(source: Source | Manifest) -> Manifest:

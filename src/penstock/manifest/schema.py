@@ -140,14 +140,38 @@ class Manifest(Document):
     @property
     def warnings(self) -> tuple[Fault, ...]:
         """What was written and has no effect."""
-        return older_keys(tuple(enumerate(self.nodes)))
+        return without_effect(
+            self.metadata, tuple(enumerate(self.nodes)), tuple(enumerate(self.connections))
+        )
 
 
-def older_keys(nodes: tuple[tuple[int, NodeSpec], ...]) -> tuple[Fault, ...]:
-    """A warning for each older manifest's key with a value that asks for something."""
+def without_effect(
+    metadata: ManifestMetadata,
+    nodes: tuple[tuple[int, NodeSpec], ...],
+    connections: tuple[tuple[int, Connection], ...],
+) -> tuple[Fault, ...]:
+    """A warning for each key that asks for something and gets nothing."""
+    return _older_keys(nodes) + _idle_policies(metadata.multiprocess, connections)
+
+
+def _older_keys(nodes: tuple[tuple[int, NodeSpec], ...]) -> tuple[Fault, ...]:
     return tuple(
         Fault(path_of(("nodes", index, key)), f"has no effect: {OLDER_KEYS[key]}")
         for index, spec in nodes
         for key in sorted(spec.model_fields_set & OLDER_KEYS.keys())
         if getattr(spec, key)
+    )
+
+
+def _idle_policies(
+    session: MultiprocessOptions, connections: tuple[tuple[int, Connection], ...]
+) -> tuple[Fault, ...]:
+    """What to drop, said where nothing is."""
+    said = "has no effect: nothing is dropped without enable_backpressure: false"
+    return tuple(
+        Fault(path_of(("connections", index, "drop_policy")), said)
+        for index, own in connections
+        if own.drop_policy is not None
+        if own.enable_backpressure
+        or (own.enable_backpressure is None and session.enable_backpressure is not False)
     )

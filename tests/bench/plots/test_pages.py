@@ -16,19 +16,18 @@ def result(figure: str, **values: float) -> Result:
     return Result(figure, "F", "µs", (*rows, unplaced))
 
 
-def test_we_come_first_and_count_once() -> None:
-    results = [result("a", floor=1, penstock=2), result("b", penstock=5, dora=3)]
-    lines = by_contender(results)
-    assert list(lines) == ["penstock", "floor", "dora"]
+def test_we_come_first_and_what_has_no_place_on_the_axis_is_left_out() -> None:
+    lines = by_contender(result("a", floor=1, penstock=2))
+    assert list(lines) == ["penstock", "floor"]
     assert lines["penstock"] == [(4096.0, 2), (65536.0, 2)]
 
 
 def test_a_plot_is_drawn_where_all_that_it_needs_was_measured(tmp_path: Path) -> None:
     folder = tmp_path / "plots"
-    assert draw(folder, [result("hop_latency", penstock=2)]) == []
-    both = [result("hop_latency", penstock=2), result("hop_frameworks", penstock=2)]
-    assert draw(folder, both) == [folder / "hop-hot.svg"]
-    assert (folder / "hop-hot.svg").read_text().startswith("<svg")
+    assert draw(folder, [result("cpu_nodes", penstock=2)]) == []
+    both = [result("cpu_nodes", penstock=2), result("cpu_fan_out", penstock=2)]
+    assert draw(folder, both) == [folder / "cpu-by-nodes.svg"]
+    assert (folder / "cpu-by-nodes.svg").read_text().startswith("<svg")
 
 
 def test_plots_are_of_figures_that_there_are() -> None:
