@@ -106,3 +106,8 @@ def test_messages_say_what_and_where(error: PenstockError, message: str) -> None
 
 def test_a_stall_names_the_whole_ring() -> None:
     assert "a → b → a" in str(StallError(["a", "b"], limit_s=10))
+
+
+def test_a_stall_says_what_to_change() -> None:
+    assert "read outputs" not in str(StallError(["a", "b"], limit_s=10))
+    assert "read outputs while sending" in str(StallError(["client", "a"], limit_s=10))

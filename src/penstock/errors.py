@@ -185,10 +185,10 @@ class StallError(PenstockError):
         self.ring = tuple(ring)
         self.limit_s = limit_s
         path = " → ".join([*self.ring, self.ring[0]])
-        super().__init__(
-            f"stalled for {limit_s:g} s: {path}; each waits for the next. "
-            "Read outputs while sending, or raise channel_capacity"
-        )
+        hint = "raise channel_capacity"
+        if "client" in self.ring:
+            hint += ", read outputs while sending, or raise stall_timeout_secs for a slow reader"
+        super().__init__(f"stalled for {limit_s:g} s: {path}; each waits for the next: {hint}")
 
 
 class SessionError(PenstockError):
