@@ -362,3 +362,33 @@ def test_what_comes_back_and_is_held_elsewhere_does_not_end_the_waiting(lanes):
     pair.settle()
     assert changes
     assert both.value.data.size == 12_000
+
+
+def test_memory_lent_on_comes_back_whatever_comes_back_before(lanes):
+    """The owner starves; who holds its memory first lets go of somebody else's."""
+    pair = lanes()
+    last = pair.plane()
+    pair.budget = 64 << 10
+    owner = pair.plane()
+    first, middle, _ = pair.lane(owner, pair.target)
+    passing, end, _ = pair.lane(pair.target, last)
+    changes, held = [], []
+    first.on_change = lambda: changes.append(True)
+    pair.sender.offer(Message(Binary(noise(12_000))))
+    while first.offer(Message(Binary(noise(12_000)))):
+        pass
+    pair.settle()
+    passing.offer(pair.receiver.take())
+    while (message := middle.take()) is not None:
+        assert passing.offer(message)
+    del message
+    pair.settle()
+    while (message := end.take()) is not None:
+        held.append(message)
+    pair.settle()
+    assert not changes
+    while held:
+        del held[0]
+        pair.settle()
+    assert changes
+    assert pair.broken == []

@@ -20,7 +20,7 @@ cdef class Memory:
 cdef class Vacancy:
     cdef public bint poison
     cdef public object on_free
-    cdef bint wanted
+    cdef readonly bint wanted
 
 
 cdef class Slab(Memory):

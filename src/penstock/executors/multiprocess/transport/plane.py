@@ -48,15 +48,18 @@ class DataPlane:
         self.on_hoarding: Callable[[LaneReceiver], None] = lambda _end: None
         self._on_broken = on_broken
         self._senders: weakref.WeakSet[LaneSender] = weakref.WeakSet()
+        self._receivers: weakref.WeakSet[LaneReceiver] = weakref.WeakSet()
 
     def sender(self, spec: LaneSpec, sock: socket.socket) -> LaneSender:
         end = LaneSender(spec, sock, self._placer, self.reactor, self._on_broken)
+        end.on_release = self._released
         self._senders.add(end)
         self._placer.shared = len(self._senders) > 1
         return end
 
     def receiver(self, spec: LaneSpec, sock: socket.socket) -> LaneReceiver:
         end = LaneReceiver(spec, sock, self.arena, self.reactor, self._on_broken)
+        self._receivers.add(end)
         end.on_reclaim = self._reclaim
         end.on_hoarding = partial(self._tell_of_hoarding, weakref.ref(end))
         return end
@@ -83,6 +86,11 @@ class DataPlane:
         """Take back what was lent, and from those who have lent it on."""
         for sender in list(self._senders):
             sender.reclaim()
+
+    def _released(self) -> None:
+        """Ask on for as long as somebody waits: what came back may have been something else."""
+        if self.arena.vacancy.wanted or any(end.lender_starves for end in self._receivers):
+            self._reclaim()
 
     def _retire(self, slab_id: int) -> None:
         """Any thread may allocate, and so have a slab retired; lanes belong to the loop."""

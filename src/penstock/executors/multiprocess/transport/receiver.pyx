@@ -184,6 +184,11 @@ cdef class LaneReceiver(Port):
             transit=counts(&self._transit),
         )
 
+    @property
+    def lender_starves(self):
+        """Whether the producer waits for what this process holds, or has lent on."""
+        return self._ring is not None and self._ring.starved()
+
     def close(self):
         if self._ring is not None:
             self._reactor.unregister(self._ring.bell)

@@ -40,6 +40,7 @@ cdef class Ring:
     cdef const unsigned char* next(self, size_t* nbytes) except? NULL
     cdef bint advance(self, size_t nbytes) noexcept
     cdef uint64_t written(self) noexcept
+    cdef bint starved(self) noexcept
     cdef bint give_back(self, uint64_t token) noexcept
     cdef uint64_t given_back(self) noexcept
     cdef uint64_t token(self, uint64_t number) noexcept

@@ -233,6 +233,10 @@ cdef class Ring:
         """How many records there have been."""
         return load_acquire(&self._header.written)
 
+    cdef bint starved(self) noexcept:
+        """Whether the producer is to be woken when a token comes back."""
+        return load_flag(&self._header.producer_starves)
+
     cdef bint give_back(self, uint64_t token) noexcept:
         """Send a token back; whether the producer is to be woken."""
         cdef uint64_t number = self._header.given_back

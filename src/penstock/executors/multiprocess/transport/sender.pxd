@@ -13,6 +13,7 @@ cdef class LaneSender(Port):
     cdef readonly bint finished
     cdef public object on_change
     cdef public object on_broken
+    cdef public object on_release
     cdef str _name
     cdef frozenset _accepts
     cdef bint _backpressure
@@ -28,6 +29,8 @@ cdef class LaneSender(Port):
     cdef bint _blocked
     cdef bint _ending
     cdef bint _ended
+    cdef bint _asked
+    cdef bint _starves
     cdef bint _broken
     cdef bint _closed
     cdef uint64_t _window
@@ -48,6 +51,7 @@ cdef class LaneSender(Port):
     cdef size_t _record(self, unsigned char* record, Placed placed, message) except 0
     cdef int _send(self, const unsigned char* record, size_t nbytes) except -1
     cdef bint _has_room(self) except -1
+    cdef bint _room_after(self, uint64_t taken) except -1
     cdef int _lease_out(self, Placed placed) except -1
     cdef int _look(self) except -1
     cdef int _take_back(self) except -1

@@ -12,6 +12,7 @@ class LaneSender(Port):
     spec: LaneSpec
     on_change: Callable[[], None]
     on_broken: Callable[[LaneError], None]
+    on_release: Callable[[], None]
     def __init__(
         self,
         spec: LaneSpec,

@@ -41,7 +41,9 @@ cdef class LaneSender(Port):
     """A ``ProducerEnd`` on a ring and a socket.
 
     ``on_change`` is called when there may be space again or the consumer confirmed the end,
-    ``on_broken`` with the ``LaneError`` when the lane fails.
+    ``on_broken`` with the ``LaneError`` when the lane fails, and ``on_release`` when something
+    has come back that was to be reclaimed. The consumer tells of neither twice before this end
+    has heard it.
     """
 
     def __init__(self, spec, sock, Placer placer not None, Reactor reactor not None, on_broken):
@@ -49,6 +51,7 @@ cdef class LaneSender(Port):
         self.finished = False
         self.on_change = no_listener
         self.on_broken = on_broken
+        self.on_release = no_listener
         self._name = spec.name
         self._accepts = spec.accepts
         self._backpressure = spec.backpressure
@@ -130,14 +133,16 @@ cdef class LaneSender(Port):
             self._space_available()
 
     def reclaim(self):
-        """Take back what the consumer doesn't look at; have it make haste with the rest."""
-        cdef bytes frame = frames.number_frame(FrameType.RECLAIM)
+        """Take back what the consumer doesn't look at; have it make haste with the rest.
+
+        That goes for what it gets from now on, too: some of it may be on its way through here.
+        """
         self._take_back()
-        if self._loans.open and not self._closed:
+        if not self._starves and not self._closed:
+            self._starves = True
             self._ring.starve()
             self._take_back()  # what came back before it could know
-            if not (self._outbox and self._outbox[-1][0] == frame):
-                self.send_frame(frame)
+            self.send_frame(frames.number_frame(FrameType.RECLAIM))
 
     cdef int _take_back(self) except -1:
         self._loans.reclaim()
@@ -181,7 +186,13 @@ cdef class LaneSender(Port):
             return True
         if self._queue or self._broken:  # what waits for the ring is waited for already
             return False
-        return self._ring.room_after(self._transmitted - self._window + self._step)
+        return self._room_after(self._transmitted - self._window + self._step)
+
+    cdef bint _room_after(self, uint64_t taken) except -1:
+        """Whether so many are taken; if not, CREDIT will tell of it, or of less."""
+        if not self._asked:
+            self._asked = not self._ring.room_after(taken)
+        return not self._asked
 
     cdef int _look(self) except -1:
         """How far is the consumer?"""
@@ -278,7 +289,7 @@ cdef class LaneSender(Port):
             sent = self._transmitted - len(self._queue)
             if self._taken == sent:
                 self._break(LaneError(self._name, "all is said to be taken, yet its ring is full"))
-            elif not self._ring.room_after(sent - (sent - self._taken) // 2):
+            elif not self._room_after(sent - (sent - self._taken) // 2):
                 return
         self._settle()
         self._end_if_empty()
@@ -353,9 +364,9 @@ cdef class LaneSender(Port):
         if kind == FrameType.CREDIT:
             self._credit()
         elif kind == FrameType.RELEASE:
+            self._starves = False
             self._take_back()
-            if self._placer.arena.vacancy.wanted:  # what came back is held elsewhere too
-                self.reclaim()
+            self.on_release()
         elif kind == FrameType.FINAL:
             self._finish(frames.tally_of(frame, self._name))
         else:
@@ -363,6 +374,10 @@ cdef class LaneSender(Port):
 
     def _credit(self):
         """The consumer has taken what this end waits for."""
+        self._asked = False
+        self._go_on()
+
+    def _go_on(self):
         self._look()
         if self._queue:
             self._flush_queue()
@@ -371,7 +386,7 @@ cdef class LaneSender(Port):
     cdef int emptied(self) except -1:
         """The slabs are announced that records wait for."""
         if self._queue:
-            self._credit()
+            self._go_on()
         return 0
 
     def _finish(self, final):
