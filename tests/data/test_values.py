@@ -18,6 +18,7 @@ from penstock.data import (
     Text,
     Value,
     Video,
+    freeze,
     payload_bytes,
     replace,
 )
@@ -181,3 +182,18 @@ def test_what_is_no_array_is_said(make: Callable[[], object], message: str) -> N
 )
 def test_payload_bytes_are_those_of_the_array_or_of_the_text(value: Value, size: int) -> None:
     assert payload_bytes(value) == size
+
+
+@pytest.mark.parametrize("text", [1, None, b"x"])
+def test_text_is_a_string(text: object) -> None:
+    with pytest.raises(TypeError, match="text must be a str, got"):
+        Text(text)  # type: ignore[arg-type]  # that is the point
+
+
+def test_frozen_values_can_not_be_written_to() -> None:
+    audio = Audio(np.zeros(8, np.float32), 16_000)
+    freeze(audio)
+    freeze(audio)
+    freeze(Text("has no array"))
+    with pytest.raises(ValueError, match="read-only"):
+        audio.samples[0] = 1

@@ -107,8 +107,13 @@ async def test_no_way_of_writing_to_a_view_is_taken(before):
     assert [output.value.text for output in outputs] == []
 
 
-async def test_a_node_that_writes_to_its_input_ends_its_session_with_its_name():
-    async with Session(chain("EchoNode", "writes"), options_here()) as session:
+@pytest.mark.parametrize(
+    ("before", "overrides"),
+    [("EchoNode", {}), ("PassThrough", {"n1": "native"}), ("EchoNode", {"n1": "native"})],
+)
+async def test_a_node_that_writes_to_its_input_ends_its_session_with_its_name(before, overrides):
+    manifest = chain(before, "writes", executor_overrides=overrides)
+    async with Session(manifest, options_here()) as session:
         await session.send("n0", Binary(np.zeros(5_000, np.uint8)))
         with pytest.raises(NodeExecutionError, match="read-only") as failed:
             await anext(session.outputs())

@@ -15,7 +15,7 @@ from penstock.bridges.lane import (
     no_listener,
 )
 from penstock.bridges.states import LaneEvent, LaneState, close_lane, lane_machine
-from penstock.data import Message, payload_bytes
+from penstock.data import Message, freeze, payload_bytes
 
 Accept: TypeAlias = Callable[[Message], bool]
 """Works on a message at once; False where it can't just now."""
@@ -64,11 +64,15 @@ class DirectProducer:
         self._blocked_since = 0
 
     def offer(self, message: Message) -> bool:
-        """A message that is taken passes through states that nobody can see."""
+        """A message that is taken passes through states that nobody can see.
+
+        Its reference passes: from now on nobody writes to its array, the producer neither.
+        """
         lane, spec = self._lane, self.spec
         if message.value.kind not in spec.accepts:
             self._stats.filtered += 1
             return True
+        freeze(message.value)
         if not lane.queue and lane.accept is not None and lane.accept(message):
             self._count(message)
             lane.consumer.count()

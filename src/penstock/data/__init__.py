@@ -19,6 +19,7 @@ from penstock.data.values import (
     Value,
     Video,
     VideoCodec,
+    freeze,
     payload_bytes,
     replace,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Value",
     "Video",
     "VideoCodec",
+    "freeze",
     "pack",
     "payload_bytes",
     "reader",

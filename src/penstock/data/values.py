@@ -195,13 +195,20 @@ class Tensor(_Value, frozen=True, weakref=True, eq=False):
 
 
 class Text(_Value, frozen=True, weakref=True, eq=False):
-    """Text; ``language`` as in BCP 47, ``channel`` as the client names it."""
+    """Text; ``language`` as in BCP 47, ``channel`` as the client names it.
+
+    Raises ``TypeError`` for what is no ``str``.
+    """
 
     kind: ClassVar[Kind] = Kind.TEXT
     text: str
     language: str = ""
     channel: str = ""
     metadata: Mapping[str, str] = NO_METADATA
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise TypeError(f"text must be a str, got {type(self.text).__name__}")
 
 
 class Json(_Value, frozen=True, weakref=True, eq=False):
@@ -274,6 +281,18 @@ def replace(value: AnyValue, /, **changes: Any) -> AnyValue:
     doesn't have, and what its kind raises.
     """
     return msgspec.structs.replace(value, **changes)
+
+
+_ARRAYS: dict[type, str] = {Audio: "samples", Video: "pixels", Tensor: "array", Binary: "data"}
+
+
+def freeze(value: Value) -> None:
+    """Make the value's array read-only: from now on others look at it."""
+    name = _ARRAYS.get(type(value))
+    if name is not None:
+        flags = getattr(value, name).flags
+        if flags.writeable:
+            flags.writeable = False
 
 
 _PAYLOADS: dict[type, Callable[[Any], int]] = {
