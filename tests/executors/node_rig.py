@@ -10,7 +10,7 @@ import numpy as np
 from penstock.bridges import DirectLane, LaneSpec
 from penstock.data import Kind, Message, Text
 from penstock.executors.calling import call_here
-from penstock.executors.concurrent_loop import ConcurrentLoop
+from penstock.executors.concurrent_loop import loop_class
 from penstock.executors.emitter import Identity
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump
@@ -43,7 +43,7 @@ class Rig:
     def add(self, name, cls, params=None, *, emits=ALL, direct=None):
         pump = LoopPump()
         node = cls(cls.Params.model_validate(params or {}), make_context(cls, name, "s", Host()))
-        make = ConcurrentLoop if cls.concurrency > 1 else NodeLoop
+        make = loop_class(cls)
         direct = not asyncio.iscoroutinefunction(cls.process) if direct is None else direct
         self.loops[name] = make(node, Identity(name, emits), pump, call_here, direct=direct)
         self._pumps[name] = pump

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from penstock.data import ExecutorType, Json, Text
 from penstock.executors.node_loop import NodeLoop
-from penstock.nodes import Node, NodeParams, node
+from penstock.nodes import Node, NodeContext, NodeParams, node
 
 
 class Meet(Node):
@@ -155,3 +155,25 @@ class GivesUpAtTheEnd(GivesUpCalled):
     def flush(self) -> Iterator[Text]:
         give_up(self.params.how)
         yield Text("never")
+
+
+@node("changes_its_mind")
+class ChangesItsMind(Node):
+    """Asks for several inputs at once when it is too late."""
+
+    async def setup(self) -> None:
+        self.concurrency = 4  # type: ignore[misc]  # what the test is about
+
+    async def process(self, item: Text) -> Text:
+        await asyncio.sleep(0)
+        assert self.ctx.arrival is not None
+        return Text(f"{item.text} {self.ctx.arrival.sequence}")
+
+
+@node("changes_its_mind_at_once")
+class ChangesItsMindAtOnce(ChangesItsMind):
+    """The same as early as an instance can."""
+
+    def __init__(self, params: NodeParams, ctx: NodeContext) -> None:
+        super().__init__(params, ctx)
+        self.concurrency = 4  # type: ignore[misc]  # the same

@@ -26,6 +26,14 @@ async def test_a_node_works_on_several_inputs_at_once_and_keeps_their_order(kind
     assert [o.sequence for o in outputs] == list(range(1, 41))
 
 
+@pytest.mark.parametrize("kind", ["changes_its_mind", "changes_its_mind_at_once"])
+@pytest.mark.parametrize("where", ["native", "multiprocess"])
+async def test_how_many_at_once_is_for_the_class_to_say(kind, where):
+    manifest = chain(kind, executor_overrides={"n0": where})
+    outputs = await run(manifest, [Text("t")] * 9, options())
+    assert [o.value.text for o in outputs] == [f"t {number}" for number in range(1, 10)]
+
+
 @pytest.mark.parametrize("kind", ["fail_together", "fail_together_native"])
 async def test_one_that_fails_ends_the_node(kind):
     async with Session(chain(kind), options()) as session:

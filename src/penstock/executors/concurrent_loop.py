@@ -9,6 +9,7 @@ from functools import partial
 from penstock.data import Json, Message, Value
 from penstock.executors.calling import NodeFault, each_value
 from penstock.executors.node_loop import NodeLoop
+from penstock.nodes import Node
 
 LANDING_S = 0.5
 """How long inputs that are being worked on have to end after they were cancelled."""
@@ -77,7 +78,7 @@ class ConcurrentLoop(NodeLoop):
     def _take_off(self) -> bool:
         """Begin with what has come, as far as there is room; whether anything has."""
         took_off = False
-        while len(self._flights) < self.node.concurrency:
+        while len(self._flights) < type(self.node).concurrency:
             message = self._intake.take()
             if message is None:
                 break
@@ -160,6 +161,11 @@ class ConcurrentLoop(NodeLoop):
         if tasks:
             await asyncio.wait(tasks, timeout=LANDING_S)
         self._flights.clear()
+
+
+def loop_class(node_class: type[Node]) -> type[NodeLoop]:
+    """What runs the nodes of a class. ``concurrency`` is the class's: an instance has no say."""
+    return ConcurrentLoop if node_class.concurrency > 1 else NodeLoop
 
 
 def _cancelled() -> NodeFault:

@@ -28,7 +28,7 @@ from penstock.executors.calling import (
     is_async,
     is_async_method,
 )
-from penstock.executors.concurrent_loop import ConcurrentLoop
+from penstock.executors.concurrent_loop import loop_class
 from penstock.executors.emitter import Identity
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import Channel
@@ -194,7 +194,7 @@ class Worker:
             node = node_class(node_class.Params.model_validate(config.params), context)
             identity = Identity(config.node_id, config.emits)
             direct = not is_async_method(node_class, "process")
-            make_loop = ConcurrentLoop if node.concurrency > 1 else NodeLoop
+            make_loop = loop_class(node_class)
             self._loop = make_loop(node, identity, pump, self._call, direct=direct)
             await self._call(node.setup)
         except Exception as exc:  # noqa: BLE001  # whatever the node's author let through

@@ -23,7 +23,7 @@ from penstock.executors.calling import (
     describe_fault,
     is_async_method,
 )
-from penstock.executors.concurrent_loop import ConcurrentLoop
+from penstock.executors.concurrent_loop import loop_class
 from penstock.executors.emitter import Identity
 from penstock.executors.native.thread import NodeThread
 from penstock.executors.node_loop import NodeLoop
@@ -70,7 +70,7 @@ class NativeNode:
             self.node = node = node_class(params, context)
             identity = Identity(self.node_id, self._assignment.emits)
             direct = not (node.blocking or is_async_method(node_class, "process"))
-            make_loop = ConcurrentLoop if node.concurrency > 1 else NodeLoop
+            make_loop = loop_class(node_class)
             self.loop = make_loop(node, identity, self.pump, self._call, direct=direct)
             self._events.progress(self.node_id, "loading_model", 0.0, "")
             if node_class.setup is not Node.setup:
