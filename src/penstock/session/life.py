@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.bridges import LaneSpec
-from penstock.data import CLIENT
+from penstock.data import CLIENT, ExecutorType
 from penstock.errors import PenstockError, SessionCancelledError, SessionError, StallError
 from penstock.executors.base import NodeExecutor
 from penstock.executors.multiprocess.executor import MultiprocessExecutor
 from penstock.executors.native import NativeExecutor
-from penstock.planning import NodeAssignment
+from penstock.planning import NodeAssignment, NodeExecutionPlan
 from penstock.session.context import SessionExecutionContext
 from penstock.session.gateway import Gateway
 from penstock.session.options import NodeOutput, NodeProgress, SessionOptions
@@ -149,10 +149,11 @@ class Life:
         _log.warning("session %s, on its way out: %s", self.context.session_id, error)
 
     def hoarding(self, lane: LaneSpec, held: int, held_bytes: int) -> None:
-        keeper = "the client" if lane.target == CLIENT else f"node {lane.target!r}"
+        keepers = _keepers(self.context.plan, lane.target)
+        named = ["the client" if name == CLIENT else f"node {name!r}" for name in keepers]
         source = lane.source.removeprefix("@")
         warning = (
-            f"{keeper} never lets go of its inputs from {source!r}: it holds {held}, "
+            f"{' or '.join(named)} never lets go of its inputs from {source!r}: it holds {held}, "
             f"which pin {held_bytes >> 20} MiB; from now on it gets copies"
         )
         self.context.warnings.append(warning)
@@ -288,6 +289,21 @@ class Life:
             machine.step(SessionEvent.CLIENT_LEFT)
         else:
             fail(machine)
+
+
+def _keepers(plan: NodeExecutionPlan, target: str) -> list[str]:
+    """Who may hold what comes to a node: it, and whoever it gives that to within its process."""
+    found = [target]
+    for name in found:
+        if name != CLIENT and _is_here(plan, name):
+            onward = [edge.target for edge in plan.edges if edge.source == name] or [CLIENT]
+            found += [other for other in onward if other not in found and _is_here(plan, other)]
+    return found
+
+
+def _is_here(plan: NodeExecutionPlan, name: str) -> bool:
+    """Whether it is in the session's process."""
+    return name == CLIENT or plan.node(name).executor is ExecutorType.NATIVE
 
 
 def _call_back(callback: Callable[[Told], None], said: Told) -> None:
