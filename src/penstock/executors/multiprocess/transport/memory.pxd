@@ -14,6 +14,7 @@ cdef class Memory:
     cdef uint64_t home
 
     cdef int map(self, uint32_t slab_id, int fd, size_t nbytes, bint writable) except -1
+    cdef int check(self, uint64_t offset, uint64_t nbytes) except -1
     cdef int close(self) noexcept
 
 

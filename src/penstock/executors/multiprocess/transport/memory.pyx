@@ -73,6 +73,14 @@ cdef class Memory:
         self.nbytes = nbytes
         return 0
 
+    cdef int check(self, uint64_t offset, uint64_t nbytes) except -1:
+        """Raises ``ValueError`` for a range that doesn't lie inside."""
+        if offset > self.nbytes or nbytes > self.nbytes - offset:
+            raise ValueError(
+                f"bytes {offset} to {offset + nbytes} lie outside a slab of {self.nbytes}"
+            )
+        return 0
+
     def __dealloc__(self):
         if self.data != NULL:
             munmap(self.data, self.nbytes)

@@ -1,7 +1,8 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from numpy cimport dtype, ndarray, npy_intp
+from numpy cimport ndarray
 
 from penstock.executors.multiprocess.transport.arena cimport SharedArena
+from penstock.executors.multiprocess.transport.arrival cimport Arrival, Form
 from penstock.executors.multiprocess.transport.clock cimport Spread
 from penstock.executors.multiprocess.transport.envelope cimport Envelope
 from penstock.executors.multiprocess.transport.memory cimport Memory, Returns
@@ -9,32 +10,8 @@ from penstock.executors.multiprocess.transport.port cimport Port
 from penstock.executors.multiprocess.transport.reactor cimport Watcher
 from penstock.executors.multiprocess.transport.ring cimport Ring
 
-cdef enum:
-    MOST_DIMENSIONS = 64
-
-
-cdef class Arrival:
-    cdef Envelope envelope
-    cdef bytes meta
-    cdef bytes payload
-
-
 cdef class Bell(Watcher):
     cdef LaneReceiver receiver
-
-
-cdef class Form:
-    cdef int kind
-    cdef bytes meta
-    cdef object build
-    cdef dtype element
-    cdef bint fortran
-    cdef int dimensions
-    cdef npy_intp[MOST_DIMENSIONS] shape
-    cdef int free_axis
-    cdef size_t row_bytes
-
-    cdef npy_intp* fitted(self, size_t nbytes) except NULL
 
 
 cdef class LaneReceiver(Port):
@@ -72,7 +49,6 @@ cdef class LaneReceiver(Port):
     cpdef object take(self)
     cdef object _opened(self, Arrival arrival)
     cdef Arrival _read(self)
-    cdef Arrival _checked(self, const unsigned char* record, size_t nbytes)
     cdef ndarray _view(self, Form form, const Envelope* envelope)
     cdef Memory _memory(self, uint32_t slab_id)
     cdef bint _hoarding(self)

@@ -1,7 +1,8 @@
 """The receiving end of a lane between two processes.
 
 Messages wait in the lane's ring until they are taken; the lease on a slot ends when the last
-view of it dies. A consumer that hoards leases, or pins too much of its producer's pool by them, gets copies instead.
+view of it dies. A consumer that hoards leases, or pins too much of its producer's pool by them,
+gets copies instead.
 """
 
 import gc
@@ -10,16 +11,15 @@ import zlib
 from collections import deque
 
 import msgspec
-import numpy
 
 cimport cython
-cimport numpy as np
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from numpy cimport dtype, ndarray, npy_intp
+from numpy cimport ndarray
 
 from penstock.executors.multiprocess.transport.arena cimport SharedArena
+from penstock.executors.multiprocess.transport.arrival cimport Arrival, Form, arrival_of
 from penstock.executors.multiprocess.transport.clock cimport count, counts, now_ns
 from penstock.executors.multiprocess.transport.envelope cimport (
     CHECKED,
@@ -40,18 +40,15 @@ from penstock.executors.multiprocess.transport.reactor cimport Reactor, Watcher
 from penstock.executors.multiprocess.transport.ring cimport Ring
 
 from penstock.bridges import ConsumerStatistics, count_drop, no_listener
-from penstock.data import Message, reader
+from penstock.data import Message
 from penstock.errors import ConservationError, LaneClosedError, LaneError
 from penstock.executors.multiprocess.transport import frames, sealing
-from penstock.executors.multiprocess.transport.frames import KINDS, FrameType, Tally
-
-np.import_array()
+from penstock.executors.multiprocess.transport.frames import FrameType, Tally
 
 MAX_LEASES = 256
 """Views on a lane's messages that may live at once before inputs are copied."""
 
 cdef size_t _MAX_LEASES = MAX_LEASES
-cdef int _KINDS = len(KINDS)
 cdef bytes _CREDIT = frames.number_frame(FrameType.CREDIT)
 cdef bytes _RELEASE = frames.number_frame(FrameType.RELEASE)
 
@@ -64,56 +61,12 @@ cdef extern from "<sys/epoll.h>" nogil:
 
 
 @cython.final
-@cython.freelist(128)
-cdef class Arrival:
-    """A message as it stood in the ring."""
-
-
-@cython.final
 cdef class Bell(Watcher):
     """Rings when there is something in a ring that was empty; nobody needs to read it."""
 
     cdef int ready(self, uint32_t events) except -1:
         self.receiver.on_change()
         return 0
-
-
-@cython.final
-cdef class Form:
-    """What arrays of one description look like, and how to make values of them."""
-
-    def __init__(self, int kind, bytes meta):
-        cdef int axis
-        self.kind = kind
-        self.meta = meta
-        self.element, shape, self.fortran, self.build = reader(KINDS[kind], meta)
-        self.dimensions = len(shape)
-        if self.dimensions > MOST_DIMENSIONS:
-            raise ValueError(f"no array has {self.dimensions} dimensions")
-        self.free_axis = -1
-        row_bytes = self.element.itemsize
-        for axis, extent in enumerate(shape):
-            if extent < 0:
-                if self.free_axis >= 0:
-                    raise ValueError(f"no array has the shape {shape}")
-                self.free_axis = axis
-            else:
-                self.shape[axis] = extent
-                row_bytes *= extent
-        self.row_bytes = row_bytes
-
-    cdef npy_intp* fitted(self, size_t nbytes) except NULL:
-        """The extents of an array that fills ``nbytes``; raises ``ValueError`` for none."""
-        cdef bint fits
-        if self.free_axis < 0:
-            fits = nbytes == self.row_bytes
-        else:
-            fits = self.row_bytes > 0 and nbytes % self.row_bytes == 0
-        if not fits:
-            raise ValueError(f"a payload of {nbytes} bytes is no whole array of its description")
-        if self.free_axis >= 0:
-            self.shape[self.free_axis] = nbytes // self.row_bytes
-        return self.shape
 
 
 cdef class LaneReceiver(Port):
@@ -218,9 +171,10 @@ cdef class LaneReceiver(Port):
             record = self._ring.next(&nbytes)
             if record == NULL:
                 return None
-            arrival = self._checked(record, nbytes)
+            arrival = arrival_of(record, nbytes, self._count, self._max_message_bytes)
         except ValueError as exc:
             raise LaneError(self._name, str(exc)) from exc
+        self._count += 1
         if self._ring.advance(nbytes):
             self._hint(_CREDIT)
         return arrival
@@ -231,33 +185,6 @@ cdef class LaneReceiver(Port):
             self.send_frame(frame)
             if self._outbox:
                 self._hints.add(frame)
-
-    cdef Arrival _checked(self, const unsigned char* record, size_t nbytes):
-        """A copy of the record, which its producer could still write to."""
-        cdef Arrival arrival = Arrival.__new__(Arrival)
-        cdef Envelope* envelope = &arrival.envelope
-        cdef size_t announced
-        if nbytes < sizeof(Envelope):
-            raise ValueError(f"an envelope has {sizeof(Envelope)} bytes, got {nbytes}")
-        memcpy(envelope, record, sizeof(Envelope))
-        if envelope.kind >= _KINDS:
-            raise ValueError(f"unknown kind of data {envelope.kind}")
-        announced = sizeof(Envelope) + envelope.meta_bytes
-        if envelope.length > self._max_message_bytes:
-            raise ValueError(f"its payload has {envelope.length} bytes, more than a message may")
-        if envelope.flags & INLINE_PAYLOAD:
-            announced += envelope.length
-        if nbytes != announced:
-            raise ValueError(f"a record of {announced} bytes was announced, got {nbytes}")
-        if envelope.lane_sequence != self._count:
-            raise ValueError(f"expected message {self._count}, got {envelope.lane_sequence}")
-        self._count += 1
-        record += sizeof(Envelope)
-        arrival.meta = PyBytes_FromStringAndSize(<const char*>record, envelope.meta_bytes)
-        if envelope.flags & INLINE_PAYLOAD:
-            record += envelope.meta_bytes
-            arrival.payload = PyBytes_FromStringAndSize(<const char*>record, envelope.length)
-        return arrival
 
     def _newest(self):
         """Without backpressure: take all there is, let the excess go, give the first of the rest."""
@@ -309,7 +236,7 @@ cdef class LaneReceiver(Port):
         cdef Memory memory = self._memory(envelope.slab_id)
         cdef Lease lease
         cdef ndarray array
-        _check_inside(memory, envelope.offset, envelope.length)
+        memory.check(envelope.offset, envelope.length)
         lease = self._returns.view(
             memory, envelope.offset, envelope.length, envelope.lane_sequence
         )
@@ -350,7 +277,7 @@ cdef class LaneReceiver(Port):
             raise ValueError(f"a location has {sizeof(location)} bytes, got {len(meta)}")
         memcpy(&location, PyBytes_AS_STRING(meta), sizeof(location))
         memory = self._memory(location.slab_id)
-        _check_inside(memory, location.offset, location.length)
+        memory.check(location.offset, location.length)
         if location.length > self._max_message_bytes:
             raise ValueError(f"its description has {location.length} bytes")
         return PyBytes_FromStringAndSize(
@@ -467,11 +394,3 @@ cdef class LaneReceiver(Port):
         if not self._broken:
             self._broken = True
             self.on_broken(error)
-
-
-cdef int _check_inside(Memory memory, uint64_t offset, uint64_t nbytes) except -1:
-    if offset > memory.nbytes or nbytes > memory.nbytes - offset:
-        raise ValueError(
-            f"bytes {offset} to {offset + nbytes} lie outside a slab of {memory.nbytes}"
-        )
-    return 0
