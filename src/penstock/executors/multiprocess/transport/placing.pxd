@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from numpy cimport ndarray
 
 from penstock.executors.multiprocess.transport.arena cimport SharedArena
@@ -16,6 +16,8 @@ cdef class Placed:
     cdef bytes payload
     cdef Lease lease
     cdef Lease meta_lease
+
+    cdef size_t write(self, unsigned char* record, message, uint64_t number) except 0
 
 
 cdef class Placer:

@@ -6,15 +6,18 @@ import zlib
 import numpy
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 cimport numpy as np
 from numpy cimport ndarray
 
 from penstock.executors.multiprocess.transport.arena cimport SharedArena
+from penstock.executors.multiprocess.transport.clock cimport now_ns
 from penstock.executors.multiprocess.transport.envelope cimport (
     CHECKED,
     INLINE_PAYLOAD,
     META_IN_SLAB,
+    Envelope,
     Location,
 )
 from penstock.executors.multiprocess.transport.memory cimport Lease, Slot, array_on, root_of
@@ -39,6 +42,31 @@ cdef class Placed:
     ``meta`` and ``payload`` go into the ring. What is longer lies in ``meta_lease`` and,
     from ``offset`` on, in the slab of ``lease``; its location is in the ring instead.
     """
+
+    cdef size_t write(self, unsigned char* record, message, uint64_t number) except 0:
+        """Write what goes into the ring as a lane's ``number``-th message; gives its length."""
+        cdef Envelope* envelope = <Envelope*>record
+        cdef size_t meta_bytes = PyBytes_GET_SIZE(self.meta)
+        cdef size_t nbytes = sizeof(Envelope) + meta_bytes
+        envelope.kind = self.kind
+        envelope.flags = self.flags
+        envelope.meta_bytes = meta_bytes
+        envelope.unused = 0
+        envelope.epoch = message.epoch
+        envelope.part = message.part
+        envelope.lane_sequence = number
+        envelope.sequence = message.sequence
+        envelope.timestamp_us = message.timestamp_us
+        envelope.slab_id = self.lease.memory.slab_id if self.lease is not None else 0
+        envelope.checksum = self.checksum
+        envelope.offset = self.offset
+        envelope.length = self.length
+        envelope.sent_ns = now_ns()
+        memcpy(record + sizeof(Envelope), PyBytes_AS_STRING(self.meta), meta_bytes)
+        if self.payload is not None:
+            memcpy(record + nbytes, PyBytes_AS_STRING(self.payload), self.length)
+            nbytes += self.length
+        return nbytes
 
 
 cdef class Placer:

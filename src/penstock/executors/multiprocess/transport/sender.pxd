@@ -48,7 +48,6 @@ cdef class LaneSender(Port):
 
     cpdef bint offer(self, message) except -1
     cdef bint _transmit(self, message) except -1
-    cdef size_t _record(self, unsigned char* record, Placed placed, message) except 0
     cdef int _send(self, const unsigned char* record, size_t nbytes) except -1
     cdef bint _has_room(self) except -1
     cdef bint _room_after(self, uint64_t taken) except -1

@@ -9,10 +9,8 @@ from collections import deque
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 
 from penstock.executors.multiprocess.transport.clock cimport count, counts, now_ns
-from penstock.executors.multiprocess.transport.envelope cimport Envelope
 from penstock.executors.multiprocess.transport.loans cimport Loans
 from penstock.executors.multiprocess.transport.memory cimport Lease
 from penstock.executors.multiprocess.transport.placing cimport Placed, Placer
@@ -216,7 +214,7 @@ cdef class LaneSender(Port):
         self._take_back()  # who only passes on allocates nothing, and would never look
         if placed is None:
             return False
-        nbytes = self._record(record, placed, message)
+        nbytes = placed.write(record, message, self._transmitted)
         if placed.lease is not None or placed.meta_lease is not None:
             self._lease_out(placed)
         self._transmitted += 1
@@ -227,31 +225,6 @@ cdef class LaneSender(Port):
         count(&self._conversion, spent)
         self._send(record, nbytes)
         return True
-
-    cdef size_t _record(self, unsigned char* record, Placed placed, message) except 0:
-        """Write what goes into the ring; gives its length."""
-        cdef Envelope* envelope = <Envelope*>record
-        cdef size_t meta_bytes = PyBytes_GET_SIZE(placed.meta)
-        cdef size_t nbytes = sizeof(Envelope) + meta_bytes
-        envelope.kind = placed.kind
-        envelope.flags = placed.flags
-        envelope.meta_bytes = meta_bytes
-        envelope.unused = 0
-        envelope.epoch = message.epoch
-        envelope.part = message.part
-        envelope.lane_sequence = self._transmitted
-        envelope.sequence = message.sequence
-        envelope.timestamp_us = message.timestamp_us
-        envelope.slab_id = placed.lease.memory.slab_id if placed.lease is not None else 0
-        envelope.checksum = placed.checksum
-        envelope.offset = placed.offset
-        envelope.length = placed.length
-        envelope.sent_ns = now_ns()
-        memcpy(record + sizeof(Envelope), PyBytes_AS_STRING(placed.meta), meta_bytes)
-        if placed.payload is not None:
-            memcpy(record + nbytes, PyBytes_AS_STRING(placed.payload), placed.length)
-            nbytes += placed.length
-        return nbytes
 
     cdef int _send(self, const unsigned char* record, size_t nbytes) except -1:
         """Into the ring; behind those that found no room, or whose slab is not announced yet."""
