@@ -15,6 +15,7 @@ TOO_MANY = 300
     [
         (["PassThrough", "PassThrough"], "node 'n1' or node 'n2' or the client never lets go"),
         ([], "the client never lets go"),
+        (["PassThrough", "EchoNode"], "the client never lets go of its inputs from 'n2'"),
     ],
 )
 async def test_whoever_may_hold_what_is_passed_on_within_the_process_is_named(behind, named):

@@ -118,6 +118,10 @@ cdef class SharedArena:
             loans.reclaim()
         return 0
 
+    def lent_on(self, returns):
+        """How many of the views that ``returns`` has on loan others look at in their turn."""
+        return len(set().union(*(loans.lent_on(returns) for loans in self._loans)))
+
     cdef int forsake(self, Loans loans) except -1:
         """Never use again what a closed lane has lent: nobody can say any more who looks at it."""
         if loans in self._loans:  # else the arena is closed already

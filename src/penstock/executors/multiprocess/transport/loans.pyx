@@ -28,3 +28,7 @@ cdef class Loans:
             self._given_back += 1
             self.open.pop(token, None)
         return 0
+
+    def lent_on(self, returns):
+        """The leases among them that are on loan from elsewhere themselves, by ``returns``."""
+        return {id(placed.lease) for placed in self.open.values() if placed.is_of(returns)}

@@ -49,6 +49,8 @@ cdef class View(Lease):
     cdef Pin _pin
     cdef uint64_t _token
 
+    cdef Returns returns(self)
+
 
 cdef class Pin:
     cdef Memory memory

@@ -170,6 +170,9 @@ cdef class Slot(Lease):
 cdef class View(Lease):
     """A part of another process's slab, lent to this one."""
 
+    cdef Returns returns(self):
+        return None if self._pin is None else self._pin._returns
+
     def __dealloc__(self):
         cdef Pin pin = self._pin
         cdef Returns returns

@@ -14,7 +14,7 @@ cdef class Placed:
     cdef size_t length
     cdef bytes meta
     cdef bytes payload
-    cdef Lease lease
+    cdef readonly Lease lease
     cdef Lease meta_lease
 
     cdef size_t write(self, unsigned char* record, message, uint64_t number) except 0

@@ -20,7 +20,7 @@ from penstock.executors.multiprocess.transport.envelope cimport (
     Envelope,
     Location,
 )
-from penstock.executors.multiprocess.transport.memory cimport Lease, Slot, array_on, root_of
+from penstock.executors.multiprocess.transport.memory cimport Lease, Slot, View, array_on, root_of
 
 from penstock.data import pack
 from penstock.errors import InputError
@@ -42,6 +42,10 @@ cdef class Placed:
     ``meta`` and ``payload`` go into the ring. What is longer lies in ``meta_lease`` and,
     from ``offset`` on, in the slab of ``lease``; its location is in the ring instead.
     """
+
+    def is_of(self, returns):
+        """Whether its payload lies in what ``returns`` has on loan."""
+        return isinstance(self.lease, View) and (<View>self.lease).returns() is returns
 
     cdef size_t write(self, unsigned char* record, message, uint64_t number) except 0:
         """Write what goes into the ring as a lane's ``number``-th message; gives its length."""

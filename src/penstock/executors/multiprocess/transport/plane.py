@@ -73,8 +73,7 @@ class DataPlane:
         hoarder = end()
         if hoarder is None:
             return
-        lent_on = sum(sender.lent for sender in self._senders)
-        if hoarder.statistics().held > 2 * lent_on:
+        if 2 * hoarder.kept > hoarder.statistics().held:
             hoarder.on_hoarding = no_listener
             self.on_hoarding(hoarder)
 

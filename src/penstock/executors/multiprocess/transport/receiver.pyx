@@ -102,9 +102,8 @@ cdef class LaneReceiver(Port):
 
         Raises ``LaneError`` for a message that is not what its envelope says.
         """
-        cdef Arrival arrival
+        cdef Arrival arrival = self._read() if self._backpressure else self._newest()
         cdef int64_t started, opened
-        arrival = self._read() if self._backpressure else self._newest()
         if arrival is None:
             return None
         started = now_ns()
@@ -136,6 +135,11 @@ cdef class LaneReceiver(Port):
             conversion=counts(&self._conversion),
             transit=counts(&self._transit),
         )
+
+    @property
+    def kept(self):
+        """Views that live here, and are not only lent on to others."""
+        return self._returns.views - self._arena.lent_on(self._returns)
 
     @property
     def lender_starves(self):
