@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sysconfig
@@ -21,11 +22,9 @@ class CompileHook(BuildHookInterface[Any]):
         if self.target_name != "wheel":
             return  # a source distribution has the sources
         _require_compiler()
-        compile_modules(Path(self.root))
+        build_data["artifacts"] += [f"/{path}" for path in compile_modules(Path(self.root))]
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
-        suffix = sysconfig.get_config_var("EXT_SUFFIX")
-        build_data["artifacts"] += [f"{SOURCES}/**/*{suffix}"]
 
 
 def _require_compiler() -> None:
@@ -39,13 +38,23 @@ def _require_compiler() -> None:
         raise OSError(f"Penstock compiles its data plane: Python's headers are missing ({header})")
 
 
-def compile_modules(root: Path) -> None:
-    """Compile what has changed; raises what the compiler does."""
+def compile_modules(root: Path) -> list[Path]:
+    """Compile what has changed; gives the modules' paths below ``root``.
+
+    Raises what the compiler does.
+    """
+    suffix: str = sysconfig.get_config_var("EXT_SUFFIX")
+    with contextlib.chdir(root):
+        sources = sorted(SOURCES.rglob("*.pyx"))
+        _compile(root, sources)
+    return [path.with_suffix(suffix) for path in sources]
+
+
+def _compile(root: Path, sources: list[Path]) -> None:
     import numpy  # noqa: PLC0415  # only there while building
     from Cython.Build import cythonize  # noqa: PLC0415  # the same
     from setuptools import Distribution, Extension  # noqa: PLC0415  # the same
 
-    os.chdir(root)
     modules = [
         Extension(
             ".".join(path.relative_to(SOURCES).with_suffix("").parts),
@@ -54,7 +63,7 @@ def compile_modules(root: Path) -> None:
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
             extra_compile_args=["-O2"],
         )
-        for path in sorted(SOURCES.rglob("*.pyx"))
+        for path in sources
     ]
     build_dir = root / "build" / "cython"
     extensions = cythonize(

@@ -13,7 +13,7 @@ from penstock.bridges import LaneSpec
 from penstock.data import Binary, Kind, Message
 from penstock.executors.multiprocess.transport import DataPlane, Reactor, socket_pair
 
-MESSAGES = 4000
+MESSAGES, ENDLESS = 4000, 1 << 60
 SIZES = (0, 1, 100, 1000, 1024, 1025, 5_000, 70_000)
 BUDGET, LONGEST = 4 << 20, 1 << 20
 
@@ -21,12 +21,13 @@ BUDGET, LONGEST = 4 << 20, 1 << 20
 class Party:
     """One process's ends of two lanes, one each way; it waits only in its reactor."""
 
-    def __init__(self, seed, capacity, backpressure):
+    def __init__(self, seed, capacity, backpressure, messages=MESSAGES):
         self.random = random.Random(seed)
         self.reactor = Reactor()
         self.broken = []
         self.plane = DataPlane(self.reactor, seed + 1, BUDGET, LONGEST, self.broken.append)
         self.options = {"capacity": capacity, "backpressure": backpressure}
+        self.messages = messages
         self.offered, self.taken, self.last, self.kept = 0, 0, -1, []
 
     def connect(self, out, back):
@@ -44,14 +45,14 @@ class Party:
         """Sometimes one, sometimes as many as go."""
         burst = self.random.choice((1, 3, 1000))
         for number in range(burst):
-            if self.offered == MESSAGES:
+            if self.offered == self.messages:
                 return number
             size = self.random.choice(SIZES)
             value = Binary(np.full(size, self.offered % 251, np.uint8))
             if not self.sender.offer(Message(value, self.offered)):
                 return number
             self.offered += 1
-            if self.offered == MESSAGES:
+            if self.offered == self.messages:
                 self.sender.end()
         return burst
 
@@ -141,7 +142,7 @@ def test_the_death_of_either_is_heard_by_the_other(capacity):
 
     def other():
         _keep_only([*there, *back], there[1], back[1])
-        party = Party(1, capacity, True)
+        party = Party(1, capacity, True, ENDLESS)
         party.connect(back[1], there[1])
         for _ in range(200):
             party._offer_some()
@@ -151,7 +152,7 @@ def test_the_death_of_either_is_heard_by_the_other(capacity):
 
     pid = in_child(other)
     _keep_only([*there, *back], there[0], back[0])
-    party = Party(0, capacity, True)
+    party = Party(0, capacity, True, ENDLESS)
     with contextlib.closing(party):
         party.connect(there[0], back[0])
         while len(party.broken) < 2:

@@ -80,7 +80,7 @@ def tally_of(frame: bytes, lane: str) -> Tally:
         raise LaneError(lane, f"an unreadable count: {exc}") from exc
 
 
-def close_all(descriptors: Sequence[int] | None) -> None:
+def close_all(descriptors: Sequence[int]) -> None:
     """Close the descriptors that came with a frame, if any did, and that nobody wants."""
-    for fd in descriptors or ():
+    for fd in descriptors:
         os.close(fd)

@@ -31,4 +31,5 @@ cdef class Loans:
 
     def lent_on(self, returns):
         """The leases among them that are on loan from elsewhere themselves, by ``returns``."""
-        return {id(placed.lease) for placed in self.open.values() if placed.is_of(returns)}
+        placed_here = list(self.open.values())  # what runs meanwhile may reclaim
+        return {id(placed.lease) for placed in placed_here if placed.is_of(returns)}
