@@ -15,6 +15,9 @@ from penstock.data import Message
 _ARRIVAL: ContextVar[Message | None] = ContextVar("arrival", default=None)
 
 
+_BYTES = np.dtype(np.uint8)
+
+
 class Host(Protocol):
     """What the executor provides behind a ``NodeContext``."""
 
@@ -55,9 +58,11 @@ class NodeContext:
         receives it looks at the same memory.
         """
         kind = np.dtype(dtype)
-        dimensions = (shape,) if isinstance(shape, int) else shape
-        count = math.prod(dimensions)
-        return self._host.allocate(count * kind.itemsize).view(kind).reshape(dimensions)
+        if isinstance(shape, int):
+            flat = self._host.allocate(shape * kind.itemsize)
+            return flat if kind is _BYTES else flat.view(kind)
+        count = math.prod(shape)
+        return self._host.allocate(count * kind.itemsize).view(kind).reshape(shape)
 
     @property
     def stopping(self) -> bool:
