@@ -81,6 +81,6 @@ def tally_of(frame: bytes, lane: str) -> Tally:
 
 
 def close_all(descriptors: Sequence[int]) -> None:
-    """Close the descriptors that came with a frame, if any did, and that nobody wants."""
+    """Close descriptors that came with a frame, or were to go with one, and that nobody wants."""
     for fd in descriptors:
         os.close(fd)

@@ -12,6 +12,8 @@ from libc.string cimport memcpy, memset
 
 from penstock.executors.multiprocess.transport.reactor cimport FRAME_BUFFER
 
+from penstock.executors.multiprocess.transport.frames import close_all
+
 cdef extern from "<sys/epoll.h>" nogil:
     int EPOLLIN, EPOLLOUT
 
@@ -44,9 +46,6 @@ cdef extern from "<sys/socket.h>" nogil:
 cdef enum:
     MOST_DESCRIPTORS = 8
     CONTROL_WORDS = 8  # CMSG_SPACE of eight descriptors is 48 bytes
-
-MAX_FRAME = FRAME_BUFFER
-"""Bytes of a datagram at most; below the kernel's default send buffer."""
 
 
 def socket_pair():
@@ -91,11 +90,6 @@ cdef class Port(Watcher):
 
     def on_end(self):
         raise NotImplementedError
-
-    def drain(self):
-        """Hand on everything that has arrived, without waiting for the reactor."""
-        while self.read():
-            pass
 
     def close(self):
         if self._fd >= 0:
@@ -183,7 +177,7 @@ cdef class Port(Watcher):
             if not self._sent(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), descriptors):
                 break
             self._outbox.popleft()
-            _close_all(descriptors)
+            close_all(descriptors)
         if not self._outbox and not self._gone:
             self._reactor.rewatch(self._fd, EPOLLIN)
             self.emptied()
@@ -198,7 +192,7 @@ cdef class Port(Watcher):
 
     def _drop_outbox(self):
         while self._outbox:
-            _close_all(self._outbox.popleft()[1])
+            close_all(self._outbox.popleft()[1])
 
 
 cdef ssize_t _send_with_descriptors(
@@ -243,8 +237,3 @@ cdef list _descriptors(msghdr* message):
                 descriptors.append(number)
         header = CMSG_NXTHDR(message, header)
     return descriptors
-
-
-def _close_all(descriptors):
-    for fd in descriptors:
-        os.close(fd)

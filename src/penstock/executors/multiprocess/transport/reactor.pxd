@@ -1,7 +1,7 @@
 from libc.stdint cimport uint32_t
 
 cdef enum:
-    FRAME_BUFFER = 128 << 10
+    FRAME_BUFFER = 128 << 10  # below the kernel's default send buffer
 
 
 cdef class Watcher:

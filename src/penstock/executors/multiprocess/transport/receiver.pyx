@@ -207,7 +207,7 @@ cdef class LaneReceiver(Port):
         arrival = self._queue.popleft() if self.spec.keep == "newest" else self._queue.pop()
         count_drop(self._dropped, "full")
         if arrival.envelope.flags & (INLINE_PAYLOAD | META_IN_SLAB) != INLINE_PAYLOAD:
-            self._return_unseen(arrival.envelope.lane_sequence)
+            self._returns.give(arrival.envelope.lane_sequence)  # nobody will look
 
     cdef object _opened(self, Arrival arrival):
         cdef Envelope* envelope = &arrival.envelope
@@ -226,7 +226,7 @@ cdef class LaneReceiver(Port):
                 form.dimensions, form.fitted(envelope.length), form.fortran, False,
             )
             if envelope.flags & META_IN_SLAB:
-                self._return_unseen(envelope.lane_sequence)
+                self._returns.give(envelope.lane_sequence)  # the description was copied
         if envelope.flags & CHECKED:
             if zlib.crc32(payload.ravel(order="K").view("u1")) != envelope.checksum:
                 raise ValueError(f"its payload of {envelope.length} bytes has another checksum")
@@ -293,10 +293,6 @@ cdef class LaneReceiver(Port):
         if self._returns.views and self._received >= self._collect_at:
             self._collect_at = self._received + _MAX_LEASES
             gc.collect()
-
-    def _return_unseen(self, uint64_t lane_sequence):
-        """Nobody has looked, or will, at what this message has in a slab."""
-        self._returns.give(lane_sequence)
 
     def _wake_producer(self):
         """It is short of memory, and some has come back."""

@@ -68,8 +68,8 @@ cdef class Ring:
     def create(size_t capacity):
         """A new ring, and the bell of its consumer, which sleeps.
 
-        Of at most ``capacity`` messages that wait in the ring, of as many that a consumer has
-        set aside, and of a few hundred more, it has not given back yet what lies in slabs.
+        ``capacity`` bounds the messages that wait in it; the tokens have room for these, for as
+        many that the consumer has set aside, and for a few hundred whose payloads it looks at.
         """
         cdef Ring ring = Ring.__new__(Ring)
         cdef size_t slots = _token_slots(capacity)
@@ -248,7 +248,7 @@ cdef class Ring:
 
 
 cdef size_t _token_slots(size_t capacity):
-    """Whole pages of tokens: a power of two of at least 512."""
+    """A power of two, so that counting on past the end of a counter's range changes nothing."""
     cdef size_t slots = TOKENS_BEYOND_CAPACITY
     while slots < 2 * capacity + TOKENS_BEYOND_CAPACITY:
         slots *= 2
