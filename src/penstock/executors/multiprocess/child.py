@@ -7,15 +7,15 @@ import os
 import signal
 import socket
 import sys
-import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NoReturn, TextIO
 
 import numpy.random
 
-from penstock.executors.multiprocess import kernel, messages, worker
+from penstock.executors.multiprocess import kernel, worker
 from penstock.executors.multiprocess.interpreter import foreign_arguments
 from penstock.executors.multiprocess.transport import Reactor, socket_pair
 
@@ -26,35 +26,51 @@ _READ = 64 << 10
 OnOutput = Callable[[str, str, list[str]], None]
 
 
-class Child:
-    """One node's process."""
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a child process is to be: ``run`` in the fork, which is given its leash.
 
-    def __init__(self, node_id: str, pid: int, leash: socket.socket, deadline: float) -> None:
-        self.node_id = node_id
+    It keeps ``descriptors``. With ``python``, ``main`` of the module ``name`` is run in that
+    interpreter instead, with the same descriptors and the leash as its arguments.
+    """
+
+    title: str
+    descriptors: tuple[int, ...]
+    run: Callable[[int], None]
+    name: str | None = None
+    python: str | None = None
+
+
+class Child:
+    """A node's process, or a session's host.
+
+    Must show that it is ready by ``deadline``, where there is one.
+    """
+
+    def __init__(self, name: str, pid: int, leash: socket.socket) -> None:
+        self.name = name
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
-        self.deadline: float | None = deadline
+        self.deadline: float | None = None
         self.timed_out = False
         self._leash = leash
         self._streams: list[_Stream] = []
         self._stderr: deque[str] = deque(maxlen=LAST_WORDS)
 
     @classmethod
-    def start(
-        cls, order: messages.Spawn, control: int, reactor: Reactor, on_output: OnOutput
-    ) -> Child:
-        """Fork a node's process, or have another interpreter exec'd there."""
+    def start(cls, name: str, body: Body, reactor: Reactor, on_output: OnOutput) -> Child:
+        """Fork a process, or have another interpreter exec'd there."""
         ours, theirs = socket_pair()
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _become_node(parent, order, (control, theirs.fileno()), (out_write, err_write))
+            _become(parent, body, theirs.fileno(), (out_write, err_write))
         theirs.close()
         os.close(out_write)
         os.close(err_write)
-        child = cls(order.node_id, pid, ours, time.monotonic() + order.init_timeout_s)
+        child = cls(name, pid, ours)
         child._listen(reactor, out_read, err_read, on_output)
         return child
 
@@ -90,7 +106,7 @@ class Child:
             def lines(found: list[str]) -> None:
                 if stream == "stderr":
                     self._stderr.extend(found)
-                on_output(self.node_id, stream, found)
+                on_output(self.name, stream, found)
 
             return lines
 
@@ -157,10 +173,8 @@ class _Stream:
         return True
 
 
-def _become_node(
-    parent: int, order: messages.Spawn, sockets: tuple[int, int], pipes: tuple[int, int]
-) -> NoReturn:
-    """In the forked child: forget the supervisor, then be the node."""
+def _become(parent: int, body: Body, leash: int, pipes: tuple[int, int]) -> NoReturn:
+    """In the forked child: forget the supervisor, then be what it was forked for."""
     code = 1
     try:
         kernel.die_with(parent)
@@ -168,14 +182,15 @@ def _become_node(
         _reset_signals()
         for fd, target in zip(pipes, (1, 2), strict=True):
             os.dup2(fd, target)
-        kernel.close_all_but(sockets)
-        if order.python is not None:
-            _exec(order.python, sockets)
-        kernel.name_process(f"pn:{order.node_id}")
+        kept = (*body.descriptors, leash)
+        kernel.close_all_but(kept)
+        if body.python is not None and body.name is not None:
+            _exec(body.python, body.name, kept)
+        kernel.name_process(body.title)
         gc.unfreeze()
         numpy.random.seed()  # the legacy generator is what a fork duplicates
         sys.stdout, sys.stderr = _text(1), _text(2)
-        worker.main(*sockets)
+        body.run(leash)
         code = 0
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else 1
@@ -199,8 +214,8 @@ def _reset_signals() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _exec(python: str, sockets: tuple[int, int]) -> NoReturn:
-    for fd in sockets:
+def _exec(python: str, module: str, descriptors: Sequence[int]) -> NoReturn:
+    for fd in descriptors:
         os.set_inheritable(fd, True)
-    arguments = [python, *foreign_arguments(worker.__name__), *map(str, sockets)]
+    arguments = [python, *foreign_arguments(module), *map(str, descriptors)]
     os.execv(python, arguments)  # noqa: S606  # the operator allowed this one

@@ -35,15 +35,19 @@ class Launcher:
         with self._lock:
             self._connected()
 
-    def supervise(self, sock: socket.socket) -> None:
-        """Fork a supervisor that serves the other end of ``sock``, which stays the caller's."""
-        frame = encoded(messages.Supervise())
+    def supervise(self, *socks: socket.socket, host: str | None = None) -> None:
+        """Fork a supervisor that serves the other end of a socket, which stays the caller's.
+
+        With ``host``, the function that is a session's host, another leads to that.
+        """
+        frame = encoded(messages.Supervise(host))
+        descriptors = [sock.fileno() for sock in socks]
         with self._lock:
             try:
-                socket.send_fds(self._connected(), [frame], [sock.fileno()])
+                socket.send_fds(self._connected(), [frame], descriptors)
             except (BrokenPipeError, ConnectionResetError, BlockingIOError):
                 self._end()  # it was killed, or has stopped reading: have another
-                socket.send_fds(self._connected(), [frame], [sock.fileno()])
+                socket.send_fds(self._connected(), [frame], descriptors)
 
     def close(self) -> None:
         """End the zygote once its last session has ended; the next session starts another."""

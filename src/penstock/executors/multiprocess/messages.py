@@ -116,7 +116,7 @@ class Finished(_Message, frozen=True):
 FromNode: TypeAlias = Progress | Ready | Failed | LaneBroken | Hoarding | Measured | Finished
 
 
-# From the session to its supervisor.
+# From the session, or the owner of its host, to its supervisor.
 
 
 class Spawn(_Message, frozen=True):
@@ -130,20 +130,29 @@ class Spawn(_Message, frozen=True):
     python: str | None
 
 
+class Watch(_Message, frozen=True):
+    """The host is blank no more, and must be ready in time."""
+
+    init_timeout_s: float
+
+
 class Stop(_Message, frozen=True):
-    """End all processes: ask, wait ``ask_s`` seconds, then the ladder."""
+    """End all processes: ask, wait ``ask_s`` seconds, then the ladder.
+
+    A session that is hosted says so of its nodes, and its owner of the host too.
+    """
 
     ask_s: float
 
 
-ToSupervisor: TypeAlias = Spawn | Stop
+ToSupervisor: TypeAlias = Spawn | Watch | Stop
 
 
-# From the supervisor to the session.
+# From the supervisor to the session about its nodes, and to the owner about the host.
 
 
 class Spawned(_Message, frozen=True):
-    """A node's process runs; ``supervisor`` is the process that says so."""
+    """A process runs; ``supervisor`` is the process that says so."""
 
     node_id: str
     pid: int
@@ -177,7 +186,7 @@ class Exited(_Message, frozen=True):
 
 
 class Stopped(_Message, frozen=True):
-    """Everything that the session started is gone."""
+    """Everything that was to be stopped is gone."""
 
 
 FromSupervisor: TypeAlias = Spawned | NotSpawned | Output | Exited | Stopped
@@ -187,4 +196,16 @@ FromSupervisor: TypeAlias = Spawned | NotSpawned | Output | Exited | Stopped
 
 
 class Supervise(_Message, frozen=True):
-    """Fork a supervisor; the end of its channel comes with this."""
+    """Fork a supervisor; the end of its channel comes with this.
+
+    With ``host`` (``module:function``) it forks a session's host at once, whose control
+    channel comes second, and which calls that function.
+    """
+
+    host: str | None = None
+
+
+# From a host's owner and its supervisor's point of view.
+
+HOST = "@host"
+"""What a session's host is called where nodes have their IDs."""

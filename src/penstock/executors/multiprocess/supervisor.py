@@ -3,6 +3,9 @@
 Single-threaded; it never runs a node's code and never holds a lane. It is a subreaper, so
 that what its processes leave behind falls to it. When the session's end of the channel is
 gone, everything below it goes.
+
+A hosted session is one more of its processes: then its owner's channel is what keeps
+everything alive, and hears of the host what the session hears of its nodes.
 """
 
 from __future__ import annotations
@@ -12,18 +15,23 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from penstock.executors.multiprocess import kernel, messages
+from penstock.executors.multiprocess import kernel, messages, worker
 from penstock.executors.multiprocess.channel import Channel
-from penstock.executors.multiprocess.child import Child
-from penstock.executors.multiprocess.transport import Reactor
+from penstock.executors.multiprocess.child import Body, Child
+from penstock.executors.multiprocess.transport import Reactor, socket_pair
 
 TERM_S = 1.0
 """How long a process may take to end after SIGTERM."""
 KILL_S = 1.0
 """How long the kernel may take to end it after SIGKILL."""
+HOST_END_S = 1.0
+"""How long a host may take to end once it has let go of its supervisor."""
 _MAX_BACKLOG = 256
+
+HostMain = Callable[[int, int, int], None]
+"""Is a session's host, on its control channel, its channel to its supervisor, and its leash."""
 
 
 class Supervisor:
@@ -31,13 +39,31 @@ class Supervisor:
 
     def __init__(self, sock: socket.socket) -> None:
         self._reactor = Reactor()
-        self._channel: Channel[messages.ToSupervisor] = Channel(
-            sock, self._reactor, messages.ToSupervisor, self._on_message, self._on_session_gone
-        )
         self._children: dict[str, Child] = {}
         self._missed: Counter[str] = Counter()
         self._stop: messages.Stop | None = None
-        self._session_gone = False
+        self._stop_nodes: messages.Stop | None = None
+        self._owner_gone = False
+        self._owner: Channel[messages.ToSupervisor] = Channel(
+            sock, self._reactor, messages.ToSupervisor, self._on_owner, self._on_owner_gone
+        )
+        self._session = self._owner
+
+    def start_host(self, host_main: HostMain, control: int) -> None:
+        """The session is in a process of its own; ``control`` is that one's to talk to its owner.
+
+        It is blank: nothing bounds how long it may wait for its session.
+        """
+        ours, theirs = socket_pair()
+        descriptors = (control, theirs.fileno())
+        body = Body("penstock-host", descriptors, lambda leash: host_main(*descriptors, leash))
+        with theirs:
+            host = Child.start(messages.HOST, body, self._reactor, self._on_output)
+        os.close(control)
+        self._session = Channel(
+            ours, self._reactor, messages.ToSupervisor, self._on_session, self._on_session_gone
+        )
+        self._keep(host)
 
     def run(self) -> None:
         kernel.become_subreaper()
@@ -45,54 +71,93 @@ class Supervisor:
         while self._stop is None:
             self._reactor.poll(self._next_deadline())
             self._enforce_deadlines()
-        self._end_all(self._stop.ask_s)
-        if not self._session_gone:
-            self._channel.send(messages.Stopped())
-            self._wait_until(lambda: self._session_gone or not self._channel.waiting, KILL_S)
+            self._end_nodes()
+        self._end(self._children.values, self._stop.ask_s)
+        kernel.end_children((), KILL_S)  # what the nodes' own children left behind
+        if not self._owner_gone:
+            self._owner.send(messages.Stopped())
+            self._wait_until(lambda: self._owner_gone or not self._owner.waiting, KILL_S)
 
-    def _on_message(self, message: messages.ToSupervisor, descriptors: list[int]) -> None:
+    def _on_owner(self, message: messages.ToSupervisor, descriptors: list[int]) -> None:
+        """Whoever keeps us alive; where nothing is hosted, the session itself."""
+        match message:
+            case messages.Spawn():
+                self._spawn(message, descriptors)
+            case messages.Watch():
+                host = self._children.get(messages.HOST)
+                if host is not None:
+                    host.deadline = time.monotonic() + message.init_timeout_s
+            case messages.Stop():
+                self._stop = message
+
+    def _on_owner_gone(self) -> None:
+        self._owner_gone = True
+        self._stop = messages.Stop(0.0)
+
+    def _on_session(self, message: messages.ToSupervisor, descriptors: list[int]) -> None:
+        """A hosted session."""
         match message:
             case messages.Spawn():
                 self._spawn(message, descriptors)
             case messages.Stop():
-                self._stop = message
+                self._stop_nodes = message
 
     def _on_session_gone(self) -> None:
-        self._session_gone = True
-        self._stop = messages.Stop(0.0)
+        """It is through with us, and its host about to end; or that has closed what isn't its."""
+        self._stop_nodes = messages.Stop(0.0)
+        host = self._children.get(messages.HOST)
+        if host is not None:
+            host.deadline = time.monotonic() + HOST_END_S
 
     def _spawn(self, order: messages.Spawn, descriptors: list[int]) -> None:
+        node_id = order.node_id
         try:
             (control,) = descriptors  # none comes where this process may have no more
-            child = Child.start(order, control, self._reactor, self._on_output)
+            body = Body(
+                f"pn:{node_id}",
+                (control,),
+                lambda leash: worker.main(control, leash),
+                worker.__name__ if order.python else None,
+                order.python,
+            )
+            child = Child.start(node_id, body, self._reactor, self._on_output)
         except (OSError, ValueError) as exc:
-            self._channel.send(messages.NotSpawned(order.node_id, str(exc)))
+            self._session.send(messages.NotSpawned(node_id, str(exc)))
             return
         finally:
             for fd in descriptors:
                 os.close(fd)
-        self._children[order.node_id] = child
-        self._reactor.register(child.pidfd, lambda _events: self._on_death(child))
-        self._channel.send(messages.Spawned(order.node_id, child.pid, os.getpid()))
+        child.deadline = time.monotonic() + order.init_timeout_s
+        self._keep(child)
 
-    def _on_output(self, node_id: str, stream: str, lines: list[str]) -> None:
+    def _keep(self, child: Child) -> None:
+        self._children[child.name] = child
+        self._reactor.register(child.pidfd, lambda _events: self._on_death(child))
+        self._hearer(child.name).send(messages.Spawned(child.name, child.pid, os.getpid()))
+
+    def _hearer(self, name: str) -> Channel[messages.ToSupervisor]:
+        """Who hears about a child of that name."""
+        return self._owner if name == messages.HOST else self._session
+
+    def _on_output(self, name: str, stream: str, lines: list[str]) -> None:
         """Pass on what a node says; a session that can't keep up is told what it missed."""
-        if self._channel.waiting >= _MAX_BACKLOG:
-            self._missed[node_id] += len(lines)
+        hearer = self._hearer(name)
+        if hearer.waiting >= _MAX_BACKLOG:
+            self._missed[name] += len(lines)
             return
-        if missed := self._missed.pop(node_id, 0):
+        if missed := self._missed.pop(name, 0):
             lines = [f"[{missed} lines of its output were dropped]", *lines]
-        self._channel.send(messages.Output(node_id, stream, lines))
+        hearer.send(messages.Output(name, stream, lines))
 
     def _on_death(self, child: Child) -> None:
         child.kill(signal.SIGKILL)  # what it has started must not hold on to its pipes
         _, status = os.waitpid(child.pid, 0)
         child.close(self._reactor)
         code = os.waitstatus_to_exitcode(status)
-        del self._children[child.node_id]
-        self._channel.send(
+        del self._children[child.name]
+        self._hearer(child.name).send(
             messages.Exited(
-                node_id=child.node_id,
+                node_id=child.name,
                 pid=child.pid,
                 exit_code=code if code >= 0 else None,
                 signal=_signal_name(-code) if code < 0 else None,
@@ -100,6 +165,8 @@ class Supervisor:
                 timed_out=child.timed_out,
             )
         )
+        if child.name == messages.HOST:
+            self._stop = messages.Stop(0.0)
 
     def _next_deadline(self) -> float | None:
         deadlines = [c.deadline for c in self._children.values() if c.deadline is not None]
@@ -113,17 +180,30 @@ class Supervisor:
                 child.timed_out = True
                 child.kill(signal.SIGKILL)
 
-    def _end_all(self, ask_s: float) -> None:
-        """The shutdown ladder: ask, SIGTERM, SIGKILL, reap; then what was left behind."""
-        for child in self._children.values():
+    def _end_nodes(self) -> None:
+        """A hosted session ends its nodes before its host ends itself."""
+        if self._stop_nodes is None or self._stop is not None:
+            return
+        order, self._stop_nodes = self._stop_nodes, None
+        self._end(self._nodes, order.ask_s)
+        self._session.send(messages.Stopped())
+
+    def _nodes(self) -> list[Child]:
+        return [child for name, child in self._children.items() if name != messages.HOST]
+
+    def _end(self, left: Callable[[], Collection[Child]], ask_s: float) -> None:
+        """The shutdown ladder: ask, SIGTERM, SIGKILL, reap.
+
+        ``left`` are those of the doomed that live. Who is not to be asked is killed.
+        """
+        for child in left():
             child.ask()
         steps = [(None, ask_s), (signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)]
-        for number, limit_s in steps[2:] if self._session_gone else steps:
-            for child in self._children.values():
+        for number, limit_s in steps if ask_s else steps[2:]:
+            for child in left():
                 if number is not None:
                     child.kill(number)
-            self._wait_until(lambda: not self._children, limit_s)
-        kernel.end_children((), KILL_S)  # what the nodes' own children left behind
+            self._wait_until(lambda: not left(), limit_s)
 
     def _wait_until(self, condition: Callable[[], bool], limit_s: float) -> None:
         deadline = time.monotonic() + limit_s
@@ -153,7 +233,13 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def main(fd: int) -> None:
-    """Supervise the session at the other end of ``fd``; returns when nothing is left."""
+def main(fd: int, host: tuple[HostMain, int] | None) -> None:
+    """Supervise the session at the other end of ``fd``; returns when nothing is left.
+
+    ``host`` is what runs the session in a process of its own, and its control channel.
+    """
     kernel.name_process("penstock-super")
-    Supervisor(socket.socket(fileno=fd)).run()
+    supervisor = Supervisor(socket.socket(fileno=fd))
+    if host is not None:
+        supervisor.start_host(*host)
+    supervisor.run()

@@ -8,6 +8,7 @@ it is gone, it ends as soon as its last supervisor has.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import signal
 import socket
@@ -42,20 +43,22 @@ class Zygote:
         while self._supervisors or not self._caller_gone:
             self._reactor.poll(None)
 
-    def _on_supervise(self, _order: messages.Supervise, descriptors: list[int]) -> None:
-        if not descriptors:
-            return  # none was left for it: the session sees the end of its channel
-        session = descriptors[0]
+    def _on_supervise(self, order: messages.Supervise, descriptors: list[int]) -> None:
         try:
+            if len(descriptors) != (1 if order.host is None else 2):
+                return  # none was left for it: who asked sees the end of its channel
+            if order.host is not None:
+                _function(order.host)  # what is imported now, no host has to import
             pid = os.fork()
             if pid == 0:
-                _become_supervisor(session)
+                _become_supervisor(order, descriptors)
             pidfd = os.pidfd_open(pid)
-        except OSError:
+        except (OSError, ImportError, AttributeError):
             traceback.print_exc()
             return
         finally:
-            os.close(session)
+            for fd in descriptors:
+                os.close(fd)
         self._supervisors[pid] = pidfd
         self._reactor.register(pidfd, lambda _events: self._on_death(pid))
 
@@ -71,16 +74,25 @@ class Zygote:
         self._caller_gone = True
 
 
-def _become_supervisor(session: int) -> None:
+def _become_supervisor(order: messages.Supervise, descriptors: list[int]) -> None:
     code = 1
     try:
-        kernel.close_all_but([session])
-        supervisor.main(session)
+        kernel.close_all_but(descriptors)
+        session, *control = descriptors
+        host = None if order.host is None else (_function(order.host), control[0])
+        supervisor.main(session, host)
         code = 0
     except BaseException:  # noqa: BLE001  # the last frame of a process: say why and end
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _function(path: str) -> supervisor.HostMain:
+    """The function at ``module:function``."""
+    module, _, name = path.partition(":")
+    found: supervisor.HostMain = getattr(importlib.import_module(module), name)
+    return found
 
 
 def main() -> None:
