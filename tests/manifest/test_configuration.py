@@ -44,7 +44,9 @@ def test_defaults() -> None:
     assert found.enable_backpressure is True
     assert found.verify is False
     assert found.drop_policy == "newest"
-    assert found.max_message_bytes == 64 << 20
+    assert found.max_message_bytes == 16 << 20
+    assert (found.node_memory_bytes, found.open_files) == (None, None)
+    assert found.buffered_bytes == 32 << 20
     assert found.python_executable == Path(sys.executable)
     assert not found.executor_overrides
 
@@ -81,6 +83,20 @@ def test_limits_of_the_service_hold_for_the_manifest() -> None:
         "metadata.multiprocess.max_message_bytes",
     }
     assert "5" in found["metadata.multiprocess.max_processes_per_session"]
+
+
+def test_a_nodes_limits_are_the_manifests_wish_within_the_operators() -> None:
+    limits = {"max_node_memory_bytes": 256 << 20, "max_open_files": 256}
+    settings = Settings.model_validate({"limits": limits, "multiprocess": {"open_files": 128}})
+    found = resolve_configuration(manifest(), settings, trusted=False)
+    assert (found.node_memory_bytes, found.open_files) == (256 << 20, 128)
+    found = resolve_configuration(
+        manifest(node_memory_bytes=64 << 20, open_files=256), settings, trusted=False
+    )
+    assert (found.node_memory_bytes, found.open_files) == (64 << 20, 256)
+    wrong = faults(manifest(node_memory_bytes=(256 << 20) + 1, open_files=257), settings)
+    assert "limit of 268435456, got 268435457" in wrong["metadata.multiprocess.node_memory_bytes"]
+    assert "limit of 256, got 257" in wrong["metadata.multiprocess.open_files"]
 
 
 def test_overrides_name_a_node_or_a_type_of_the_manifest() -> None:
@@ -228,6 +244,54 @@ def test_the_operators_own_limits_and_interpreters_are_checked(tmp_path: Path) -
         "multiprocess.python_executable",
         "interpreters.old",
     }
+
+
+def test_limits_that_cant_be_met_are_refused_with_the_limit_and_the_wish(tmp_path: Path) -> None:
+    found = settings_faults(
+        tmp_path,
+        """
+        [limits]
+        max_shared_memory_bytes = 1000
+        max_shared_memory_bytes_per_session = 1001
+        max_buffered_bytes = 2000
+        max_buffered_bytes_per_session = 2001
+        max_node_memory_bytes = 100_000_000
+        max_open_files = 100
+        [multiprocess]
+        node_memory_bytes = 100_000_001
+        open_files = 101
+        """,
+    )
+    assert found == {
+        f"{path}": f"{path}: must be at most {limit}, which is {most}, got {most + 1}"
+        for path, limit, most in (
+            (
+                "limits.max_shared_memory_bytes_per_session",
+                "limits.max_shared_memory_bytes",
+                1000,
+            ),
+            ("limits.max_buffered_bytes_per_session", "limits.max_buffered_bytes", 2000),
+            (
+                "multiprocess.node_memory_bytes",
+                "limits.max_node_memory_bytes",
+                100_000_000,
+            ),
+            ("multiprocess.open_files", "limits.max_open_files", 100),
+        )
+    }
+
+
+@pytest.mark.parametrize("value", [-1, 0, 1 << 63, 1.5, "'many'", "true"])
+@pytest.mark.parametrize("name", ["max_processes", "max_sessions", "max_open_files"])
+def test_negative_and_absurd_limits_are_refused(tmp_path: Path, name: str, value: object) -> None:
+    written = str(value).lower() if isinstance(value, bool) else str(value)
+    found = settings_faults(tmp_path, f"[limits]\n{name} = {written}\n")
+    assert list(found) in ([f"limits.{name}"], [""])  # TOML itself has no integer of 64 bits
+
+
+def test_a_node_has_room_to_start(tmp_path: Path) -> None:
+    found = settings_faults(tmp_path, "[limits]\nmax_node_memory_bytes = 1\nmax_open_files = 3\n")
+    assert set(found) == {"limits.max_node_memory_bytes", "limits.max_open_files"}
 
 
 def test_what_is_no_toml_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from penstock.manifest.configuration import (
 )
 from penstock.manifest.faults import Closest, Location, faults_of, path_of
 from penstock.manifest.front_door import Source, read_params
+from penstock.manifest.limits import Limits
 from penstock.manifest.parsing import Draft, parse_manifest, read_draft
 from penstock.manifest.schema import (
     Connection,
@@ -22,7 +23,6 @@ from penstock.manifest.schema import (
 )
 from penstock.manifest.settings import (
     ExecutorSettings,
-    Limits,
     PatternSettings,
     ServiceSettings,
     Settings,

@@ -17,11 +17,13 @@ from penstock.manifest.interpreters import (
     named_interpreter,
     trusted_interpreter,
 )
+from penstock.manifest.limits import DEFAULT_BUFFERED_BYTES, Limits
 from penstock.manifest.parsing import Draft
 from penstock.manifest.schema import DropPolicy, Manifest, MultiprocessOptions
 from penstock.manifest.settings import Settings
 
 DEFAULT_MAX_PROCESSES = 10
+DEFAULT_MAX_MESSAGE_BYTES = 16 << 20
 _AT = ("metadata", "multiprocess")
 
 
@@ -32,6 +34,9 @@ class ManifestConfiguration:
     ``channel_capacity`` counts messages, times are seconds; ``drop_policy`` is what a full
     lane without backpressure keeps; ``verify`` adds a checksum to every payload. A key of
     ``executor_overrides`` is a node ID or, failing that, a node type of the manifest.
+    ``buffered_bytes`` is what the session may hold in queues outside shared memory;
+    ``node_memory_bytes`` and ``open_files`` are what each node's process may have (None: no
+    limit of ours).
     """
 
     python_executable: Path
@@ -44,8 +49,11 @@ class ManifestConfiguration:
     )
     stall_timeout_secs: float = 10.0
     drop_policy: DropPolicy = "newest"
-    max_message_bytes: int = 64 << 20
+    max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     verify: bool = False
+    buffered_bytes: int = DEFAULT_BUFFERED_BYTES
+    node_memory_bytes: int | None = None
+    open_files: int | None = None
 
 
 _PLAIN_FIELDS = (
@@ -90,6 +98,9 @@ def configure(
         max_processes_per_session=_max_processes(written, settings, faults),
         executor_overrides=_overrides(draft, faults),
         max_message_bytes=_max_message_bytes(written, settings, faults),
+        buffered_bytes=_buffered_bytes(settings.limits),
+        node_memory_bytes=_node_limit("node_memory_bytes", written, settings, faults),
+        open_files=_node_limit("open_files", written, settings, faults),
         **fields,
     )
     return configuration, faults
@@ -117,7 +128,23 @@ def _max_message_bytes(
     limit = settings.limits.max_message_bytes
     if written.max_message_bytes is not None:
         return _within(written.max_message_bytes, limit, "max_message_bytes", faults)
-    return min(settings.multiprocess.max_message_bytes or limit, limit)
+    return min(settings.multiprocess.max_message_bytes or DEFAULT_MAX_MESSAGE_BYTES, limit)
+
+
+def _buffered_bytes(limits: Limits) -> int:
+    return min(limits.max_buffered_bytes_per_session, limits.max_buffered_bytes)
+
+
+def _node_limit(
+    name: str, written: MultiprocessOptions, settings: Settings, faults: list[Fault]
+) -> int | None:
+    """The manifest's wish within the operator's limit; else the operator's own, or that limit."""
+    limit: int | None = getattr(settings.limits, f"max_{name}")
+    wished: int | None = getattr(written, name)
+    if wished is not None:
+        return wished if limit is None else _within(wished, limit, name, faults)
+    configured: int | None = getattr(settings.multiprocess, name)
+    return limit if configured is None else configured
 
 
 def _within(wished: int, limit: int, name: str, faults: list[Fault]) -> int:

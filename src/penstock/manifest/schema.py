@@ -18,6 +18,11 @@ DropPolicy = Literal["newest", "oldest"]
 """Which messages a full lane without backpressure keeps."""
 
 ChannelCapacity = Annotated[int, Field(ge=1, le=10_000)]
+Bytes = Annotated[int, Field(ge=1, lt=1 << 63)]
+NodeMemory = Annotated[int, Field(ge=64 << 20, lt=1 << 63)]
+"""Bytes of memory that a node's process may use: with less, Python and numpy don't start."""
+OpenFiles = Annotated[int, Field(ge=64, le=1 << 20)]
+"""Files that a node's process may have open, its lanes among them."""
 Executor = Annotated[ExecutorType, Field(strict=False)]
 
 OLDER_KEYS = {
@@ -77,8 +82,10 @@ class MultiprocessDefaults(Document):
     enable_backpressure: bool | None = None
     stall_timeout_secs: Annotated[float, Field(gt=0, le=3600)] | None = None
     drop_policy: DropPolicy | None = None
-    max_message_bytes: Annotated[int, Field(ge=1)] | None = None
+    max_message_bytes: Bytes | None = None
     verify: bool | None = None
+    node_memory_bytes: NodeMemory | None = None
+    open_files: OpenFiles | None = None
 
 
 class MultiprocessOptions(MultiprocessDefaults):

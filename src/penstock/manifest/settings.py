@@ -17,14 +17,8 @@ from penstock.manifest.interpreters import (
     executable,
     trusted_interpreter,
 )
+from penstock.manifest.limits import Limits, limit_faults
 from penstock.manifest.schema import Document, Executor, MultiprocessDefaults
-
-_MEBIBYTE = 1 << 20
-_Positive = Annotated[int, Field(ge=1)]
-
-
-def _half_of_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 class PatternSettings(Document):
@@ -50,23 +44,18 @@ class ExecutorSettings(Document):
     patterns: Annotated[tuple[PatternSettings, ...], Field(strict=False)] = ()
 
 
-class Limits(Document):
-    """``[limits]``: what all sessions of one service may use together."""
-
-    max_processes: _Positive = 100
-    max_sessions: _Positive = 1000
-    max_shared_memory_bytes: _Positive = Field(default_factory=_half_of_memory)
-    max_message_bytes: _Positive = 64 * _MEBIBYTE
-
-
 class ServiceSettings(Document):
     """``[service]``: ``bind`` is ``HOST:PORT`` or ``unix:PATH``.
 
-    A stream's client hears of its metrics every ``metrics_interval_secs``.
+    A stream's client hears of its metrics every ``metrics_interval_secs``. A session that
+    neither gets an input nor gives an output for ``session_idle_secs`` is ended (None: never).
+    A service that is told to stop gives its sessions ``drain_secs`` to finish.
     """
 
     bind: Annotated[str, Field(min_length=1)] = "127.0.0.1:50051"
     metrics_interval_secs: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    session_idle_secs: Annotated[float, Field(gt=0, le=7 * 86_400)] | None = 3600.0
+    drain_secs: Annotated[float, Field(ge=0, le=3600)] = 10.0
 
 
 class Settings(Document):
@@ -90,7 +79,7 @@ def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:
         settings = Settings.model_validate(_read(path))
     except ValidationError as exc:
         raise ConfigurationError(list(faults_of(exc, Settings, closest=Closest()))) from exc
-    faults = [*_interpreter_faults(settings), *_limit_faults(settings)]
+    faults = [*_interpreter_faults(settings), *limit_faults(settings.limits, settings.multiprocess)]
     if faults:
         raise ConfigurationError(faults)
     return settings
@@ -119,24 +108,6 @@ def _interpreter_faults(settings: Settings) -> list[Fault]:
         except UnknownInterpreterError as exc:
             faults.append(Fault("multiprocess.python_executable", str(exc), found=wished))
     return faults
-
-
-def _limit_faults(settings: Settings) -> list[Fault]:
-    limits, wished = settings.limits, settings.multiprocess
-    pairs = (
-        ("max_processes_per_session", wished.max_processes_per_session, limits.max_processes),
-        ("max_message_bytes", wished.max_message_bytes, limits.max_message_bytes),
-    )
-    return [
-        Fault(
-            f"multiprocess.{name}",
-            f"must be at most the limit of {limit}, got {value}",
-            found=str(value),
-            expected=f"at most {limit}",
-        )
-        for name, value, limit in pairs
-        if value is not None and value > limit
-    ]
 
 
 def _fault(message: str) -> ConfigurationError:

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from . import common_pb2 as common__pb2
 
 
-DESCRIPTOR = POOL.AddSerializedFile(b'\n\x0f\x65xecution.proto\x12\x0eremotemedia.v1\x1a\x0c\x63ommon.proto\"\xa9\x02\n\x0e\x45xecuteRequest\x12\x32\n\x08manifest\x18\x01 \x01(\x0b\x32 .remotemedia.v1.PipelineManifest\x12\x43\n\x0b\x64\x61ta_inputs\x18\x02 \x03(\x0b\x32..remotemedia.v1.ExecuteRequest.DataInputsEntry\x12\x37\n\x0fresource_limits\x18\x03 \x01(\x0b\x32\x1e.remotemedia.v1.ResourceLimits\x12\x16\n\x0e\x63lient_version\x18\x04 \x01(\t\x1aM\n\x0f\x44\x61taInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer:\x02\x38\x01\"\x7f\n\x0f\x45xecuteResponse\x12\x31\n\x06result\x18\x01 \x01(\x0b\x32\x1f.remotemedia.v1.ExecutionResultH\x00\x12.\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1d.remotemedia.v1.ErrorResponseH\x00\x42\t\n\x07outcome\"\xb5\x01\n\x10PipelineManifest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x32\n\x08metadata\x18\x02 \x01(\x0b\x32 .remotemedia.v1.ManifestMetadata\x12+\n\x05nodes\x18\x03 \x03(\x0b\x32\x1c.remotemedia.v1.NodeManifest\x12/\n\x0b\x63onnections\x18\x04 \x03(\x0b\x32\x1a.remotemedia.v1.Connection\"\x83\x01\n\x10ManifestMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\ncreated_at\x18\x03 \x01(\t\x12\x38\n\x0cmultiprocess\x18\x64 \x01(\x0b\x32\".remotemedia.v1.MultiprocessConfig\"\xfd\x04\n\x12MultiprocessConfig\x12&\n\x19max_processes_per_session\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x10\x63hannel_capacity\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x1e\n\x11init_timeout_secs\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x1e\n\x11python_executable\x18\x04 \x01(\tH\x03\x88\x01\x01\x12 \n\x13\x65nable_backpressure\x18\x05 \x01(\x08H\x04\x88\x01\x01\x12U\n\x12\x65xecutor_overrides\x18\x06 \x03(\x0b\x32\x39.remotemedia.v1.MultiprocessConfig.ExecutorOverridesEntry\x12\x1f\n\x12stall_timeout_secs\x18\x64 \x01(\x01H\x05\x88\x01\x01\x12\x18\n\x0b\x64rop_policy\x18\x65 \x01(\tH\x06\x88\x01\x01\x12\x1e\n\x11max_message_bytes\x18\x66 \x01(\x03H\x07\x88\x01\x01\x12\x13\n\x06verify\x18g \x01(\x08H\x08\x88\x01\x01\x1a\x38\n\x16\x45xecutorOverridesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x1c\n\x1a_max_processes_per_sessionB\x13\n\x11_channel_capacityB\x14\n\x12_init_timeout_secsB\x14\n\x12_python_executableB\x16\n\x14_enable_backpressureB\x15\n\x13_stall_timeout_secsB\x0e\n\x0c_drop_policyB\x14\n\x12_max_message_bytesB\t\n\x07_verify\"\xb9\x02\n\x0cNodeManifest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tnode_type\x18\x02 \x01(\t\x12\x0e\n\x06params\x18\x03 \x01(\t\x12\x14\n\x0cis_streaming\x18\x04 \x01(\x08\x12<\n\x0c\x63\x61pabilities\x18\x05 \x01(\x0b\x32&.remotemedia.v1.CapabilityRequirements\x12\x0c\n\x04host\x18\x06 \x01(\t\x12\x31\n\x0cruntime_hint\x18\x07 \x01(\x0e\x32\x1b.remotemedia.v1.RuntimeHint\x12\x31\n\x0binput_types\x18\x08 \x03(\x0e\x32\x1c.remotemedia.v1.DataTypeHint\x12\x32\n\x0coutput_types\x18\t \x03(\x0e\x32\x1c.remotemedia.v1.DataTypeHint\"\xbe\x01\n\nConnection\x12\x0c\n\x04\x66rom\x18\x01 \x01(\t\x12\n\n\x02to\x18\x02 \x01(\t\x12 \n\x13\x65nable_backpressure\x18\x64 \x01(\x08H\x00\x88\x01\x01\x12\x1d\n\x10\x63hannel_capacity\x18\x65 \x01(\x03H\x01\x88\x01\x01\x12\x18\n\x0b\x64rop_policy\x18\x66 \x01(\tH\x02\x88\x01\x01\x42\x16\n\x14_enable_backpressureB\x13\n\x11_channel_capacityB\x0e\n\x0c_drop_policy\"\x85\x01\n\x16\x43\x61pabilityRequirements\x12+\n\x03gpu\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.GpuRequirement\x12+\n\x03\x63pu\x18\x02 \x01(\x0b\x32\x1e.remotemedia.v1.CpuRequirement\x12\x11\n\tmemory_gb\x18\x03 \x01(\x01\"G\n\x0eGpuRequirement\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x15\n\rmin_memory_gb\x18\x02 \x01(\x01\x12\x10\n\x08required\x18\x03 \x01(\x08\"-\n\x0e\x43puRequirement\x12\r\n\x05\x63ores\x18\x01 \x01(\r\x12\x0c\n\x04\x61rch\x18\x02 \x01(\t\"\xec\x02\n\x0f\x45xecutionResult\x12\x46\n\x0c\x64\x61ta_outputs\x18\x01 \x03(\x0b\x32\x30.remotemedia.v1.ExecutionResult.DataOutputsEntry\x12\x31\n\x07metrics\x18\x02 \x01(\x0b\x32 .remotemedia.v1.ExecutionMetrics\x12\x30\n\x0cnode_results\x18\x03 \x03(\x0b\x32\x1a.remotemedia.v1.NodeResult\x12/\n\x06status\x18\x04 \x01(\x0e\x32\x1f.remotemedia.v1.ExecutionStatus\x12+\n\x07outputs\x18\x64 \x03(\x0b\x32\x1a.remotemedia.v1.SinkOutput\x1aN\n\x10\x44\x61taOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer:\x02\x38\x01\"\x7f\n\nSinkOutput\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0c\n\x04part\x18\x03 \x01(\x04\x12*\n\x06\x62uffer\x18\x04 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer\x12\x14\n\x0ctimestamp_us\x18\x05 \x01(\x04\"(\n\x0eVersionRequest\x12\x16\n\x0e\x63lient_version\x18\x01 \x01(\t\"w\n\x0fVersionResponse\x12\x31\n\x0cversion_info\x18\x01 \x01(\x0b\x32\x1b.remotemedia.v1.VersionInfo\x12\x12\n\ncompatible\x18\x02 \x01(\x08\x12\x1d\n\x15\x63ompatibility_message\x18\x03 \x01(\t*\x98\x01\n\x0bRuntimeHint\x12\x1c\n\x18RUNTIME_HINT_UNSPECIFIED\x10\x00\x12\x1b\n\x17RUNTIME_HINT_RUSTPYTHON\x10\x01\x12\x18\n\x14RUNTIME_HINT_CPYTHON\x10\x02\x12\x1d\n\x19RUNTIME_HINT_CPYTHON_WASM\x10\x03\x12\x15\n\x11RUNTIME_HINT_AUTO\x10\x04\x32\xbd\x01\n\x18PipelineExecutionService\x12R\n\x0f\x45xecutePipeline\x12\x1e.remotemedia.v1.ExecuteRequest\x1a\x1f.remotemedia.v1.ExecuteResponse\x12M\n\nGetVersion\x12\x1e.remotemedia.v1.VersionRequest\x1a\x1f.remotemedia.v1.VersionResponseb\x06proto3')
+DESCRIPTOR = POOL.AddSerializedFile(b'\n\x0f\x65xecution.proto\x12\x0eremotemedia.v1\x1a\x0c\x63ommon.proto\"\xa9\x02\n\x0e\x45xecuteRequest\x12\x32\n\x08manifest\x18\x01 \x01(\x0b\x32 .remotemedia.v1.PipelineManifest\x12\x43\n\x0b\x64\x61ta_inputs\x18\x02 \x03(\x0b\x32..remotemedia.v1.ExecuteRequest.DataInputsEntry\x12\x37\n\x0fresource_limits\x18\x03 \x01(\x0b\x32\x1e.remotemedia.v1.ResourceLimits\x12\x16\n\x0e\x63lient_version\x18\x04 \x01(\t\x1aM\n\x0f\x44\x61taInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer:\x02\x38\x01\"\x7f\n\x0f\x45xecuteResponse\x12\x31\n\x06result\x18\x01 \x01(\x0b\x32\x1f.remotemedia.v1.ExecutionResultH\x00\x12.\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1d.remotemedia.v1.ErrorResponseH\x00\x42\t\n\x07outcome\"\xb5\x01\n\x10PipelineManifest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x32\n\x08metadata\x18\x02 \x01(\x0b\x32 .remotemedia.v1.ManifestMetadata\x12+\n\x05nodes\x18\x03 \x03(\x0b\x32\x1c.remotemedia.v1.NodeManifest\x12/\n\x0b\x63onnections\x18\x04 \x03(\x0b\x32\x1a.remotemedia.v1.Connection\"\x83\x01\n\x10ManifestMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\ncreated_at\x18\x03 \x01(\t\x12\x38\n\x0cmultiprocess\x18\x64 \x01(\x0b\x32\".remotemedia.v1.MultiprocessConfig\"\xdb\x05\n\x12MultiprocessConfig\x12&\n\x19max_processes_per_session\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x10\x63hannel_capacity\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x1e\n\x11init_timeout_secs\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x1e\n\x11python_executable\x18\x04 \x01(\tH\x03\x88\x01\x01\x12 \n\x13\x65nable_backpressure\x18\x05 \x01(\x08H\x04\x88\x01\x01\x12U\n\x12\x65xecutor_overrides\x18\x06 \x03(\x0b\x32\x39.remotemedia.v1.MultiprocessConfig.ExecutorOverridesEntry\x12\x1f\n\x12stall_timeout_secs\x18\x64 \x01(\x01H\x05\x88\x01\x01\x12\x18\n\x0b\x64rop_policy\x18\x65 \x01(\tH\x06\x88\x01\x01\x12\x1e\n\x11max_message_bytes\x18\x66 \x01(\x03H\x07\x88\x01\x01\x12\x13\n\x06verify\x18g \x01(\x08H\x08\x88\x01\x01\x12\x1e\n\x11node_memory_bytes\x18i \x01(\x03H\t\x88\x01\x01\x12\x17\n\nopen_files\x18j \x01(\x03H\n\x88\x01\x01\x1a\x38\n\x16\x45xecutorOverridesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x1c\n\x1a_max_processes_per_sessionB\x13\n\x11_channel_capacityB\x14\n\x12_init_timeout_secsB\x14\n\x12_python_executableB\x16\n\x14_enable_backpressureB\x15\n\x13_stall_timeout_secsB\x0e\n\x0c_drop_policyB\x14\n\x12_max_message_bytesB\t\n\x07_verifyB\x14\n\x12_node_memory_bytesB\r\n\x0b_open_files\"\xb9\x02\n\x0cNodeManifest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tnode_type\x18\x02 \x01(\t\x12\x0e\n\x06params\x18\x03 \x01(\t\x12\x14\n\x0cis_streaming\x18\x04 \x01(\x08\x12<\n\x0c\x63\x61pabilities\x18\x05 \x01(\x0b\x32&.remotemedia.v1.CapabilityRequirements\x12\x0c\n\x04host\x18\x06 \x01(\t\x12\x31\n\x0cruntime_hint\x18\x07 \x01(\x0e\x32\x1b.remotemedia.v1.RuntimeHint\x12\x31\n\x0binput_types\x18\x08 \x03(\x0e\x32\x1c.remotemedia.v1.DataTypeHint\x12\x32\n\x0coutput_types\x18\t \x03(\x0e\x32\x1c.remotemedia.v1.DataTypeHint\"\xbe\x01\n\nConnection\x12\x0c\n\x04\x66rom\x18\x01 \x01(\t\x12\n\n\x02to\x18\x02 \x01(\t\x12 \n\x13\x65nable_backpressure\x18\x64 \x01(\x08H\x00\x88\x01\x01\x12\x1d\n\x10\x63hannel_capacity\x18\x65 \x01(\x03H\x01\x88\x01\x01\x12\x18\n\x0b\x64rop_policy\x18\x66 \x01(\tH\x02\x88\x01\x01\x42\x16\n\x14_enable_backpressureB\x13\n\x11_channel_capacityB\x0e\n\x0c_drop_policy\"\x85\x01\n\x16\x43\x61pabilityRequirements\x12+\n\x03gpu\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.GpuRequirement\x12+\n\x03\x63pu\x18\x02 \x01(\x0b\x32\x1e.remotemedia.v1.CpuRequirement\x12\x11\n\tmemory_gb\x18\x03 \x01(\x01\"G\n\x0eGpuRequirement\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x15\n\rmin_memory_gb\x18\x02 \x01(\x01\x12\x10\n\x08required\x18\x03 \x01(\x08\"-\n\x0e\x43puRequirement\x12\r\n\x05\x63ores\x18\x01 \x01(\r\x12\x0c\n\x04\x61rch\x18\x02 \x01(\t\"\xec\x02\n\x0f\x45xecutionResult\x12\x46\n\x0c\x64\x61ta_outputs\x18\x01 \x03(\x0b\x32\x30.remotemedia.v1.ExecutionResult.DataOutputsEntry\x12\x31\n\x07metrics\x18\x02 \x01(\x0b\x32 .remotemedia.v1.ExecutionMetrics\x12\x30\n\x0cnode_results\x18\x03 \x03(\x0b\x32\x1a.remotemedia.v1.NodeResult\x12/\n\x06status\x18\x04 \x01(\x0e\x32\x1f.remotemedia.v1.ExecutionStatus\x12+\n\x07outputs\x18\x64 \x03(\x0b\x32\x1a.remotemedia.v1.SinkOutput\x1aN\n\x10\x44\x61taOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer:\x02\x38\x01\"\x7f\n\nSinkOutput\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0c\n\x04part\x18\x03 \x01(\x04\x12*\n\x06\x62uffer\x18\x04 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer\x12\x14\n\x0ctimestamp_us\x18\x05 \x01(\x04\"(\n\x0eVersionRequest\x12\x16\n\x0e\x63lient_version\x18\x01 \x01(\t\"w\n\x0fVersionResponse\x12\x31\n\x0cversion_info\x18\x01 \x01(\x0b\x32\x1b.remotemedia.v1.VersionInfo\x12\x12\n\ncompatible\x18\x02 \x01(\x08\x12\x1d\n\x15\x63ompatibility_message\x18\x03 \x01(\t*\x98\x01\n\x0bRuntimeHint\x12\x1c\n\x18RUNTIME_HINT_UNSPECIFIED\x10\x00\x12\x1b\n\x17RUNTIME_HINT_RUSTPYTHON\x10\x01\x12\x18\n\x14RUNTIME_HINT_CPYTHON\x10\x02\x12\x1d\n\x19RUNTIME_HINT_CPYTHON_WASM\x10\x03\x12\x15\n\x11RUNTIME_HINT_AUTO\x10\x04\x32\xbd\x01\n\x18PipelineExecutionService\x12R\n\x0f\x45xecutePipeline\x12\x1e.remotemedia.v1.ExecuteRequest\x1a\x1f.remotemedia.v1.ExecuteResponse\x12M\n\nGetVersion\x12\x1e.remotemedia.v1.VersionRequest\x1a\x1f.remotemedia.v1.VersionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -28,8 +28,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MULTIPROCESSCONFIG_EXECUTOROVERRIDESENTRY']._serialized_options = b'8\001'
   _globals['_EXECUTIONRESULT_DATAOUTPUTSENTRY']._loaded_options = None
   _globals['_EXECUTIONRESULT_DATAOUTPUTSENTRY']._serialized_options = b'8\001'
-  _globals['_RUNTIMEHINT']._serialized_start=2861
-  _globals['_RUNTIMEHINT']._serialized_end=3013
+  _globals['_RUNTIMEHINT']._serialized_start=2955
+  _globals['_RUNTIMEHINT']._serialized_end=3107
   _globals['_EXECUTEREQUEST']._serialized_start=50
   _globals['_EXECUTEREQUEST']._serialized_end=347
   _globals['_EXECUTEREQUEST_DATAINPUTSENTRY']._serialized_start=270
@@ -41,29 +41,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MANIFESTMETADATA']._serialized_start=663
   _globals['_MANIFESTMETADATA']._serialized_end=794
   _globals['_MULTIPROCESSCONFIG']._serialized_start=797
-  _globals['_MULTIPROCESSCONFIG']._serialized_end=1434
-  _globals['_MULTIPROCESSCONFIG_EXECUTOROVERRIDESENTRY']._serialized_start=1187
-  _globals['_MULTIPROCESSCONFIG_EXECUTOROVERRIDESENTRY']._serialized_end=1243
-  _globals['_NODEMANIFEST']._serialized_start=1437
-  _globals['_NODEMANIFEST']._serialized_end=1750
-  _globals['_CONNECTION']._serialized_start=1753
-  _globals['_CONNECTION']._serialized_end=1943
-  _globals['_CAPABILITYREQUIREMENTS']._serialized_start=1946
-  _globals['_CAPABILITYREQUIREMENTS']._serialized_end=2079
-  _globals['_GPUREQUIREMENT']._serialized_start=2081
-  _globals['_GPUREQUIREMENT']._serialized_end=2152
-  _globals['_CPUREQUIREMENT']._serialized_start=2154
-  _globals['_CPUREQUIREMENT']._serialized_end=2199
-  _globals['_EXECUTIONRESULT']._serialized_start=2202
-  _globals['_EXECUTIONRESULT']._serialized_end=2566
-  _globals['_EXECUTIONRESULT_DATAOUTPUTSENTRY']._serialized_start=2488
-  _globals['_EXECUTIONRESULT_DATAOUTPUTSENTRY']._serialized_end=2566
-  _globals['_SINKOUTPUT']._serialized_start=2568
-  _globals['_SINKOUTPUT']._serialized_end=2695
-  _globals['_VERSIONREQUEST']._serialized_start=2697
-  _globals['_VERSIONREQUEST']._serialized_end=2737
-  _globals['_VERSIONRESPONSE']._serialized_start=2739
-  _globals['_VERSIONRESPONSE']._serialized_end=2858
-  _globals['_PIPELINEEXECUTIONSERVICE']._serialized_start=3016
-  _globals['_PIPELINEEXECUTIONSERVICE']._serialized_end=3205
+  _globals['_MULTIPROCESSCONFIG']._serialized_end=1528
+  _globals['_MULTIPROCESSCONFIG_EXECUTOROVERRIDESENTRY']._serialized_start=1244
+  _globals['_MULTIPROCESSCONFIG_EXECUTOROVERRIDESENTRY']._serialized_end=1300
+  _globals['_NODEMANIFEST']._serialized_start=1531
+  _globals['_NODEMANIFEST']._serialized_end=1844
+  _globals['_CONNECTION']._serialized_start=1847
+  _globals['_CONNECTION']._serialized_end=2037
+  _globals['_CAPABILITYREQUIREMENTS']._serialized_start=2040
+  _globals['_CAPABILITYREQUIREMENTS']._serialized_end=2173
+  _globals['_GPUREQUIREMENT']._serialized_start=2175
+  _globals['_GPUREQUIREMENT']._serialized_end=2246
+  _globals['_CPUREQUIREMENT']._serialized_start=2248
+  _globals['_CPUREQUIREMENT']._serialized_end=2293
+  _globals['_EXECUTIONRESULT']._serialized_start=2296
+  _globals['_EXECUTIONRESULT']._serialized_end=2660
+  _globals['_EXECUTIONRESULT_DATAOUTPUTSENTRY']._serialized_start=2582
+  _globals['_EXECUTIONRESULT_DATAOUTPUTSENTRY']._serialized_end=2660
+  _globals['_SINKOUTPUT']._serialized_start=2662
+  _globals['_SINKOUTPUT']._serialized_end=2789
+  _globals['_VERSIONREQUEST']._serialized_start=2791
+  _globals['_VERSIONREQUEST']._serialized_end=2831
+  _globals['_VERSIONRESPONSE']._serialized_start=2833
+  _globals['_VERSIONRESPONSE']._serialized_end=2952
+  _globals['_PIPELINEEXECUTIONSERVICE']._serialized_start=3110
+  _globals['_PIPELINEEXECUTIONSERVICE']._serialized_end=3299
 # @@protoc_insertion_point(module_scope)
