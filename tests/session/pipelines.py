@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from pydantic import Field
 
 from penstock.data import Audio, ExecutorType, Json, Tensor, Text, Value, replace
+from penstock.executors.multiprocess import messages
+from penstock.executors.multiprocess.channel import encoded
 from penstock.nodes import Node, NodeParams, node
 from penstock.session import Output, Session, SessionOptions
 
@@ -427,6 +430,58 @@ class TalksRubbish(Node):
         sockets = [number for number in sorted(links) if links[number].is_socket()]
         with socket.socket(fileno=os.dup(sockets[self.params.which])) as sock:
             sock.send(b"\x01\x01rubbish")
+        return item
+
+
+class KnowsItsControl(Node):
+    """Finds the control channel, which only its worker should know, before any lane is there."""
+
+    def setup(self) -> None:
+        leash = self.ctx._host._leash.fileno()  # type: ignore[attr-defined]
+        links = (link for link in Path("/proc/self/fd").iterdir() if link.is_socket())
+        [self._number] = {int(link.name) for link in links} - {leash}
+
+    def control(self) -> socket.socket:
+        return socket.socket(fileno=os.dup(self._number))
+
+
+@node("babbles")
+class Babbles(KnowsItsControl):
+    """Says what is no message to its session, and goes on."""
+
+    def process(self, item: Text) -> Text:
+        with self.control() as control:
+            control.send(b"rubbish")
+        return item
+
+
+@node("hangs_up")
+class HangsUp(KnowsItsControl):
+    """Closes its control channel and never gives its input back."""
+
+    def process(self, item: Text) -> Text:
+        with self.control() as control:
+            control.shutdown(socket.SHUT_RDWR)
+        threading.Event().wait()
+        return item
+
+
+@node("raves")
+class Raves(Node):
+    """Raises with far too much to say."""
+
+    def process(self, item: Text) -> Text:
+        raise ValueError("x" * 50_000_000 + "the end")
+
+
+@node("gives_descriptors")
+class GivesDescriptors(KnowsItsControl):
+    """Sends its session descriptors that nobody asked for."""
+
+    def process(self, item: Text) -> Text:
+        word = encoded(messages.Progress("loading_model", 0.5, ""))
+        with self.control() as control:
+            socket.send_fds(control, [word], [0, 1, 2])
         return item
 
 

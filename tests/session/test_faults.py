@@ -375,8 +375,44 @@ async def test_rubbish_on_a_lane_ends_the_session_and_names_where(which):
     """On the node's two lanes and its control channel, in whatever order it has them."""
     manifest = chain("EchoNode", ("talks_rubbish", {"which": which}), "EchoNode")
     error, _ = await failure_of(manifest)
-    assert isinstance(error, LaneError | NodeExitedError)
+    assert isinstance(error, LaneError | NodeError)
     assert "n1" in str(error)
+
+
+async def test_rubbish_on_the_control_channel_names_the_node_and_what_was_wrong():
+    error, _ = await failure_of(chain("EchoNode", "babbles", "EchoNode"))
+    assert type(error) is NodeError
+    assert str(error) == (
+        "node 'n1': its process sent what is no control message: expected a frame that starts "
+        "with 00 or 01, got 72 75 62 62 69 73 68"
+    )
+
+
+async def test_a_node_that_hangs_up_on_its_session_is_named():
+    error, _ = await failure_of(chain("EchoNode", "hangs_up", "EchoNode"))
+    assert type(error) is NodeError
+    assert "node 'n1': its process closed its control channel, and didn't end" in str(error)
+
+
+async def test_what_a_node_raises_is_cut_to_what_a_session_should_hear():
+    error, _ = await failure_of(chain("raves"))
+    assert type(error) is NodeExecutionError
+    assert error.exception_message.startswith("xxx")
+    assert error.exception_message.endswith("the end")
+    assert "characters left out]" in error.exception_message
+    assert len(error.exception_message) < 300_000
+
+
+async def test_descriptors_that_a_node_sends_along_are_closed():
+    async with Session(chain("gives_descriptors"), options()) as session:
+        outputs = session.outputs()
+        held = []
+        for _ in range(5):
+            await session.send("n0", Text("x"))
+            await anext(outputs)
+            await session.metrics()
+            held.append(len(os.listdir("/proc/self/fd")))
+    assert held[-1] == held[0]
 
 
 async def test_a_signal_without_a_name():

@@ -10,10 +10,8 @@ import asyncio
 import os
 import signal
 import socket
-import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +27,8 @@ from penstock.errors import (
 from penstock.executors.base import ExecutorEvents
 from penstock.executors.multiprocess import messages, supervisor
 from penstock.executors.multiprocess.channel import Channel
-from penstock.executors.multiprocess.child import LAST_WORDS
-from penstock.executors.multiprocess.interpreter import own_path
 from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.executors.multiprocess.remote import Remote, foreign_python
 from penstock.executors.multiprocess.reports import exit_error, failure_error
 from penstock.executors.multiprocess.transport import (
     DataPlane,
@@ -39,6 +36,7 @@ from penstock.executors.multiprocess.transport import (
     Reactor,
     socket_pair,
 )
+from penstock.executors.multiprocess.transport.frames import close_all
 from penstock.executors.statistics import NodeStatistics
 from penstock.manifest import ManifestConfiguration
 from penstock.planning import NodeAssignment
@@ -49,25 +47,13 @@ MEASURE_S = 0.5
 """How long a busy node may take to tell its counters."""
 SIGN_OF_LIFE_S = 2.0
 """How much later than its deadline a supervisor may tell of a node that missed it."""
+LARGEST_FROM_NODE = 4 << 20
+"""Bytes of the largest control message that a node's process may send."""
 _OWNER_OF_SESSION = 0
 
 
 class _NoSupervisorError(SessionError):
     """Nobody answered where a supervisor should be; nothing was started."""
-
-
-@dataclass(slots=True)
-class _Remote:
-    """What is known of a node's process."""
-
-    assignment: NodeAssignment
-    control: Channel[messages.FromNode]
-    ready: asyncio.Future[None]
-    pid: int = 0
-    gone: bool = False
-    failures: list[messages.Failed] = field(default_factory=list)
-    statistics: NodeStatistics = field(default_factory=NodeStatistics)
-    stderr: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_WORDS))
 
 
 class MultiprocessExecutor:
@@ -97,7 +83,7 @@ class MultiprocessExecutor:
             self._on_broken,
         )
         self._plane.on_hoarding = self._on_hoarding
-        self._nodes: dict[str, _Remote] = {}
+        self._nodes: dict[str, Remote] = {}
         self._lanes: dict[int, Lane] = {}
         self._ends: list[ProducerEnd | ConsumerEnd] = []
         self._measuring: set[str] = set()
@@ -222,37 +208,25 @@ class MultiprocessExecutor:
         supervisor: Channel[messages.FromSupervisor],
         owner: int,
         assignment: NodeAssignment,
-    ) -> _Remote:
+    ) -> Remote:
         node_id = assignment.node_id
         ours, theirs = socket_pair()
-        remote = _Remote(
+        remote = Remote(
             assignment,
+            owner,
             Channel(
                 ours,
                 self._reactor,
                 messages.FromNode,
-                lambda message, _: self._on_node(node_id, message),
-                lambda: None,  # the supervisor tells how it ended
+                partial(self._on_node, node_id),
+                partial(self._on_node_silent, node_id),
             ),
             self._event_loop.create_future(),
         )
-        own = str(self._config.python_executable)
-        same = own == sys.executable
-        remote.control.send(
-            messages.Configure(
-                session_id=self._session_id,
-                node_id=node_id,
-                provider=assignment.provider,
-                params=dict(assignment.params),
-                emits=assignment.emits,
-                sys_path=[str(entry) for entry in (sys.path if same else own_path())],
-                whole_path=same,
-                owner=owner,
-                pool_bytes=self._pool_bytes,
-                max_message_bytes=self._config.max_message_bytes,
-            )
-        )
-        order = messages.Spawn(node_id, self._config.init_timeout_secs, None if same else own)
+        remote.control.largest = LARGEST_FROM_NODE
+        remote.configure(self._session_id, self._config, self._pool_bytes)
+        python = foreign_python(self._config)
+        order = messages.Spawn(node_id, self._config.init_timeout_secs, python)
         with theirs:
             supervisor.send(order, [theirs.fileno()])
         return remote
@@ -293,7 +267,8 @@ class MultiprocessExecutor:
         else:
             self._fail(None, _NoSupervisorError("its supervisor could not be started"))
 
-    def _on_node(self, node_id: str, message: messages.FromNode) -> None:
+    def _on_node(self, node_id: str, message: messages.FromNode, unwanted: list[int]) -> None:
+        close_all(unwanted)
         remote = self._nodes[node_id]
         match message:
             case messages.Progress():
@@ -317,6 +292,19 @@ class MultiprocessExecutor:
                 self._record(node_id, message.last)
                 self._events.finished(node_id)
 
+    def _on_node_silent(self, node_id: str) -> None:
+        """The supervisor tells how it ended; where it goes on without a word, nobody would."""
+        remote = self._nodes[node_id]
+        if (fault := remote.control.fault) is not None:
+            self._break_off(remote, f"sent what is no control message: {fault}")
+        elif not self._stopping:
+            said = "closed its control channel, and didn't end"
+            self._event_loop.call_later(DEATH_NOTICE_S, self._break_off, remote, said)
+
+    def _break_off(self, remote: Remote, said: str) -> None:
+        if not (remote.gone or self._stopping):
+            self._fail(remote, NodeError(remote.node_id, f"its process {said}"))
+
     def _record(self, node_id: str, measured: messages.Measured) -> None:
         self._nodes[node_id].statistics = measured.node
         for lane_id, producer in measured.outbound.items():
@@ -338,7 +326,7 @@ class MultiprocessExecutor:
         else:
             self._fail(remote, exit_error(death, self._config.init_timeout_secs))
 
-    def _report_failure(self, remote: _Remote) -> None:
+    def _report_failure(self, remote: Remote) -> None:
         """A node's exception, with what it said last: at its exit, or when that takes long.
 
         A second one, of its ``teardown``, is recorded.
@@ -346,7 +334,7 @@ class MultiprocessExecutor:
         failures, remote.failures = remote.failures, []
         for number, failure in enumerate(failures):
             stderr = "\n".join(remote.stderr)
-            error = failure_error(remote.assignment.node_id, failure, stderr)
+            error = failure_error(remote.node_id, failure, stderr)
             if number:
                 self._events.faulted(error)
             else:
@@ -362,9 +350,9 @@ class MultiprocessExecutor:
         wait_s = DEATH_NOTICE_S if isinstance(error, LaneClosedError) else 0
         self._event_loop.call_later(wait_s, self._events.failed, error)
 
-    def _fail(self, remote: _Remote | None, error: NodeError | SessionError) -> None:
+    def _fail(self, remote: Remote | None, error: NodeError | SessionError) -> None:
         if remote is not None and not remote.ready.done():
-            self._events.progress(remote.assignment.node_id, "error", 0.0, str(error))
+            self._events.progress(remote.node_id, "error", 0.0, str(error))
         waiting = [r for r in self._nodes.values() if not r.ready.done()]
         if waiting:
             waiting[0].ready.set_exception(error)

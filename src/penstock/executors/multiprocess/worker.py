@@ -44,6 +44,8 @@ from penstock.nodes.importing import importing_nodes
 READY = b"ready"
 STOP = b"stop"
 LAST_WORDS_S = 1.0
+LONGEST_TEXT = 256 << 10
+"""Characters of an exception or a progress message that the session hears."""
 
 
 class _Stopped(BaseException):
@@ -129,7 +131,7 @@ class Worker:
             raise _Stopped
 
     def progress(self, fraction: float, message: str) -> None:
-        self._control.send(messages.Progress("loading_model", fraction, message))
+        self._control.send(messages.Progress("loading_model", fraction, _cut(message)))
 
     def allocate(self, nbytes: int) -> NDArray[np.uint8]:
         """From shared memory while there is some, else from the heap, to be copied later."""
@@ -262,9 +264,8 @@ class Worker:
 
     def _fail(self, during: str, cause: BaseException | None) -> None:
         error = describe_fault("", during, cause)
-        self._control.send(
-            messages.Failed(during, error.exception_type, error.exception_message, error.traceback)
-        )
+        said, traceback = _cut(error.exception_message), _cut(error.traceback)
+        self._control.send(messages.Failed(during, error.exception_type, said, traceback))
 
     def _say_last_words(self) -> None:
         """What the session has not made room for yet, within reason."""
@@ -290,6 +291,15 @@ class Worker:
         self._stopping = True
         if self._task is not None:
             self._task.cancel()
+
+
+def _cut(text: str) -> str:
+    """As much of a text as a control message should carry: its beginning and its end."""
+    left_out = len(text) - LONGEST_TEXT
+    if left_out <= 0:
+        return text
+    half = LONGEST_TEXT // 2
+    return f"{text[:half]}\n[{left_out} characters left out]\n{text[-half:]}"
 
 
 def _run_plain(life: Coroutine[Any, Any, None]) -> None:

@@ -1,0 +1,62 @@
+"""What a session knows of a node that runs in another process."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from dataclasses import dataclass, field
+
+from penstock.executors.multiprocess import messages
+from penstock.executors.multiprocess.channel import Channel
+from penstock.executors.multiprocess.child import LAST_WORDS
+from penstock.executors.multiprocess.interpreter import own_path
+from penstock.executors.statistics import NodeStatistics
+from penstock.manifest import ManifestConfiguration
+from penstock.planning import NodeAssignment
+
+
+@dataclass(slots=True)
+class Remote:
+    """A node's process: what it is to run, the channel to it, and what it told last.
+
+    ``owner`` makes the IDs of its slabs unique in the session.
+    """
+
+    assignment: NodeAssignment
+    owner: int
+    control: Channel[messages.FromNode]
+    ready: asyncio.Future[None]
+    pid: int = 0
+    gone: bool = False
+    failures: list[messages.Failed] = field(default_factory=list)
+    statistics: NodeStatistics = field(default_factory=NodeStatistics)
+    stderr: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_WORDS))
+
+    @property
+    def node_id(self) -> str:
+        return self.assignment.node_id
+
+    def configure(self, session_id: str, config: ManifestConfiguration, pool_bytes: int) -> None:
+        """Tell the process, before all else, what it is to run and what it may use."""
+        same = foreign_python(config) is None
+        self.control.send(
+            messages.Configure(
+                session_id=session_id,
+                node_id=self.node_id,
+                provider=self.assignment.provider,
+                params=dict(self.assignment.params),
+                emits=self.assignment.emits,
+                sys_path=[str(entry) for entry in (sys.path if same else own_path())],
+                whole_path=same,
+                owner=self.owner,
+                pool_bytes=pool_bytes,
+                max_message_bytes=config.max_message_bytes,
+            )
+        )
+
+
+def foreign_python(config: ManifestConfiguration) -> str | None:
+    """The interpreter of the session's nodes, where it is another than this one."""
+    wished = str(config.python_executable)
+    return None if wished == sys.executable else wished
