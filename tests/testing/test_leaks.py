@@ -3,6 +3,7 @@ from __future__ import annotations
 import mmap
 import os
 import select
+import socket
 import subprocess
 import sys
 import threading
@@ -59,6 +60,16 @@ def test_shared_memory_is_seen_until_it_is_gone() -> None:
     finally:
         file.unlink()
     assert not check.leaks(patience_s=0).shared_memory
+
+
+def test_a_named_socket_is_seen_until_it_is_closed(tmp_path: Path) -> None:
+    check = LeakCheck()
+    path, abstract = f"{tmp_path}/named", f"penstock-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as other:
+        one.bind(path)
+        other.bind(f"\0{abstract}")
+        assert check.leaks(patience_s=0).sockets == (path, f"@{abstract}")
+    assert not check.leaks(patience_s=0)
 
 
 def test_a_descriptor_is_seen_until_it_is_closed() -> None:
@@ -118,9 +129,18 @@ def test_what_is_ending_is_waited_for() -> None:
 
 
 LEAKY = """
-import asyncio, os, threading
+import asyncio, os, tempfile, threading
+from pathlib import Path
 import pytest
-from penstock.testing.pytest_plugin import close_zygote, no_leaked_tasks, no_leaks
+from penstock import Node, Session, SessionOptions, Text, node
+from penstock.testing.pytest_plugin import close_zygote, isolated_ipc, no_leaked_tasks, no_leaks
+
+WRITES = {"version": "v1", "nodes": [{"id": "n", "node_type": "writes"}]}
+
+@node("writes")
+class Writes(Node):
+    def process(self, item: Text) -> Text:
+        return Text(tempfile.mkdtemp(prefix="node-"))
 
 def test_descriptor(no_leaks):
     os.open(os.devnull, os.O_RDONLY)
@@ -134,6 +154,17 @@ async def test_task(no_leaked_tasks):
 
 def test_clean(no_leaks):
     pass
+
+def test_file(isolated_ipc):
+    assert isolated_ipc == Path(tempfile.gettempdir())
+    tempfile.NamedTemporaryFile(prefix="left-", delete=False).close()
+
+async def test_file_of_a_node(isolated_ipc):
+    async with Session(WRITES, SessionOptions(nodes=(__file__,))) as session:
+        await session.send("n", Text("x"))
+        await session.end()
+        async for output in session.outputs():
+            assert Path(output.value.text).parent == isolated_ipc
 """
 
 
@@ -144,9 +175,14 @@ def test_the_fixtures_fail_the_tests_that_leak(pytester: pytest.Pytester) -> Non
     )
     pytester.makepyfile(LEAKY)
     result = pytester.runpytest_subprocess()
-    result.assert_outcomes(passed=4, errors=2)
+    result.assert_outcomes(passed=6, errors=4)
     result.stdout.fnmatch_lines(
-        ["left behind: descriptors: * /dev/null", "left behind: tasks: left"]
+        [
+            "left behind: descriptors: * /dev/null",
+            "left behind: tasks: left",
+            "left behind: files: left-*",
+            "left behind: files: node-*",
+        ]
     )
 
 

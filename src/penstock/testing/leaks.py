@@ -1,4 +1,4 @@
-"""What a piece of code leaves behind: processes, shared memory, descriptors, threads.
+"""What a piece of code leaves behind: processes, shared memory, sockets, descriptors, threads.
 
 Linux only, like the rest: read from ``/proc``. The program's zygote, which all sessions share,
 is not a leak; everything beneath it is.
@@ -8,33 +8,27 @@ from __future__ import annotations
 
 import gc
 import os
-import select
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.testing.processes import (
+    Process,
+    descends,
+    descriptors_of,
+    one_ends,
+    process_table,
+)
 
 _PROC = Path("/proc")
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # it is looked at, not written to
 PATIENCE_S = 5.0
 """How long what is ending may take to be gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A line of the process table; ``session`` is the ID of its POSIX session."""
-
-    pid: int
-    parent: int
-    session: int
-    name: str
-    is_zombie: bool
-
-    def __str__(self) -> str:
-        return f"{self.name}[{self.pid}]{' (not reaped)' if self.is_zombie else ''}"
+_NAMED = 8
+"""Columns of ``/proc/net/unix`` where the last one, the name, is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +37,7 @@ class Snapshot:
 
     processes: Mapping[int, Process]
     shared_memory: frozenset[str]
+    sockets: frozenset[str]
     descriptors: Mapping[int, str]
     threads: frozenset[threading.Thread]
     zygote: int | None
@@ -52,7 +47,8 @@ class Snapshot:
         return cls(
             processes={process.pid: process for process in descendants()},
             shared_memory=frozenset(_shared_memory()),
-            descriptors=dict(_descriptors()),
+            sockets=frozenset(_unix_sockets()),
+            descriptors=dict(descriptors_of()),
             threads=frozenset(threading.enumerate()),
             zygote=LAUNCHER.pid,
         )
@@ -60,15 +56,19 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Leaks:
-    """What is there that was not there before, in words."""
+    """What is there that was not there before, in words.
+
+    ``sockets`` are names of Unix sockets: paths, and abstract ones with an ``@`` in front.
+    """
 
     processes: tuple[str, ...] = ()
     shared_memory: tuple[str, ...] = ()
+    sockets: tuple[str, ...] = ()
     descriptors: tuple[str, ...] = ()
     threads: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.processes or self.shared_memory or self.descriptors or self.threads)
+        return any(getattr(self, kind.name) for kind in fields(self))
 
     def __str__(self) -> str:
         kinds = ((kind.name, getattr(self, kind.name)) for kind in fields(self))
@@ -104,6 +104,7 @@ class LeakCheck:
         return Leaks(
             processes=tuple(str(process) for process in processes),
             shared_memory=tuple(sorted(_unclaimed(now.shared_memory - self.before.shared_memory))),
+            sockets=tuple(sorted(_unheld(now.sockets - self.before.sockets))),
             descriptors=tuple(self._new_descriptors(now)),
             threads=tuple(thread.name for thread in threads),
         )
@@ -112,7 +113,7 @@ class LeakCheck:
         while True:
             left = [one for one in descendants() if one.pid not in self.before.processes]
             ending = [one for one in left if not one.is_zombie]
-            if not ending or not _one_ends(ending, deadline):
+            if not ending or not one_ends(ending, deadline):
                 return left
 
     def _remaining_threads(self, deadline: float) -> list[threading.Thread]:
@@ -148,9 +149,7 @@ def _unclaimed(names: frozenset[str]) -> frozenset[str]:
     """
     if not names:
         return names
-    own = {os.getpid(), *(process.pid for process in descendants())}
-    foreign = {process.pid for process in _process_table()} - own
-    claimed = {inode for pid in foreign for inode in _mapped_inodes(pid)}
+    claimed = _inodes_of_others(_mapped_inodes)
     now = _shared_memory()
     return frozenset(name for name in names & now.keys() if now[name] not in claimed)
 
@@ -166,62 +165,46 @@ def _mapped_inodes(pid: int) -> Iterator[int]:
             yield int(inode)
 
 
+def _unix_sockets() -> dict[str, int]:
+    """The inodes of the sockets that have names, by those."""
+    lines = (_PROC / "net" / "unix").read_text(errors="replace").splitlines()
+    split = (line.split(maxsplit=7) for line in lines[1:])
+    return {fields[7]: int(fields[6]) for fields in split if len(fields) == _NAMED}
+
+
+def _unheld(names: frozenset[str]) -> frozenset[str]:
+    """Without what a process outside has open: all programs share one list of sockets."""
+    if not names:
+        return names
+    held = _inodes_of_others(_socket_inodes)
+    now = _unix_sockets()
+    return frozenset(name for name in names & now.keys() if now[name] not in held)
+
+
+def _socket_inodes(pid: int) -> Iterator[int]:
+    for _, target in descriptors_of(pid):
+        if target.startswith("socket:["):
+            yield int(target[len("socket:[") : -1])
+
+
+def _inodes_of_others(inodes_of: Callable[[int], Iterable[int]]) -> set[int]:
+    """What processes have that are neither this one nor descend from it."""
+    own = {os.getpid(), *(process.pid for process in descendants())}
+    return {inode for pid in process_table().keys() - own for inode in inodes_of(pid)}
+
+
 def descendants() -> list[Process]:
     """What this process has started, directly or not, except its zygote.
 
     What has lost its parents counts too, where it is still in the zygote's POSIX session.
     Zombies are those that this process has yet to reap: others are their parents' affair.
     """
-    table = {process.pid: process for process in _process_table()}
+    table = process_table()
     own, zygote = os.getpid(), LAUNCHER.pid
     return [
         process
         for process in table.values()
         if process.pid not in (own, zygote)
         and (process.parent == own or not process.is_zombie)
-        and (_descends(process, own, table) or (zygote is not None and process.session == zygote))
+        and (descends(process, own, table) or (zygote is not None and process.session == zygote))
     ]
-
-
-def _descends(process: Process, ancestor: int, table: Mapping[int, Process]) -> bool:
-    at: Process | None = process
-    while at is not None and at.parent != ancestor:
-        at = table.get(at.parent)
-    return at is not None
-
-
-def _process_table() -> Iterator[Process]:
-    for entry in _PROC.iterdir():
-        if entry.name.isdecimal():
-            try:
-                line = (entry / "stat").read_text(errors="replace")
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # it has ended meanwhile
-            name = line[line.index("(") + 1 : line.rindex(")")]
-            state, parent, _group, session = line[line.rindex(")") + 2 :].split()[:4]
-            yield Process(int(entry.name), int(parent), int(session), name, state == "Z")
-
-
-def _one_ends(processes: Iterable[Process], deadline: float) -> bool:
-    """Wait until one of them has ended, by the kernel's word; False when time is up."""
-    poll = select.poll()
-    pidfds: list[int] = []
-    try:
-        for process in processes:
-            try:
-                pidfds.append(os.pidfd_open(process.pid))
-            except ProcessLookupError:
-                return True
-            poll.register(pidfds[-1], select.POLLIN)
-        return bool(poll.poll(max(deadline - time.monotonic(), 0) * 1000))
-    finally:
-        for pidfd in pidfds:
-            os.close(pidfd)
-
-
-def _descriptors() -> Iterator[tuple[int, str]]:
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            yield int(number), os.readlink(f"/proc/self/fd/{number}")
-        except FileNotFoundError:
-            continue  # it was the listing's own

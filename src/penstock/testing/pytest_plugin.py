@@ -2,7 +2,7 @@
 
 In your ``conftest.py``::
 
-    from penstock.testing.pytest_plugin import close_zygote, no_leaks  # noqa: F401
+    from penstock.testing.pytest_plugin import close_zygote, isolated_ipc, no_leaks  # noqa: F401
 
 and ask for ``no_leaks`` in a test, or by ``pytestmark = pytest.mark.usefixtures("no_leaks")``.
 A test may name what it must leave: ``@pytest.mark.leaves("threads")``.
@@ -11,8 +11,11 @@ A test may name what it must leave: ``@pytest.mark.leaves("threads")``.
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +29,7 @@ MARKER = "leaves(*kinds): the test leaves these behind: " + ", ".join(
 
 @pytest.fixture
 def no_leaks(request: pytest.FixtureRequest) -> Iterator[LeakCheck]:
-    """Fail where a test leaves a process, a shared-memory file, a descriptor or a thread."""
+    """Fail where a test leaves a process, shared memory, a socket, a descriptor or a thread."""
     check = LeakCheck()
     yield check
     marker = request.node.get_closest_marker("leaves")
@@ -45,6 +48,26 @@ async def no_leaked_tasks(no_leaks: LeakCheck) -> AsyncIterator[None]:
     if left:
         names = ", ".join(sorted(task.get_name() for task in left))
         pytest.fail(f"left behind: tasks: {names}", pytrace=False)
+
+
+@pytest.fixture
+def isolated_ipc(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a test a zygote and a temporary directory of its own; fail where a file stays there.
+
+    What Penstock's processes share has no names (sealed memfds, socket pairs), so that sessions
+    of two tests can't meet. What nodes make in the temporary directory can: here they, and all
+    that the test starts, make it in this one, which is given.
+    """
+    LAUNCHER.close()  # the next one has this environment, and so have its node processes
+    directory = Path(tempfile.mkdtemp(prefix="penstock-"))
+    monkeypatch.setenv("TMPDIR", str(directory))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    yield directory
+    LAUNCHER.close()
+    left = sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
+    shutil.rmtree(directory)
+    if left:
+        pytest.fail(f"left behind: files: {', '.join(left)}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

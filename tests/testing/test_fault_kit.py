@@ -1,0 +1,105 @@
+"""The nodes that misbehave do what their names say."""
+
+from __future__ import annotations
+
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from penstock.data import Text
+from penstock.nodes import Catalogue, Node
+from penstock.testing import run_node
+from penstock.testing.faults import LeakMemory, RaiseInFlush, RaiseInProcess, RaiseInTeardown
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
+KIT = Catalogue({}).extended("penstock.testing.faults")
+PROMISED = {
+    *("hang_in_setup", "hang_in_process", "hold_the_gil", "segfault_in_process"),
+    *("exit_in_process", "raise_in_flush", "ignore_sigterm", "fork_children"),
+    *("setsid_grandchild", "leak_memory", "hoard_leases", "flood_stdout", "close_all_fds"),
+    "never_read",
+}
+FAMILIES = {"raise", "exit", "segfault", "hang"}
+MOMENTS = {"setup", "process", "flush", "teardown"}
+
+
+def test_what_was_promised_is_there() -> None:
+    every = {f"{family}_in_{moment}" for family in FAMILIES for moment in MOMENTS}
+    assert set(KIT.names()) >= PROMISED | every
+
+
+def test_the_guide_names_every_fault() -> None:
+    one_by_one = [name for name in KIT.names() if name.partition("_in_")[0] not in FAMILIES]
+    assert not [name for name in one_by_one if f"`{name}`" not in GUIDE]
+    assert not [family for family in FAMILIES if f"`{family}_in_…`" not in GUIDE]
+
+
+@pytest.mark.parametrize(
+    ("fault", "inputs"), [(RaiseInProcess, 2), (RaiseInFlush, 3), (RaiseInTeardown, 3)]
+)
+async def test_a_fault_strikes_when_it_should(fault: type[Node], inputs: int) -> None:
+    values = [Text(str(number)) for number in range(inputs)]
+    params = {"on": 3}
+    if fault is RaiseInProcess:
+        assert await run_node(fault, values, params) == values
+        values.append(Text("one more"))
+    with pytest.raises(ValueError, match=r"input 3|last page|close the model"):
+        await run_node(fault, values, params)
+
+
+async def test_leaked_memory_is_really_taken() -> None:
+    before = _resident_bytes()
+    await run_node(LeakMemory, [Text("a"), Text("b")], {"mebibytes": 32})
+    assert _peak_bytes() - before >= 60 << 20
+
+
+def _resident_bytes() -> int:
+    return _status("VmRSS")
+
+
+def _peak_bytes() -> int:
+    return _status("VmHWM")
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith(f"{name}:")]
+    return int(line.split()[1]) << 10
+
+
+HEART = """
+import sys, threading
+from penstock.nodes.context import NodeContext
+from penstock.testing import faults
+
+cls = getattr(faults, sys.argv[1])
+node = cls(cls.Params(), NodeContext("n", "s", None))
+node.setup()
+threading.Thread(target=node.process, args=("x",), daemon=True).start()
+while True:
+    print("beats", flush=True)
+    input()
+"""
+
+
+@pytest.mark.parametrize(("fault", "beats"), [("HangInProcess", True), ("HoldTheGil", False)])
+def test_holding_the_gil_stops_all_threads(fault: str, *, beats: bool) -> None:
+    """The first beat may come before the fault strikes, so that the heart is asked for more."""
+    command = [sys.executable, "-c", HEART, fault]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            select.select([process.stdout], [], [], 10)
+            process.stdin.write(b"\n" * 100)
+            process.stdin.flush()
+            seen = 0
+            while seen < 100 and select.select([process.stdout], [], [], 2)[0]:
+                process.stdout.readline()
+                seen += 1
+            assert (seen == 100) is beats
+        finally:
+            process.kill()
