@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.bridges import DirectLane, LaneSpec, LaneState
-from penstock.data import Json, Kind, Message, Text
+from penstock.data import Json, Kind, Message, Text, held_bytes
 
 
 def lane(**options):
@@ -107,3 +107,49 @@ def test_nothing_is_lost_but_what_is_counted_and_the_bound_holds(capacity, backp
     assert stats.sent == next_number - 1
     assert stats.sent == len(taken) + waiting + sum(stats.dropped.values())
     assert not (backpressure and stats.dropped)
+
+
+def sized(number, length):
+    return Message(Text("x" * length), number)
+
+
+def test_a_lane_is_bounded_in_bytes_too():
+    ten = held_bytes(sized(0, 10_000).value)
+    direct = lane(max_buffered_bytes=2 * ten + 100)
+    assert direct.producer.offer(sized(1, 10_000))
+    assert direct.producer.offer(sized(2, 10_000))
+    assert not direct.producer.offer(sized(3, 10_000))
+    assert direct.machine.state is LaneState.BLOCKED
+    assert direct.consumer.take().sequence == 1
+    assert direct.producer.offer(sized(3, 10_000))
+
+
+def test_one_message_of_any_size_passes():
+    direct = lane(max_buffered_bytes=1000)
+    assert direct.producer.offer(sized(1, 100_000))
+    assert not direct.producer.offer(sized(2, 0))
+    direct.consumer.take()
+    assert direct.producer.offer(sized(2, 0))
+
+
+def test_a_large_message_makes_room_by_dropping_as_many_as_it_takes():
+    one = held_bytes(sized(0, 1000).value)
+    direct = lane(max_buffered_bytes=4 * one, backpressure=False)
+    for number in range(4):
+        direct.producer.offer(sized(number, 1000))
+    assert direct.producer.offer(sized(4, 2 * one))
+    stats = direct.producer.statistics()
+    assert (stats.sent, stats.dropped) == (5, {"full": 3})
+    assert [direct.consumer.take().sequence for _ in range(2)] == [3, 4]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.booleans()), max_size=60), st.booleans())
+def test_what_waits_never_exceeds_the_bytes(steps, backpressure):
+    direct = lane(max_buffered_bytes=5000, capacity=7, backpressure=backpressure)
+    for number, (length, take) in enumerate(steps):
+        direct.producer.offer(sized(number, length))
+        if take:
+            direct.consumer.take()
+        waiting = [held_bytes(message.value) for message in direct.queue]
+        assert sum(waiting) <= 5000 or len(waiting) == 1
+        assert len(waiting) <= 7

@@ -253,8 +253,8 @@ def test_limits_that_cant_be_met_are_refused_with_the_limit_and_the_wish(tmp_pat
         [limits]
         max_shared_memory_bytes = 1000
         max_shared_memory_bytes_per_session = 1001
-        max_buffered_bytes = 2000
-        max_buffered_bytes_per_session = 2001
+        max_buffered_bytes = 3_000_000
+        max_buffered_bytes_per_session = 3_000_001
         max_node_memory_bytes = 100_000_000
         max_open_files = 100
         [multiprocess]
@@ -270,7 +270,7 @@ def test_limits_that_cant_be_met_are_refused_with_the_limit_and_the_wish(tmp_pat
                 "limits.max_shared_memory_bytes",
                 1000,
             ),
-            ("limits.max_buffered_bytes_per_session", "limits.max_buffered_bytes", 2000),
+            ("limits.max_buffered_bytes_per_session", "limits.max_buffered_bytes", 3_000_000),
             (
                 "multiprocess.node_memory_bytes",
                 "limits.max_node_memory_bytes",

@@ -7,10 +7,11 @@ import asyncio
 import pytest
 from wire_client import text
 
-from penstock.data import Binary
+from penstock.data import VALUE_BYTES, Binary
 from penstock.errors import InputError
-from penstock.service.chunks import VALUE_BYTES, Inputs, decode_chunk
-from penstock.service.inbox import READ_AHEAD_BYTES, Inbox
+from penstock.manifest import READ_AHEAD_BYTES
+from penstock.service.chunks import Inputs, decode_chunk
+from penstock.service.inbox import Inbox
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
 

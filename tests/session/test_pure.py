@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.errors import ResourceLimitError
-from penstock.manifest import Limits
+from penstock.manifest import Capacity, Limits
 from penstock.session import Budget, Cost, find_ring
 from penstock.session.stall import Wait, stuck
 
@@ -96,3 +96,37 @@ def test_where_any_is_stuck_there_is_a_ring_and_nobody_in_it_can_go_on(waits):
         assert set(on) <= set(held)
         if waits[name].for_any:
             assert set(on) == set(waits[name].on)
+
+
+MACHINE = Capacity(memory_bytes=1000, processes=100, open_files=100)
+
+
+def test_what_is_promised_of_memory_is_there():
+    budget = Budget(Limits(max_shared_memory_bytes=900), MACHINE)
+    budget.reserve("a", Cost(1, 500, buffered_bytes=100, node_memory_bytes=300))
+    with pytest.raises(ResourceLimitError, match="memory_bytes: 101 wished, 100 free of 1000"):
+        budget.reserve("b", Cost(1, 101))
+    budget.reserve("c", Cost(1, 100))
+
+
+def test_a_session_has_a_limit_of_its_own():
+    limits = Limits(max_shared_memory_bytes=900, max_shared_memory_bytes_per_session=300)
+    expected = "shared_memory_bytes_per_session: 301 wished, 300 free of 300"
+    with pytest.raises(ResourceLimitError, match=expected):
+        Budget(limits, MACHINE).reserve("a", Cost(1, 301))
+
+
+def test_a_budget_tells_what_is_free_and_when_that_changes():
+    budget = Budget(Limits(max_processes=7, max_sessions=2), MACHINE)
+    seen = []
+    budget.on_change = lambda: seen.append({a.resource: a.free for a in budget.allowances()})
+    budget.reserve("a", Cost(3, 10, 20, 30))
+    budget.release("a")
+    budget.release("a")
+    assert [(free["processes"], free["memory_bytes"], free["sessions"]) for free in seen] == [
+        (4, 940, 1),
+        (7, 1000, 2),
+    ]
+    with pytest.raises(ResourceLimitError):
+        budget.reserve("b", Cost(8, 0))
+    assert len(seen) == 2

@@ -1,4 +1,4 @@
-"""A lane inside one process: a bounded queue of references."""
+"""A lane inside one process: a queue of references, bounded in messages and in bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from penstock.bridges.lane import (
     no_listener,
 )
 from penstock.bridges.states import LaneEvent, LaneState, close_lane, lane_machine
-from penstock.data import Message, freeze, payload_bytes
+from penstock.data import Message, freeze, held_bytes, payload_bytes
 
 Accept: TypeAlias = Callable[[Message], bool]
 """Works on a message at once; False where it can't just now."""
@@ -34,6 +34,8 @@ class DirectLane:
         self.spec = spec
         self.accept: Accept | None = None
         self.queue: deque[Message] = deque()
+        self._sizes: deque[int] = deque()
+        self._held = 0
         self.machine = lane_machine(spec.name)
         self.ending = False
         self.producer = DirectProducer(self)
@@ -47,6 +49,31 @@ class DirectLane:
     def fuse(self, accept: Accept) -> None:
         """Let messages pass by calling ``accept``."""
         self.accept = accept
+
+    def has_room(self, nbytes: int) -> bool:
+        """Whether a message of that size may wait; one always may."""
+        queue, spec = self.queue, self.spec
+        if len(queue) >= spec.capacity:
+            return False
+        most = spec.max_buffered_bytes
+        return not most or not queue or self._held + nbytes <= most
+
+    def append(self, message: Message, nbytes: int) -> None:
+        """Have a message wait behind the others."""
+        self.queue.append(message)
+        self._sizes.append(nbytes)
+        self._held += nbytes
+
+    def popleft(self) -> Message:
+        """The message that has waited longest."""
+        self._held -= self._sizes.popleft()
+        return self.queue.popleft()
+
+    def clear(self) -> None:
+        """Give up what waits."""
+        self.queue.clear()
+        self._sizes.clear()
+        self._held = 0
 
     def unfuse(self) -> None:
         """Have messages wait in the queue from now on, so that something may come between."""
@@ -79,13 +106,14 @@ class DirectProducer:
             return True
         if lane.machine.state is LaneState.BLOCKED:
             return False
-        if len(lane.queue) < spec.capacity:
-            lane.queue.append(message)
+        nbytes = held_bytes(message.value)
+        if lane.has_room(nbytes):
+            lane.append(message, nbytes)
         elif spec.backpressure:
             self._block()
             return False
         else:
-            self._drop_one(message)
+            self._drop(message, nbytes)
         self._count(message)
         lane.consumer.on_change()
         return True
@@ -99,12 +127,16 @@ class DirectProducer:
         self._lane.machine.step(LaneEvent.NO_SPACE)
         self._blocked_since = perf_counter_ns()
 
-    def _drop_one(self, message: Message) -> None:
-        """The oldest makes room for the message, or the message goes itself."""
-        if self.spec.keep == "newest":
-            self._lane.queue.popleft()
-            self._lane.queue.append(message)
-        count_drop(self._stats.dropped, "full")
+    def _drop(self, message: Message, nbytes: int) -> None:
+        """The oldest make room for the message, or the message goes itself."""
+        lane = self._lane
+        if self.spec.keep != "newest":
+            count_drop(self._stats.dropped, "full")
+            return
+        while not lane.has_room(nbytes):
+            lane.popleft()
+            count_drop(self._stats.dropped, "full")
+        lane.append(message, nbytes)
 
     def space_available(self) -> None:
         """The consumer took one."""
@@ -131,7 +163,7 @@ class DirectProducer:
     def close(self) -> None:
         self._count_blocked()
         close_lane(self._lane.machine)
-        self._lane.queue.clear()
+        self._lane.clear()
 
     def _count_blocked(self) -> None:
         """A block that lasts counts up to now."""
@@ -154,7 +186,7 @@ class DirectConsumer:
         lane = self._lane
         if not lane.queue:
             return None
-        message = lane.queue.popleft()
+        message = lane.popleft()
         self._stats.received += 1
         lane.producer.space_available()
         if lane.ending and not lane.queue:

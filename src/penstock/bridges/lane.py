@@ -24,7 +24,8 @@ class LaneSpec(msgspec.Struct, frozen=True):
     ``backpressure`` a full lane makes its producer wait and nothing is dropped; without, it
     keeps the newest or the oldest messages, as ``keep`` says, and counts the others (between
     processes each end keeps some, so that up to twice as many may wait).
-    ``verify`` adds a checksum to every payload.
+    Within a process, ``max_buffered_bytes`` bounds what they hold (0: nothing does); one message
+    of any size always passes. ``verify`` adds a checksum to every payload.
     """
 
     lane_id: int
@@ -36,6 +37,7 @@ class LaneSpec(msgspec.Struct, frozen=True):
     keep: str = "newest"
     max_message_bytes: int = 64 << 20
     verify: bool = False
+    max_buffered_bytes: int = 0
 
     @property
     def name(self) -> str:

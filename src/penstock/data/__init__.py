@@ -4,6 +4,7 @@ from penstock.data.executor_type import ExecutorType
 from penstock.data.message import CLIENT, Message
 from penstock.data.packing import Packed, pack
 from penstock.data.reading import Reader, reader
+from penstock.data.sizes import VALUE_BYTES, held_bytes
 from penstock.data.values import (
     Audio,
     BatchHint,
@@ -26,6 +27,7 @@ from penstock.data.values import (
 
 __all__ = [
     "CLIENT",
+    "VALUE_BYTES",
     "Audio",
     "BatchHint",
     "Binary",
@@ -45,6 +47,7 @@ __all__ = [
     "Video",
     "VideoCodec",
     "freeze",
+    "held_bytes",
     "pack",
     "payload_bytes",
     "reader",

@@ -4,6 +4,7 @@ Knows the kinds of executors, but no node types and no plans.
 """
 
 from penstock.errors import ConfigurationError, ManifestError
+from penstock.manifest.capacity import Capacity
 from penstock.manifest.configuration import (
     ManifestConfiguration,
     configure,
@@ -11,7 +12,7 @@ from penstock.manifest.configuration import (
 )
 from penstock.manifest.faults import Closest, Location, faults_of, path_of
 from penstock.manifest.front_door import Source, read_params
-from penstock.manifest.limits import Limits
+from penstock.manifest.limits import READ_AHEAD_BYTES, Limits
 from penstock.manifest.parsing import Draft, parse_manifest, read_draft
 from penstock.manifest.schema import (
     Connection,
@@ -30,6 +31,8 @@ from penstock.manifest.settings import (
 )
 
 __all__ = [
+    "READ_AHEAD_BYTES",
+    "Capacity",
     "Closest",
     "ConfigurationError",
     "Connection",

@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
 
 from penstock.errors import Fault
+from penstock.manifest.capacity import Capacity
 from penstock.manifest.schema import Bytes, Document, MultiprocessDefaults, NodeMemory, OpenFiles
 
+READ_AHEAD_BYTES = 1 << 20
+"""What a service reads of a stream before its turn, so that a CANCEL behind it is seen."""
 DEFAULT_BUFFERED_BYTES = 32 << 20
+_Buffered = Annotated[int, Field(ge=2 * READ_AHEAD_BYTES, lt=1 << 63)]
 _Count = Annotated[int, Field(ge=1, le=1 << 22)]  # no more processes can have a number
 
 
-def physical_memory() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def _half_of_memory() -> int:
-    return physical_memory() // 2
+    return Capacity.here().memory_bytes // 2
 
 
 def _quarter_of_memory() -> int:
-    return physical_memory() // 4
+    return Capacity.here().memory_bytes // 4
 
 
 class Limits(Document):
     """``[limits]``: what all sessions of one service may use together.
 
-    What ends in ``_per_session`` binds each of them. Buffered bytes are messages in queues
-    outside shared memory. ``max_node_memory_bytes`` and ``max_open_files`` bind the process of
-    each node (None: nothing does).
+    What ends in ``_per_session`` binds each of them. Buffered bytes are values in queues
+    outside shared memory: between native nodes, and what a service reads ahead.
+    ``max_node_memory_bytes`` and ``max_open_files`` bind the process of each node (None:
+    nothing does).
     """
 
     max_processes: _Count = 100
     max_sessions: _Count = 1000
     max_shared_memory_bytes: Bytes = Field(default_factory=_half_of_memory)
     max_shared_memory_bytes_per_session: Bytes | None = None
-    max_buffered_bytes: Bytes = Field(default_factory=_quarter_of_memory)
-    max_buffered_bytes_per_session: Bytes = DEFAULT_BUFFERED_BYTES
+    max_buffered_bytes: _Buffered = Field(default_factory=_quarter_of_memory)
+    max_buffered_bytes_per_session: _Buffered = DEFAULT_BUFFERED_BYTES
     max_message_bytes: Bytes = 64 << 20
     max_node_memory_bytes: NodeMemory | None = None
     max_open_files: OpenFiles | None = None

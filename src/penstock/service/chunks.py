@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from penstock.data import Json, Value, payload_bytes
+from penstock.data import Value, held_bytes
 from penstock.errors import InputError
 from penstock.wire.buffers import decode, decode_audio_buffer
 from penstock.wire.v1 import streaming_pb2 as pb
 
 Chunk: TypeAlias = pb.DataChunk | pb.AudioChunk
-VALUE_BYTES = 512
-"""What a value takes besides its payload, so that small ones are bounded too."""
 _MAX_TIMESTAMP_MS = (1 << 64) // 1000 - 1
 
 
@@ -35,7 +33,7 @@ def decode_chunk(chunk: Chunk) -> Inputs:
     if chunk.timestamp_ms > _MAX_TIMESTAMP_MS:
         raise InputError(f"timestamp_ms: {chunk.timestamp_ms} is too far in the future")
     values = tuple(_values(chunk))
-    nbytes = sum(_size(value) for _, value in values)
+    nbytes = sum(held_bytes(value) for _, value in values)
     return Inputs(values, chunk.sequence, chunk.timestamp_ms, nbytes)
 
 
@@ -47,10 +45,3 @@ def _values(chunk: Chunk) -> Iterator[tuple[str, Value]]:
         yield chunk.node_id, decode(chunk.buffer, "data_chunk.buffer")
     for node_id, buffer in chunk.named_buffers.items():
         yield node_id, decode(buffer, f"data_chunk.named_buffers[{node_id!r}]")
-
-
-def _size(value: Value) -> int:
-    """A parsed JSON value's size isn't known: it counts as its text would."""
-    payload = len(repr(value.value)) if isinstance(value, Json) else payload_bytes(value)
-    metadata = sum(len(key) + len(said) for key, said in value.metadata.items())
-    return VALUE_BYTES + payload + metadata

@@ -6,14 +6,12 @@ import asyncio
 from collections import deque
 
 from penstock.errors import InputError
+from penstock.manifest import READ_AHEAD_BYTES
 from penstock.service.chunks import Inputs
-
-READ_AHEAD_BYTES = 1 << 20
-"""What is read before its turn, so that a CANCEL behind it is seen; one chunk may be larger."""
 
 
 class Inbox:
-    """A queue between one reader and one taker, bounded in bytes, with an end."""
+    """A queue between one reader and one taker, with an end; bounded, but for a single chunk."""
 
     def __init__(self) -> None:
         self._chunks: deque[Inputs] = deque()

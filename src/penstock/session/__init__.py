@@ -1,11 +1,12 @@
 """Sessions: one isolated run of a pipeline, with its context, status, budget and metrics."""
 
-from penstock.session.budget import Budget, Cost
+from penstock.session.budget import Allowance, Budget
 from penstock.session.context import (
     ExecutorDataFlow,
     SessionExecutionContext,
     SessionExecutorBinding,
 )
+from penstock.session.cost import Cost, cost_of
 from penstock.session.durations import Durations
 from penstock.session.metrics import LaneMetrics, NodeMetrics, SessionMetrics
 from penstock.session.options import NodeOutput, NodeProgress, Output, SessionOptions
@@ -15,6 +16,7 @@ from penstock.session.status import SESSION_TABLE, SessionEvent, SessionStatus
 
 __all__ = [
     "SESSION_TABLE",
+    "Allowance",
     "Blocking",
     "Budget",
     "Cost",
@@ -32,6 +34,7 @@ __all__ = [
     "SessionMetrics",
     "SessionOptions",
     "SessionStatus",
+    "cost_of",
     "find_ring",
     "held_up_by",
 ]

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from penstock.errors import ResourceLimitError, SessionError
-from penstock.manifest import Limits
+from penstock.manifest import Capacity, Limits
+from penstock.session.cost import Cost
+
+_RESOURCES = ("processes", "shared_memory_bytes", "buffered_bytes", "memory_bytes", "sessions")
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What one session takes at most."""
+class Allowance:
+    """How much of ``resource`` there is, and how much of that nobody has reserved."""
 
-    processes: int
-    shared_memory_bytes: int
-    sessions: int = 1
+    resource: str
+    limit: int
+    free: int
 
 
 class Budget:
-    """The sessions that are admitted, by their IDs, and what they have reserved."""
+    """The sessions that are admitted, by their IDs, and what they have reserved.
 
-    def __init__(self, limits: Limits) -> None:
+    Beside the operator's limits there is the machine's own: what is promised of memory, of
+    whatever sort, must be there. ``on_change`` is called when something is reserved or released.
+    """
+
+    def __init__(self, limits: Limits, capacity: Capacity | None = None) -> None:
         self.limits = limits
+        self.on_change: Callable[[], None] = _nobody_listens
+        self._memory_bytes = (capacity or Capacity.here()).memory_bytes
         self._reserved: dict[str, Cost] = {}
+        self._used: Counter[str] = Counter()
 
     def reserve(self, session_id: str, cost: Cost) -> None:
         """Admit a session, whole or not at all.
@@ -32,22 +44,52 @@ class Budget:
         """
         if session_id in self._reserved:
             raise SessionError(f"session ID {session_id!r} is taken by a living session")
-        for resource, limit in (
-            ("processes", self.limits.max_processes),
-            ("shared_memory_bytes", self.limits.max_shared_memory_bytes),
-            ("sessions", self.limits.max_sessions),
-        ):
-            wished = getattr(cost, resource)
-            free = limit - sum(getattr(other, resource) for other in self._reserved.values())
-            if wished > free:
-                raise ResourceLimitError(resource, wished=wished, free=free, limit=limit)
+        shortage = self.shortage(cost)
+        if shortage is not None:
+            raise shortage
         self._reserved[session_id] = cost
+        self._used.update(_parts(cost))
+        self.on_change()
 
     def release(self, session_id: str) -> None:
         """The session is gone; doing it twice is harmless."""
-        self._reserved.pop(session_id, None)
+        cost = self._reserved.pop(session_id, None)
+        if cost is not None:
+            self._used.subtract(_parts(cost))
+            self.on_change()
+
+    def shortage(self, cost: Cost) -> ResourceLimitError | None:
+        """Why a session of that cost can't be admitted now; None where it can."""
+        own = self.limits.max_shared_memory_bytes_per_session
+        wished = cost.shared_memory_bytes
+        if own is not None and wished > own:
+            name = "shared_memory_bytes_per_session"
+            return ResourceLimitError(name, wished=wished, free=own, limit=own)
+        for one in self.allowances():
+            wished = getattr(cost, one.resource)
+            if wished > one.free:
+                return ResourceLimitError(
+                    one.resource, wished=wished, free=one.free, limit=one.limit
+                )
+        return None
+
+    def allowances(self) -> tuple[Allowance, ...]:
+        """Every limit, and what is free of it now."""
+        return tuple(
+            Allowance(resource, limit, limit - self._used[resource])
+            for resource in _RESOURCES
+            for limit in (getattr(self.limits, f"max_{resource}", self._memory_bytes),)
+        )
 
     @property
     def sessions(self) -> tuple[str, ...]:
         """The IDs of the living sessions."""
         return tuple(self._reserved)
+
+
+def _parts(cost: Cost) -> dict[str, int]:
+    return {resource: getattr(cost, resource) for resource in _RESOURCES}
+
+
+def _nobody_listens() -> None:
+    """What ``on_change`` is until somebody does."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Self
 
-from penstock.data import ExecutorType, Kind, Message, Value
+from penstock.data import Kind, Message, Value
 from penstock.errors import (
     InputError,
     InvalidValueError,
@@ -25,8 +25,9 @@ from penstock.manifest import Manifest, parse_manifest
 from penstock.nodes import Catalogue
 from penstock.nodes.importing import nodes_are_being_imported
 from penstock.planning import NodeExecutionPlan, make_plan
-from penstock.session.budget import Budget, Cost
+from penstock.session.budget import Budget
 from penstock.session.context import SessionExecutionContext
+from penstock.session.cost import cost_of
 from penstock.session.life import Life
 from penstock.session.metrics import Latency, NodeMetrics, SessionMetrics, lane_metrics
 from penstock.session.options import Output, SessionOptions
@@ -108,7 +109,7 @@ class Session:
                 "the script does with: if __name__ == '__main__':"
             )
         pool_bytes = guaranteed_pool(self.plan.configuration.max_message_bytes)
-        self._budget.reserve(self.session_id, self._cost(pool_bytes))
+        self._budget.reserve(self.session_id, cost_of(self.plan, hosted=False))
         self._life = Life(self.context, self._options, pool_bytes)
         self._root = asyncio.create_task(self._life.run(), name=f"session {self.session_id}")
         self._root.add_done_callback(self._on_root_done)
@@ -256,11 +257,6 @@ class Session:
             dropped=sum(bridge.dropped for bridge in bridges),
             average_latency_s=self._latency.average_s,
         )
-
-    def _cost(self, pool_bytes: int) -> Cost:
-        processes = sum(n.executor is ExecutorType.MULTIPROCESS for n in self.plan.nodes)
-        pools = processes + 1 if processes else 0
-        return Cost(processes, pools * pool_bytes)
 
     def _on_root_done(self, root: asyncio.Task[None]) -> None:
         """Everything is gone: give the budget back, and let ``start`` raise if it waits."""

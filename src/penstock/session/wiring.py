@@ -11,6 +11,7 @@ from penstock.executors.multiprocess.executor import MultiprocessExecutor
 from penstock.executors.native import NativeExecutor
 from penstock.planning import NodeExecutionPlan
 from penstock.session.context import SessionExecutionContext
+from penstock.session.cost import queue_bytes
 from penstock.session.gateway import Gateway
 
 
@@ -29,6 +30,7 @@ def lane_specs(plan: NodeExecutionPlan) -> Iterator[LaneSpec]:
     lossless = (config.channel_capacity, True, config.drop_policy)
     wanted += [(CLIENT, node_id, plan.node(node_id).accepts, *lossless) for node_id in plan.sources]
     wanted += [(node_id, CLIENT, plan.node(node_id).emits, *lossless) for node_id in plan.sinks]
+    most = queue_bytes(plan)
     wanted.sort(key=lambda lane: -position[lane[1]])
     for lane_id, (source, target, kinds, capacity, backpressure, keep) in enumerate(wanted, 1):
         yield LaneSpec(
@@ -41,6 +43,7 @@ def lane_specs(plan: NodeExecutionPlan) -> Iterator[LaneSpec]:
             keep=keep,
             max_message_bytes=config.max_message_bytes,
             verify=config.verify,
+            max_buffered_bytes=most,
         )
 
 

@@ -1,0 +1,67 @@
+"""What a session takes at most, told from its plan. Pure: nothing is started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.data import CLIENT, ExecutorType
+from penstock.executors.multiprocess.transport import guaranteed_pool
+from penstock.manifest import READ_AHEAD_BYTES
+from penstock.planning import NodeExecutionPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one session takes at most.
+
+    ``buffered_bytes`` are values in queues outside shared memory, ``node_memory_bytes`` what
+    its node processes may have together (0 where they have no limit).
+    """
+
+    processes: int
+    shared_memory_bytes: int
+    buffered_bytes: int = 0
+    node_memory_bytes: int = 0
+    sessions: int = 1
+
+    @property
+    def memory_bytes(self) -> int:
+        """All of it that is memory."""
+        return self.shared_memory_bytes + self.buffered_bytes + self.node_memory_bytes
+
+
+def cost_of(plan: NodeExecutionPlan, *, hosted: bool) -> Cost:
+    """The cost of one session; ``hosted`` says that its native nodes have a process too."""
+    config = plan.configuration
+    processes = sum(node.executor is ExecutorType.MULTIPROCESS for node in plan.nodes)
+    pools = processes + 2 if hosted else processes + 1 if processes else 0
+    return Cost(
+        processes=processes,
+        shared_memory_bytes=pools * guaranteed_pool(config.max_message_bytes),
+        buffered_bytes=_buffered_bytes(plan, hosted=hosted),
+        node_memory_bytes=processes * (config.node_memory_bytes or 0),
+    )
+
+
+def _buffered_bytes(plan: NodeExecutionPlan, *, hosted: bool) -> int:
+    if _queues(plan):
+        return plan.configuration.buffered_bytes
+    return READ_AHEAD_BYTES if hosted else 0
+
+
+def queue_bytes(plan: NodeExecutionPlan) -> int:
+    """What each lane within the session's process may hold of what they may hold together."""
+    together = plan.configuration.buffered_bytes - READ_AHEAD_BYTES
+    return together // max(_queues(plan), 1)
+
+
+def _queues(plan: NodeExecutionPlan) -> int:
+    """Lanes that don't leave the session's process."""
+    lanes = [(edge.source, edge.target) for edge in plan.edges]
+    lanes += [(CLIENT, node_id) for node_id in plan.sources]
+    lanes += [(node_id, CLIENT) for node_id in plan.sinks]
+    return sum(_is_here(plan, source) and _is_here(plan, target) for source, target in lanes)
+
+
+def _is_here(plan: NodeExecutionPlan, end: str) -> bool:
+    return end == CLIENT or plan.node(end).executor is ExecutorType.NATIVE

@@ -1,0 +1,51 @@
+"""What a session costs, told from its plan."""
+
+import pytest
+from pipelines import chain
+
+from penstock.executors.multiprocess.transport import guaranteed_pool
+from penstock.manifest import READ_AHEAD_BYTES, Settings, parse_manifest
+from penstock.nodes import Catalogue
+from penstock.planning import make_plan
+from penstock.session import cost_of
+from penstock.session.wiring import lane_specs
+
+POOL = guaranteed_pool(16 << 20)
+
+
+def planned(*types, **multiprocess):
+    settings = Settings.model_validate({"limits": {"max_buffered_bytes_per_session": 10 << 20}})
+    return make_plan(
+        parse_manifest(chain(*types, **multiprocess)),
+        Catalogue.installed().extended("penstock.testing.faults"),
+        settings,
+    )
+
+
+@pytest.mark.parametrize(
+    ("types", "processes", "pools", "pools_hosted", "queued"),
+    [
+        (["PassThrough"], 0, 0, 2, 10 << 20),
+        (["EchoNode"], 1, 2, 3, 0),
+        (["PassThrough", "EchoNode"], 1, 2, 3, 10 << 20),
+        (["EchoNode", "EchoNode"], 2, 3, 4, 0),
+    ],
+)
+def test_processes_pools_and_queues(types, processes, pools, pools_hosted, queued):
+    plan = planned(*types)
+    here, hosted = cost_of(plan, hosted=False), cost_of(plan, hosted=True)
+    assert here.processes == hosted.processes == processes
+    assert here.shared_memory_bytes == pools * POOL
+    assert hosted.shared_memory_bytes == pools_hosted * POOL
+    assert (here.buffered_bytes, hosted.buffered_bytes) == (queued, queued or READ_AHEAD_BYTES)
+    assert here.sessions == 1
+
+
+def test_a_nodes_memory_counts_for_each():
+    plan = planned("EchoNode", "PassThrough", "EchoNode", node_memory_bytes=100 << 20)
+    assert cost_of(plan, hosted=True).node_memory_bytes == 200 << 20
+
+
+def test_lanes_within_a_process_share_what_may_be_buffered():
+    specs = list(lane_specs(planned("PassThrough", "PassThrough", "EchoNode")))
+    assert {spec.max_buffered_bytes for spec in specs} == {(9 << 20) // 2}
