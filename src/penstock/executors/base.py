@@ -34,10 +34,21 @@ class ExecutorEvents(Protocol):
         """A node has processed and flushed everything, and its consumers have taken it."""
 
 
-class NodeExecutor(Protocol):
-    """Runs the nodes of one session that are assigned to it."""
+class NodeRecords(Protocol):
+    """What is known of the nodes of one session that one executor runs."""
 
     executor_type: ExecutorType
+
+    @property
+    def statistics(self) -> Mapping[str, NodeStatistics]:
+        """By node ID, as last measured."""
+
+    def pid(self, node_id: str) -> int:
+        """The process that the node runs in."""
+
+
+class NodeExecutor(NodeRecords, Protocol):
+    """Runs the nodes of one session that are assigned to it."""
 
     async def start(self, nodes: Sequence[NodeAssignment]) -> None:
         """Initialise all nodes at once; raises the first ``NodeError`` of one that fails."""
@@ -50,13 +61,6 @@ class NodeExecutor(Protocol):
 
     async def measure(self) -> None:
         """Bring ``statistics`` and those of the lanes up to date."""
-
-    @property
-    def statistics(self) -> Mapping[str, NodeStatistics]:
-        """By node ID, as last measured."""
-
-    def pid(self, node_id: str) -> int:
-        """The process that the node runs in."""
 
     async def stop(self, ask_s: float) -> None:
         """End all nodes and release everything; within ``ask_s`` seconds of their own accord."""

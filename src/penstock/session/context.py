@@ -10,7 +10,7 @@ from types import MappingProxyType
 from penstock.bridges import DataBridge, Lane
 from penstock.data import ExecutorType
 from penstock.errors import SessionError
-from penstock.executors.base import NodeExecutor
+from penstock.executors.base import NodeRecords
 from penstock.machine import Machine
 from penstock.manifest import ManifestConfiguration
 from penstock.planning import NodeExecutionPlan, NodeExecutorAssignment
@@ -23,7 +23,7 @@ class SessionExecutorBinding:
 
     session_id: str
     executor_type: ExecutorType
-    executor_instance: NodeExecutor
+    executor_instance: NodeRecords
     spawned_at: float
 
 
@@ -68,7 +68,7 @@ class SessionExecutionContext:
         return self.plan.configuration if uses else None
 
     @property
-    def executors(self) -> Mapping[ExecutorType, NodeExecutor]:
+    def executors(self) -> Mapping[ExecutorType, NodeRecords]:
         return {kind: binding.executor_instance for kind, binding in self._bindings.items()}
 
     @property
@@ -101,7 +101,7 @@ class SessionExecutionContext:
             for kind in self._bindings
         )
 
-    def bind(self, executor: NodeExecutor) -> None:
+    def bind(self, executor: NodeRecords) -> None:
         """Add an executor; raises ``SessionError`` where there is one of its type."""
         kind = executor.executor_type
         if kind in self._bindings:

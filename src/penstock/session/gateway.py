@@ -103,6 +103,11 @@ class Gateway:
             inlet.wake()
 
     @property
+    def waiting(self) -> tuple[str, ...]:
+        """The sources that somebody is sending to, and can't go on."""
+        return tuple(node_id for node_id, inlet in self.inlets.items() if inlet.is_waiting)
+
+    @property
     def drained(self) -> bool:
         """Whether every sink has ended and everything was taken."""
         return all(end.ended for end in self.outlets.values())

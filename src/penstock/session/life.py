@@ -12,22 +12,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from penstock.bridges import LaneSpec
 from penstock.data import CLIENT, ExecutorType
 from penstock.errors import PenstockError, SessionCancelledError, SessionError, StallError
-from penstock.executors.base import NodeExecutor
-from penstock.executors.multiprocess.executor import MultiprocessExecutor
-from penstock.executors.native import NativeExecutor
-from penstock.planning import NodeAssignment, NodeExecutionPlan
+from penstock.planning import NodeExecutionPlan
 from penstock.session.context import SessionExecutionContext
+from penstock.session.ensemble import Ensemble, LocalEnsemble
 from penstock.session.gateway import Gateway
 from penstock.session.options import NodeOutput, NodeProgress, SessionOptions
 from penstock.session.stall import Wait, find_ring, stuck
 from penstock.session.status import SessionEvent, SessionStatus, fail
-from penstock.session.wiring import Wiring
 
 _log = logging.getLogger(__name__)
 Told = TypeVar("Told")
@@ -55,12 +49,10 @@ class Life:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.over = asyncio.Event()
         self.failure: PenstockError | None = None
-        self.executors: list[NodeExecutor] = []
+        self.ensemble: Ensemble = LocalEnsemble(context, self.gateway, self, pool_bytes)
         self.started_at = time.monotonic()
         self.ended_at: float | None = None
         self._options = options
-        self._pool_bytes = pool_bytes
-        self._multiprocess: MultiprocessExecutor | None = None
         self._root: asyncio.Task[None] | None = None
         self._initialising: asyncio.Task[None] | None = None
         self._unfinished = set(context.plan.order)
@@ -83,15 +75,13 @@ class Life:
         """The pipeline's execution starts; doing it twice is harmless."""
         if self.context.status is SessionStatus.READY:
             self.context.machine.step(SessionEvent.STARTED)
-            for executor in self.executors:
-                executor.begin()
+            self.ensemble.begin()
 
     def end_inputs(self, *, keep_producing: bool) -> None:
         """No more inputs, nor new ones from nodes that produce: everything drains."""
         self.gateway.end()
         if not keep_producing:
-            for executor in self.executors:
-                executor.stop_producing()
+            self.ensemble.stop_producing()
 
     def leave(self, reason: str) -> None:
         """The client wants no more, or is gone: stop at once."""
@@ -101,8 +91,7 @@ class Life:
     async def measure(self) -> None:
         """Bring all counters up to date, while the session runs."""
         if self.ended_at is None:
-            for executor in self.executors:
-                await executor.measure()
+            await self.ensemble.measure()
 
     async def look_for_stall(self, *, client_waits: bool) -> None:
         """End the session where nodes wait for one another so that none can ever go on.
@@ -168,10 +157,8 @@ class Life:
         """The nodes that can't go on, with those they wait for, and how far each has come."""
         waits, done = {}, {}
         if client_waits:
-            inlets = self.gateway.inlets.items()
-            full = tuple(node_id for node_id, inlet in inlets if inlet.is_waiting)
-            waits[CLIENT] = Wait(full, for_any=True)
-        for executor in self.executors:
+            waits[CLIENT] = Wait(self.gateway.waiting, for_any=True)
+        for executor in self.ensemble.executors:
             for node_id, stats in executor.statistics.items():
                 waits[node_id] = Wait(tuple(stats.waits_for), stats.for_any)
                 done[node_id] = stats.items + stats.outputs + stats.unmatched
@@ -204,9 +191,7 @@ class Life:
         """All executors at once, then the lanes between them; a client may leave meanwhile."""
         self._initialising = root = asyncio.current_task()
         try:
-            native = self._make_executors()
-            await self._start_executors()
-            Wiring(self.context, self.gateway, native, self._multiprocess).lay_all()
+            await self.ensemble.start()
         except PenstockError as exc:
             self.failure = self.failure or exc
         except Exception as exc:  # noqa: BLE001  # no descriptors left, say: it must still end
@@ -218,64 +203,15 @@ class Life:
         finally:
             self._initialising = None
 
-    def _make_executors(self) -> NativeExecutor:
-        context, config = self.context, self.context.plan.configuration
-        if context.multiprocess_config is not None:
-            self._multiprocess = MultiprocessExecutor(
-                context.session_id, config, self, self._pool_bytes
-            )
-        native = NativeExecutor(
-            context.session_id,
-            self,
-            config.init_timeout_secs,
-            self._allocate,
-        )
-        self.executors = [native] if self._multiprocess is None else [native, self._multiprocess]
-        for executor in self.executors:
-            context.bind(executor)
-        return native
-
-    async def _start_executors(self) -> None:
-        starts = [executor.start(self._nodes_of(executor)) for executor in self.executors]
-        if len(starts) == 1:
-            await starts[0]
-            return
-        try:
-            async with asyncio.TaskGroup() as group:
-                for start in starts:
-                    group.create_task(start)
-        except* PenstockError as errors:
-            raise errors.exceptions[0] from None
-
-    def _nodes_of(self, executor: NodeExecutor) -> list[NodeAssignment]:
-        nodes = self.context.plan.nodes
-        return [node for node in nodes if node.executor is executor.executor_type]
-
-    def _allocate(self, nbytes: int) -> NDArray[np.uint8]:
-        """Memory for a native node's output: shared, where there is a process to read it."""
-        if self._multiprocess is not None:
-            return self._multiprocess.allocate(nbytes)
-        return np.empty(nbytes, dtype=np.uint8)
-
     async def _terminate(self) -> None:
         self.over.set()
         self._step_to_the_end()
         ask_s = END_S if self.failure is None else ABORT_S
-        stops = [self._stop(executor, ask_s) for executor in self.executors]
-        if len(stops) == 1:
-            await stops[0]
-        else:
-            await asyncio.gather(*stops)
+        await self.ensemble.stop(ask_s)
         self.ended_at = time.monotonic()
         self.context.release()
         self.context.machine.step(SessionEvent.CLEANED_UP)
         self.gateway.wake()
-
-    async def _stop(self, executor: NodeExecutor, ask_s: float) -> None:
-        try:
-            await executor.stop(ask_s)
-        except Exception as exc:  # noqa: BLE001  # whatever it is, the others must be stopped too
-            self.failed(SessionError(f"its {executor.executor_type} executor: {exc!r}"))
 
     def _step_to_the_end(self) -> None:
         machine = self.context.machine

@@ -238,7 +238,7 @@ class Session:
                 peak_memory_bytes=stats.peak_memory_bytes,
                 unmatched=stats.unmatched,
             )
-            for executor in life.executors
+            for executor in life.ensemble.executors
             for node_id, stats in executor.statistics.items()
         }
         bridges = tuple(bridge.statistics() for bridge in self.context.data_bridges)
@@ -262,7 +262,7 @@ class Session:
         """Everything is gone: give the budget back, and let ``start`` raise if it waits."""
         self._budget.release(self.session_id)
         life = self._started()
-        for executor in life.executors:
+        for executor in life.ensemble.executors:
             for node_id, stats in executor.statistics.items():
                 node_type = self.plan.node(node_id).node_type
                 self._options.durations.record(node_type, stats.execution_ns / 1e6, stats.items)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from penstock.bridges import ConsumerEnd, DirectLane, Lane, LaneSpec, ProducerEnd
 from penstock.data import CLIENT, ExecutorType
 from penstock.executors.multiprocess.executor import MultiprocessExecutor
+from penstock.executors.multiprocess.station import Station
+from penstock.executors.multiprocess.transport import socket_pair
 from penstock.executors.native import NativeExecutor
 from penstock.planning import NodeExecutionPlan
 from penstock.session.context import SessionExecutionContext
@@ -51,20 +54,30 @@ MAX_FUSED = 32
 """Nodes in a row that call one another directly; each takes some of Python's stack."""
 
 
+Door = Callable[[LaneSpec, socket.socket], None]
+"""Takes the client's end of a lane to where the client is."""
+
+
 class Wiring:
-    """Connects executors and gateway, lane by lane, and enters each lane in the context."""
+    """Connects executors and the client, lane by lane, and enters each lane in the context.
+
+    Without a ``station`` everything is in this process. With a ``door`` the client is in
+    another, and the gateway stays empty.
+    """
 
     def __init__(
         self,
         context: SessionExecutionContext,
         gateway: Gateway,
-        native: NativeExecutor,
-        multiprocess: MultiprocessExecutor | None,
+        executors: tuple[NativeExecutor, MultiprocessExecutor | None],
+        station: Station | None,
+        door: Door | None,
     ) -> None:
         self._context = context
         self._gateway = gateway
-        self._native = native
-        self._multiprocess = multiprocess
+        self._door = door
+        self._native, self._multiprocess = executors
+        self._station = station
         self._depth: Counter[str] = Counter()
 
     def lay_all(self) -> None:
@@ -72,30 +85,55 @@ class Wiring:
             self._lay(spec)
 
     def _lay(self, spec: LaneSpec) -> None:
-        source, target = self._executor(spec.source), self._executor(spec.target)
-        lane = self._connected(spec, source, target)
-        self._context.bridge(lane, source, target)
+        lane = self._connected(spec)
+        self._context.bridge(lane, self._executor(spec.source), self._executor(spec.target))
         if self._multiprocess is not None:
             self._multiprocess.track(lane)
 
-    def _connected(self, spec: LaneSpec, source: ExecutorType, target: ExecutorType) -> Lane:
-        remote = self._multiprocess
-        if source is target is ExecutorType.NATIVE or remote is None:
+    def _connected(self, spec: LaneSpec) -> Lane:
+        if self._station is None or (self._is_here(spec.source) and self._is_here(spec.target)):
             direct = DirectLane(spec)
             self._attach_producer(spec, direct.producer)
             self._attach_consumer(spec, direct.consumer)
             self._fuse(direct)
             return Lane(spec, direct.producer, direct.consumer)
-        if source is ExecutorType.NATIVE:
-            producer = remote.lane_to(spec)
-            self._attach_producer(spec, producer)
-            return Lane(spec, producer=producer)
-        if target is ExecutorType.NATIVE:
-            consumer = remote.lane_from(spec)
-            self._attach_consumer(spec, consumer)
-            return Lane(spec, consumer=consumer)
-        remote.lane_between(spec)
-        return Lane(spec)
+        sending, receiving = socket_pair()
+        consumer = self._consumer(self._station, spec, receiving)
+        return Lane(spec, self._producer(self._station, spec, sending), consumer)
+
+    def _producer(
+        self, station: Station, spec: LaneSpec, sock: socket.socket
+    ) -> ProducerEnd | None:
+        """The sending end, where it is here."""
+        if not self._is_here(spec.source):
+            self._send_away(spec.source, spec, sock, inbound=False)
+            return None
+        end = station.sender(spec, sock)
+        self._attach_producer(spec, end)
+        return end
+
+    def _consumer(
+        self, station: Station, spec: LaneSpec, sock: socket.socket
+    ) -> ConsumerEnd | None:
+        """The receiving end, where it is here."""
+        if not self._is_here(spec.target):
+            self._send_away(spec.target, spec, sock, inbound=True)
+            return None
+        end = station.receiver(spec, sock)
+        self._attach_consumer(spec, end)
+        return end
+
+    def _send_away(self, to: str, spec: LaneSpec, sock: socket.socket, *, inbound: bool) -> None:
+        if to == CLIENT and self._door is not None:
+            self._door(spec, sock)
+        elif self._multiprocess is not None:
+            self._multiprocess.attach(to, spec, sock, inbound=inbound)
+
+    def _is_here(self, name: str) -> bool:
+        """Whether that end of a lane is in this process."""
+        if name == CLIENT:
+            return self._door is None
+        return self._executor(name) is ExecutorType.NATIVE
 
     def _fuse(self, lane: DirectLane) -> None:
         """Have a node call the next one, where that is quick and not too deep.
@@ -124,7 +162,7 @@ class Wiring:
             self._native.attach_input(spec.target, end)
 
     def _executor(self, node_id: str) -> ExecutorType:
-        """The executor at one end of a lane; the client's ends are in the session's process."""
+        """The executor at one end of a lane; the client counts as the session's own process."""
         if node_id == CLIENT:
             return ExecutorType.NATIVE
         return self._context.plan.node(node_id).executor

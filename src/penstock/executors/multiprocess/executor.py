@@ -1,7 +1,6 @@
 """Runs nodes in processes of their own: the session's side of it.
 
-Talks to the session's supervisor about processes, to each node about its work, and holds the
-ends of the lanes that lead here.
+Talks to the session's supervisor about processes, and to each node about its work.
 """
 
 from __future__ import annotations
@@ -13,10 +12,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
-from penstock.bridges import ConsumerEnd, Lane, LaneSpec, ProducerEnd
+from penstock.bridges import Lane, LaneSpec
 from penstock.data import ExecutorType
 from penstock.errors import (
     LaneClosedError,
@@ -30,26 +26,21 @@ from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.remote import Remote, foreign_python
 from penstock.executors.multiprocess.reports import exit_error, failure_error
-from penstock.executors.multiprocess.transport import (
-    DataPlane,
-    LaneReceiver,
-    Reactor,
-    socket_pair,
-)
+from penstock.executors.multiprocess.station import DEATH_NOTICE_S, Station
+from penstock.executors.multiprocess.transport import socket_pair
 from penstock.executors.multiprocess.transport.frames import close_all
 from penstock.executors.statistics import NodeStatistics
 from penstock.manifest import ManifestConfiguration
 from penstock.planning import NodeAssignment
 
-DEATH_NOTICE_S = 1.0
-"""How long a broken lane waits for the death that explains it."""
+FIRST_NODE = 1
+"""Owns the slabs of the first node's process; 0 is the session's process."""
 MEASURE_S = 0.5
 """How long a busy node may take to tell its counters."""
 SIGN_OF_LIFE_S = 2.0
 """How much later than its deadline a supervisor may tell of a node that missed it."""
 LARGEST_FROM_NODE = 4 << 20
 """Bytes of the largest control message that a node's process may send."""
-_OWNER_OF_SESSION = 0
 
 
 class _NoSupervisorError(SessionError):
@@ -67,25 +58,20 @@ class MultiprocessExecutor:
         config: ManifestConfiguration,
         events: ExecutorEvents,
         pool_bytes: int,
+        *,
+        station: Station,
+        supervisor: socket.socket | None = None,
     ) -> None:
+        """``pool_bytes`` is each node's; without a ``supervisor`` there, one is hired."""
         self._session_id = session_id
         self._config = config
         self._events = events
         self._pool_bytes = pool_bytes
+        self._station = station
+        self._given_supervisor = supervisor
         self._event_loop = asyncio.get_running_loop()
-        self._reactor = Reactor(watched=True)
-        self._event_loop.add_reader(self._reactor.fileno(), self._reactor.poll_batch)
-        self._plane = DataPlane(
-            self._reactor,
-            _OWNER_OF_SESSION,
-            pool_bytes,
-            config.max_message_bytes,
-            self._on_broken,
-        )
-        self._plane.on_hoarding = self._on_hoarding
         self._nodes: dict[str, Remote] = {}
         self._lanes: dict[int, Lane] = {}
-        self._ends: list[ProducerEnd | ConsumerEnd] = []
         self._measuring: set[str] = set()
         self._measured = asyncio.Event()
         self._stopping = False
@@ -98,13 +84,15 @@ class MultiprocessExecutor:
         try:
             await self._start(nodes)
         except _NoSupervisorError:  # the zygote died as it was asked: there is another now
+            if self._given_supervisor is not None:
+                raise
             self._dismiss()
             await self._start(nodes)
 
     async def _start(self, nodes: Sequence[NodeAssignment]) -> None:
         self._stopped.clear()
         self._supervisor = self._hire()
-        for owner, assignment in enumerate(nodes, start=_OWNER_OF_SESSION + 1):
+        for owner, assignment in enumerate(nodes, start=FIRST_NODE):
             self._nodes[assignment.node_id] = self._spawn(self._supervisor, owner, assignment)
         ready = [remote.ready for remote in self._nodes.values()]
         try:
@@ -116,36 +104,14 @@ class MultiprocessExecutor:
             for future in ready:
                 future.cancel()
 
-    def lane_to(self, lane: LaneSpec) -> ProducerEnd:
-        """A lane from this process to a node's: the end that stays here."""
-        ours, theirs = socket_pair()
-        self._attach(lane.target, lane, theirs, inbound=True)
-        sender = self._plane.sender(lane, ours)
-        self._ends.append(sender)
-        return sender
-
-    def lane_from(self, lane: LaneSpec) -> ConsumerEnd:
-        """A lane from a node's process to this one: the end that stays here."""
-        ours, theirs = socket_pair()
-        self._attach(lane.source, lane, theirs, inbound=False)
-        receiver = self._plane.receiver(lane, ours)
-        self._ends.append(receiver)
-        return receiver
-
-    def lane_between(self, lane: LaneSpec) -> None:
-        """A lane straight from one node's process to another's."""
-        source, target = socket_pair()
-        self._attach(lane.target, lane, target, inbound=True)
-        self._attach(lane.source, lane, source, inbound=False)
+    def attach(self, node_id: str, lane: LaneSpec, sock: socket.socket, *, inbound: bool) -> None:
+        """Give a node its end of a lane, and ``sock`` with it."""
+        with sock:
+            self._nodes[node_id].control.send(messages.AddLane(lane, inbound), [sock.fileno()])
 
     def track(self, lane: Lane) -> None:
         """Bring the lane's statistics up to date with what its remote ends report."""
         self._lanes[lane.spec.lane_id] = lane
-
-    def allocate(self, nbytes: int) -> NDArray[np.uint8]:
-        """Shared memory for a native node's output, or heap where none is free."""
-        root = self._plane.arena.allocate(nbytes)
-        return np.empty(nbytes, dtype=np.uint8) if root is None else root
 
     def begin(self) -> None:
         self._tell_all(messages.Run())
@@ -178,8 +144,9 @@ class MultiprocessExecutor:
     async def stop(self, ask_s: float) -> None:
         self._stopping = True
         if self._supervisor is None:
-            self._release()
+            self._dismiss()
             return
+        self._station.ending = True
         self._supervisor.send(messages.Stop(ask_s))
         ladder_s = ask_s + supervisor.TERM_S + 1.5 * supervisor.KILL_S
         try:
@@ -189,15 +156,17 @@ class MultiprocessExecutor:
             self._events.faulted(SessionError(f"its supervisor did not stop in {ladder_s:g} s"))
             if self._supervisor_pid and not self._stopped.is_set():
                 os.kill(self._supervisor_pid, signal.SIGKILL)  # its nodes die with it
-        self._release()
+        self._dismiss()
 
     def _hire(self) -> Channel[messages.FromSupervisor]:
-        ours, theirs = socket_pair()
-        with theirs:
-            LAUNCHER.supervise(theirs)
+        ours = self._given_supervisor
+        if ours is None:
+            ours, theirs = socket_pair()
+            with theirs:
+                LAUNCHER.supervise(theirs)
         return Channel(
             ours,
-            self._reactor,
+            self._station.reactor,
             messages.FromSupervisor,
             self._on_supervisor,
             self._on_supervisor_gone,
@@ -216,7 +185,7 @@ class MultiprocessExecutor:
             owner,
             Channel(
                 ours,
-                self._reactor,
+                self._station.reactor,
                 messages.FromNode,
                 partial(self._on_node, node_id),
                 partial(self._on_node_silent, node_id),
@@ -230,10 +199,6 @@ class MultiprocessExecutor:
         with theirs:
             supervisor.send(order, [theirs.fileno()])
         return remote
-
-    def _attach(self, node_id: str, lane: LaneSpec, sock: socket.socket, *, inbound: bool) -> None:
-        with sock:
-            self._nodes[node_id].control.send(messages.AddLane(lane, inbound), [sock.fileno()])
 
     def _tell_all(self, message: messages.ToNode) -> None:
         for remote in self._nodes.values():
@@ -282,7 +247,7 @@ class MultiprocessExecutor:
                 self._event_loop.call_later(DEATH_NOTICE_S, self._report_failure, remote)
             case messages.LaneBroken():
                 error = LaneClosedError if message.peer_gone else LaneError
-                self._on_broken(error(message.lane, message.message))
+                self._station.broken(error(message.lane, message.message))
             case messages.Hoarding():
                 spec = self._lanes[message.lane_id].spec
                 self._events.hoarding(spec, message.held, message.held_bytes)
@@ -340,16 +305,6 @@ class MultiprocessExecutor:
             else:
                 self._fail(remote, error)
 
-    def _on_hoarding(self, end: LaneReceiver) -> None:
-        stats = end.statistics()
-        self._events.hoarding(end.spec, stats.held, stats.held_bytes)
-
-    def _on_broken(self, error: LaneError) -> None:
-        if self._stopping:
-            return  # processes end in any order
-        wait_s = DEATH_NOTICE_S if isinstance(error, LaneClosedError) else 0
-        self._event_loop.call_later(wait_s, self._events.failed, error)
-
     def _fail(self, remote: Remote | None, error: NodeError | SessionError) -> None:
         if remote is not None and not remote.ready.done():
             self._events.progress(remote.node_id, "error", 0.0, str(error))
@@ -364,11 +319,3 @@ class MultiprocessExecutor:
             remote.control.close()
         if self._supervisor is not None:
             self._supervisor.close()
-
-    def _release(self) -> None:
-        self._event_loop.remove_reader(self._reactor.fileno())
-        for end in self._ends:
-            end.close()
-        self._dismiss()
-        self._plane.close()
-        self._reactor.close()

@@ -1,0 +1,161 @@
+"""The executors that a session needs and the lanes between them, as one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.data import ExecutorType
+from penstock.errors import PenstockError, SessionError
+from penstock.executors.base import ExecutorEvents, NodeExecutor, NodeRecords
+from penstock.executors.multiprocess.executor import MultiprocessExecutor
+from penstock.executors.multiprocess.station import Station
+from penstock.executors.native import NativeExecutor
+from penstock.planning import NodeAssignment
+from penstock.session.context import SessionExecutionContext
+from penstock.session.gateway import Gateway
+from penstock.session.wiring import Door, Wiring
+
+SESSIONS_OWNER = 0
+"""Owns the slabs of the process that a session's native nodes run in."""
+
+
+class Ensemble(Protocol):
+    """All executors of one session; failures go to its ``ExecutorEvents``."""
+
+    @property
+    def executors(self) -> Sequence[NodeRecords]:
+        """What is known of each executor's nodes."""
+
+    async def start(self) -> None:
+        """Initialise all nodes at once, then lay all lanes; raises the first failure."""
+
+    def begin(self) -> None:
+        """Let the nodes work."""
+
+    def stop_producing(self) -> None:
+        """Have nodes without inputs come to their end."""
+
+    async def measure(self) -> None:
+        """Bring all counters up to date."""
+
+    async def stop(self, ask_s: float) -> None:
+        """End all nodes and release everything; within ``ask_s`` seconds of their own accord."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a hosted session meets what is outside its process: its client, its supervisor."""
+
+    door: Door
+    supervisor: socket.socket
+
+
+class LocalEnsemble:
+    """The ``Ensemble`` whose native nodes, and whose ends of lanes, are in this process.
+
+    Each process may own ``pool_bytes`` of shared memory. Without ``surroundings`` the client
+    is here too, and a supervisor is hired where one is needed.
+    """
+
+    def __init__(
+        self,
+        context: SessionExecutionContext,
+        gateway: Gateway,
+        events: ExecutorEvents,
+        pool_bytes: int,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        self.executors: list[NodeExecutor] = []
+        self._context = context
+        self._gateway = gateway
+        self._events = events
+        self._pool_bytes = pool_bytes
+        self._surroundings = surroundings
+        self._station: Station | None = None
+
+    async def start(self) -> None:
+        context, around = self._context, self._surroundings
+        config = context.plan.configuration
+        multiprocess: MultiprocessExecutor | None = None
+        if context.multiprocess_config is not None or around is not None:
+            size = config.max_message_bytes
+            self._station = Station(SESSIONS_OWNER, self._pool_bytes, size, self._events)
+        native = NativeExecutor(
+            context.session_id, self._events, config.init_timeout_secs, self._allocate
+        )
+        self.executors = [native]
+        if context.multiprocess_config is not None and self._station is not None:
+            multiprocess = MultiprocessExecutor(
+                context.session_id,
+                config,
+                self._events,
+                self._pool_bytes,
+                station=self._station,
+                supervisor=around.supervisor if around else None,
+            )
+            self.executors.append(multiprocess)
+        for executor in self.executors:
+            context.bind(executor)
+        await self._start_executors()
+        door = around.door if around else None
+        executors = (native, multiprocess)
+        Wiring(context, self._gateway, executors, self._station, door).lay_all()
+
+    def begin(self) -> None:
+        for executor in self.executors:
+            executor.begin()
+
+    def stop_producing(self) -> None:
+        for executor in self.executors:
+            executor.stop_producing()
+
+    async def measure(self) -> None:
+        for executor in self.executors:
+            await executor.measure()
+
+    async def stop(self, ask_s: float) -> None:
+        if self._station is not None:
+            self._station.ending = True
+        stops = [self._stop(executor, ask_s) for executor in self.executors]
+        if len(stops) == 1:
+            await stops[0]
+        else:
+            await asyncio.gather(*stops)
+        if self._station is not None:
+            self._station.close()
+
+    async def _start_executors(self) -> None:
+        starts = [executor.start(self._nodes_of(executor)) for executor in self.executors]
+        if len(starts) == 1:
+            await starts[0]
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                for start in starts:
+                    group.create_task(start)
+        except* PenstockError as errors:
+            raise errors.exceptions[0] from None
+
+    def _nodes_of(self, executor: NodeExecutor) -> list[NodeAssignment]:
+        nodes = self._context.plan.nodes
+        return [node for node in nodes if node.executor is executor.executor_type]
+
+    def _allocate(self, nbytes: int) -> NDArray[np.uint8]:
+        """Memory for a native node's output: shared, where there is a process to read it."""
+        if self._station is not None:
+            return self._station.allocate(nbytes)
+        return np.empty(nbytes, dtype=np.uint8)
+
+    async def _stop(self, executor: NodeExecutor, ask_s: float) -> None:
+        try:
+            await executor.stop(ask_s)
+        except Exception as exc:  # noqa: BLE001  # whatever it is, the others must be stopped too
+            kind: ExecutorType = executor.executor_type
+            self._events.failed(SessionError(f"its {kind} executor: {exc!r}"))
