@@ -18,9 +18,9 @@ pid = os.fork()
 if pid == 0:
     if os.fork() == 0:
         os.setsid()
-        print("grandchild", os.getpid(), flush=True)
+        os.write(1, b"grandchild %d\\n" % os.getpid())
     signal.pause()
-print("child", pid, flush=True)
+os.write(1, b"child %d\\n" % pid)
 signal.pause()
 """
 
