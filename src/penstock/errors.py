@@ -151,7 +151,10 @@ class NodeExecutionError(NodeError):
 
 
 class NodeExitedError(NodeError):
-    """The node's process ended on its own: ``signal`` (its name) or ``exit_code`` is set."""
+    """The node's process ended on its own: ``signal`` (its name) or ``exit_code`` is set.
+
+    ``exceeded_bytes`` is the limit of memory that the kernel killed it for, if it did.
+    """
 
     def __init__(
         self,
@@ -160,12 +163,16 @@ class NodeExitedError(NodeError):
         pid: int,
         exit_code: int | None = None,
         signal: str | None = None,
+        exceeded_bytes: int | None = None,
         stderr: str = "",
     ) -> None:
         self.pid = pid
         self.exit_code = exit_code
         self.signal = signal
+        self.exceeded_bytes = exceeded_bytes
         how = f"was killed by {signal}" if signal else f"exited with code {exit_code}"
+        if exceeded_bytes is not None:
+            how += f", over its memory limit of {exceeded_bytes} bytes"
         super().__init__(node_id, f"its process {pid} {how}", stderr=stderr)
 
 

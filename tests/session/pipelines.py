@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -11,10 +13,12 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import IO
 
+import numpy as np
 from pydantic import Field
 
-from penstock.data import Audio, ExecutorType, Json, Tensor, Text, Value, replace
+from penstock.data import Audio, Binary, ExecutorType, Json, Tensor, Text, Value, replace
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import encoded
 from penstock.nodes import Node, NodeParams, node
@@ -492,3 +496,73 @@ class Signalled(Node):
     def process(self, item: Text) -> Text:
         os.kill(os.getpid(), 40)
         return item
+
+
+@node("hungry")
+class Hungry(Node):
+    """Takes memory, in the way that its input says, and keeps it."""
+
+    def process(self, item: Text) -> Text:
+        if item.text == "at once":
+            self.kept = bytearray(1 << 30)
+        elif item.text == "numpy":
+            self.array = np.ones(1 << 28)
+        elif item.text == "bit by bit":
+            self.bits: list[object] = []
+            while True:
+                self.bits.append([None] * 10)
+        return item
+
+
+@node("fills_shared_memory")
+class FillsSharedMemory(Node):
+    """Gives messages that are larger than what its process may use for itself."""
+
+    def process(self, item: Text) -> Binary:
+        data = self.ctx.allocate(240 << 20, np.uint8)
+        data[:] = 1
+        return Binary(data)
+
+
+@node("many_threads")
+class ManyThreads(Node):
+    """Starts as many threads as its input says, and lets them all wait at the same time."""
+
+    def process(self, item: Text) -> Text:
+        done = threading.Event()
+        threads = [threading.Thread(target=done.wait) for _ in range(int(item.text))]
+        for thread in threads:
+            thread.start()
+        done.set()
+        for thread in threads:
+            thread.join()
+        return Text(str(len(threads)))
+
+
+@node("tells_limits")
+class TellsLimits(Node):
+    """Says what the kernel allows its process."""
+
+    def process(self, item: Text) -> Json:
+        attributes, nbytes = ctypes.create_string_buffer(128), ctypes.c_size_t()
+        ctypes.CDLL(None).pthread_getattr_default_np(attributes)
+        ctypes.CDLL(None).pthread_attr_getstacksize(attributes, ctypes.byref(nbytes))
+        return Json(
+            {
+                "data": resource.getrlimit(resource.RLIMIT_DATA)[0],
+                "files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+                "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
+                "stack": threading.stack_size(),
+                "c_stack": nbytes.value,
+            }
+        )
+
+
+@node("opens_files")
+class OpensFiles(Node):
+    """Opens files until it may have no more."""
+
+    def process(self, item: Text) -> Text:
+        self.files: list[IO[bytes]] = []
+        while True:
+            self.files.append(open(os.devnull, "rb"))  # noqa: SIM115  # to be kept

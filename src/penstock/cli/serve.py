@@ -7,9 +7,12 @@ import asyncio
 import logging
 
 from penstock.cli.surroundings import add_surroundings, surroundings
+from penstock.executors.multiprocess import cgroup
 from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.executors.multiprocess.limits import memory_limiter
 from penstock.service import serve
 
+_log = logging.getLogger(__name__)
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -24,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    cgroup.delegate()  # what is started from here on is in the group's leaf, too
     LAUNCHER.warm_up()  # while there is no thread yet: gRPC has some
     around = surroundings(arguments)
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
@@ -33,3 +37,4 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _announce(line: str) -> None:
     print(line, flush=True)
+    _log.info("what limits the memory of nodes here: %s", memory_limiter())

@@ -11,6 +11,7 @@ from penstock.bridges import DataBridge, Lane
 from penstock.data import ExecutorType
 from penstock.errors import SessionError
 from penstock.executors.base import NodeRecords
+from penstock.executors.multiprocess.limits import MemoryLimiter, memory_limiter
 from penstock.machine import Machine
 from penstock.manifest import ManifestConfiguration
 from penstock.planning import NodeExecutionPlan, NodeExecutorAssignment
@@ -66,6 +67,13 @@ class SessionExecutionContext:
         """The configuration, where the session has nodes in processes of their own."""
         uses = ExecutorType.MULTIPROCESS in self.node_assignments.values()
         return self.plan.configuration if uses else None
+
+    @property
+    def memory_limiter(self) -> MemoryLimiter | None:
+        """What keeps the session's node processes within their memory, where that is limited."""
+        config = self.multiprocess_config
+        is_limited = config is not None and config.node_memory_bytes is not None
+        return memory_limiter() if is_limited else None
 
     @property
     def executors(self) -> Mapping[ExecutorType, NodeRecords]:

@@ -15,7 +15,8 @@ from typing import NoReturn, TextIO
 
 import numpy.random
 
-from penstock.executors.multiprocess import kernel, worker
+from penstock.executors.multiprocess import kernel, limits, stacks, worker
+from penstock.executors.multiprocess.cgroup import NodeGroup
 from penstock.executors.multiprocess.interpreter import foreign_arguments
 from penstock.executors.multiprocess.transport import Reactor, socket_pair
 
@@ -30,8 +31,9 @@ OnOutput = Callable[[str, str, list[str]], None]
 class Body:
     """What a child process is to be: ``run`` in the fork, which is given its leash.
 
-    It keeps ``descriptors``. With ``python``, ``main`` of the module ``name`` is run in that
-    interpreter instead, with the same descriptors and the leash as its arguments.
+    It keeps ``descriptors``, and may use what ``allowance`` and ``group`` say. With ``python``,
+    ``main`` of the module ``name`` is run in that interpreter instead, with the same descriptors
+    and the leash as its arguments.
     """
 
     title: str
@@ -39,6 +41,8 @@ class Body:
     run: Callable[[int], None]
     name: str | None = None
     python: str | None = None
+    allowance: limits.Allowance = limits.UNLIMITED
+    group: NodeGroup | None = None
 
 
 class Child:
@@ -47,13 +51,14 @@ class Child:
     Must show that it is ready by ``deadline``, where there is one.
     """
 
-    def __init__(self, name: str, pid: int, leash: socket.socket) -> None:
+    def __init__(self, name: str, pid: int, leash: socket.socket, group: NodeGroup | None) -> None:
         self.name = name
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
         self.deadline: float | None = None
         self.timed_out = False
         self._leash = leash
+        self._group = group
         self._streams: list[_Stream] = []
         self._stderr: deque[str] = deque(maxlen=LAST_WORDS)
 
@@ -70,7 +75,7 @@ class Child:
         theirs.close()
         os.close(out_write)
         os.close(err_write)
-        child = cls(name, pid, ours)
+        child = cls(name, pid, ours, body.group)
         child._listen(reactor, out_read, err_read, on_output)
         return child
 
@@ -82,11 +87,18 @@ class Child:
             return  # it has ended, or closed its end: the ladder goes on
 
     def kill(self, number: signal.Signals) -> None:
-        """Signal the process and what else is in its group."""
+        """Signal the process and what else is in its group; nothing there escapes SIGKILL."""
+        if number is signal.SIGKILL and self._group is not None:
+            self._group.kill()
         try:
             os.killpg(self.pid, number)
         except ProcessLookupError:
             signal.pidfd_send_signal(self.pidfd, number)
+
+    @property
+    def exceeded_bytes(self) -> int | None:
+        """The limit of memory that the kernel killed it for."""
+        return None if self._group is None else self._group.exceeded_bytes
 
     def last_words(self) -> str:
         return "\n".join(self._stderr)
@@ -184,8 +196,10 @@ def _become(parent: int, body: Body, leash: int, pipes: tuple[int, int]) -> NoRe
             os.dup2(fd, target)
         kept = (*body.descriptors, leash)
         kernel.close_all_but(kept)
+        limits.confine(body.allowance, body.group)
         if body.python is not None and body.name is not None:
             _exec(body.python, body.name, kept)
+        stacks.shrink()
         kernel.name_process(body.title)
         gc.unfreeze()
         numpy.random.seed()  # the legacy generator is what a fork duplicates

@@ -24,6 +24,7 @@ from penstock.executors.base import ExecutorEvents
 from penstock.executors.multiprocess import messages, supervisor
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.executors.multiprocess.limits import Allowance
 from penstock.executors.multiprocess.remote import Remote, foreign_python
 from penstock.executors.multiprocess.reports import exit_error, failure_error
 from penstock.executors.multiprocess.station import DEATH_NOTICE_S, Station
@@ -195,7 +196,9 @@ class MultiprocessExecutor:
         remote.control.largest = LARGEST_FROM_NODE
         remote.configure(self._session_id, self._config, self._pool_bytes)
         python = foreign_python(self._config)
-        order = messages.Spawn(node_id, self._config.init_timeout_secs, python)
+        config = self._config
+        allowance = Allowance(config.node_memory_bytes, self._pool_bytes, config.open_files)
+        order = messages.Spawn(node_id, config.init_timeout_secs, python, allowance)
         with theirs:
             supervisor.send(order, [theirs.fileno()])
         return remote
@@ -299,7 +302,8 @@ class MultiprocessExecutor:
         failures, remote.failures = remote.failures, []
         for number, failure in enumerate(failures):
             stderr = "\n".join(remote.stderr)
-            error = failure_error(remote.node_id, failure, stderr)
+            limit = self._config.node_memory_bytes
+            error = failure_error(remote.node_id, failure, stderr, limit)
             if number:
                 self._events.faulted(error)
             else:

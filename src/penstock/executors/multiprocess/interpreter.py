@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from penstock.executors.multiprocess import stacks
+
 _SOURCE = str(Path(__file__).parents[3])
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 _CALLERS_BLAS_THREADS = "PENSTOCK_CALLERS_OPENBLAS_NUM_THREADS"
@@ -18,7 +20,10 @@ def module_arguments(name: str) -> list[str]:
 
 def foreign_arguments(name: str) -> list[str]:
     """Run ``main`` of a module of ours in another interpreter, whose own packages go first."""
-    boot = f"import sys; sys.path.append({_SOURCE!r}); from {name} import main"
+    boot = (
+        f"import sys; sys.path.append({_SOURCE!r}); "
+        f"from {stacks.__name__} import shrink; shrink(); from {name} import main"
+    )
     return ["-u", "-P", "-c", f"{boot}; main(*map(int, sys.argv[1:]))"]
 
 

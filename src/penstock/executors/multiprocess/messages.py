@@ -8,6 +8,7 @@ import msgspec
 
 from penstock.bridges import ConsumerStatistics, LaneSpec, ProducerStatistics
 from penstock.data import Kind
+from penstock.executors.multiprocess.limits import Allowance
 from penstock.executors.statistics import NodeStatistics
 
 
@@ -128,6 +129,7 @@ class Spawn(_Message, frozen=True):
     node_id: str
     init_timeout_s: float
     python: str | None
+    allowance: Allowance = Allowance()
 
 
 class Watch(_Message, frozen=True):
@@ -175,7 +177,10 @@ class Output(_Message, frozen=True):
 
 
 class Exited(_Message, frozen=True):
-    """A node's process has ended; ``timed_out`` if for want of a sign of life in time."""
+    """A node's process has ended; ``timed_out`` if for want of a sign of life in time.
+
+    ``exceeded_bytes`` is the limit of memory that the kernel killed it for.
+    """
 
     node_id: str
     pid: int
@@ -183,6 +188,7 @@ class Exited(_Message, frozen=True):
     signal: str | None
     stderr: str
     timed_out: bool
+    exceeded_bytes: int | None = None
 
 
 class Stopped(_Message, frozen=True):

@@ -17,17 +17,23 @@ def exit_error(death: messages.Exited, init_timeout_s: float) -> NodeError:
         pid=death.pid,
         exit_code=death.exit_code,
         signal=death.signal,
+        exceeded_bytes=death.exceeded_bytes,
         stderr=death.stderr,
     )
 
 
-def failure_error(node_id: str, failure: messages.Failed, stderr: str) -> NodeExecutionError:
-    """What a node's method raised, with what the node said last."""
+def failure_error(
+    node_id: str, failure: messages.Failed, stderr: str, memory_bytes: int | None
+) -> NodeExecutionError:
+    """What a node's method raised, with what the node said last, and what it may have."""
+    said = failure.exception_message
+    if memory_bytes is not None and failure.exception_type.endswith("MemoryError"):
+        said = f"{said or 'none left'} (its process may use {memory_bytes} bytes of memory)"
     return NodeExecutionError(
         node_id,
         during=failure.during,
         exception_type=failure.exception_type,
-        exception_message=failure.exception_message,
+        exception_message=said,
         traceback=failure.traceback,
         stderr=stderr,
     )

@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection
 from penstock.executors.multiprocess import kernel, messages, worker
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.child import Body, Child
+from penstock.executors.multiprocess.limits import SessionLimits, shortage
 from penstock.executors.multiprocess.transport import Reactor, socket_pair
 
 TERM_S = 1.0
@@ -41,6 +42,7 @@ class Supervisor:
         self._reactor = Reactor()
         self._children: dict[str, Child] = {}
         self._missed: Counter[str] = Counter()
+        self._limits = SessionLimits()
         self._stop: messages.Stop | None = None
         self._stop_nodes: messages.Stop | None = None
         self._owner_gone = False
@@ -74,6 +76,7 @@ class Supervisor:
             self._end_nodes()
         self._end(self._children.values, self._stop.ask_s)
         kernel.end_children((), KILL_S)  # what the nodes' own children left behind
+        self._limits.end(KILL_S)
         if not self._owner_gone:
             self._owner.send(messages.Stopped())
             self._wait_until(lambda: self._owner_gone or not self._owner.waiting, KILL_S)
@@ -119,10 +122,13 @@ class Supervisor:
                 lambda leash: worker.main(control, leash),
                 worker.__name__ if order.python else None,
                 order.python,
+                order.allowance,
+                self._limits.group_for(order.allowance),
             )
             child = Child.start(node_id, body, self._reactor, self._on_output)
         except (OSError, ValueError) as exc:
-            self._session.send(messages.NotSpawned(node_id, str(exc)))
+            reason = shortage(exc) if isinstance(exc, OSError) else str(exc)
+            self._session.send(messages.NotSpawned(node_id, reason))
             return
         finally:
             for fd in descriptors:
@@ -163,6 +169,7 @@ class Supervisor:
                 signal=_signal_name(-code) if code < 0 else None,
                 stderr=child.last_words(),
                 timed_out=child.timed_out,
+                exceeded_bytes=child.exceeded_bytes,
             )
         )
         if child.name == messages.HOST:

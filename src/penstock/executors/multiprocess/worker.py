@@ -32,6 +32,7 @@ from penstock.executors.concurrent_loop import loop_class
 from penstock.executors.emitter import Identity
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import Channel
+from penstock.executors.multiprocess.limits import allow_last_words
 from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, Reactor
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump, Pump
@@ -219,6 +220,9 @@ class Worker:
         except LaneError as exc:
             self._on_broken(exc)
             return False
+        except MemoryError as exc:  # the node's; there was none left to say so with
+            self._fail("process", exc)
+            return False
         self._control.send(messages.Finished(self._measured()))
         return True
 
@@ -263,9 +267,11 @@ class Worker:
         )
 
     def _fail(self, during: str, cause: BaseException | None) -> None:
+        if isinstance(cause, MemoryError):
+            allow_last_words()
         error = describe_fault("", during, cause)
-        said, traceback = _cut(error.exception_message), _cut(error.traceback)
-        self._control.send(messages.Failed(during, error.exception_type, said, traceback))
+        said = _cut(error.exception_message)
+        self._control.send(messages.Failed(during, error.exception_type, said, error.traceback))
 
     def _say_last_words(self) -> None:
         """What the session has not made room for yet, within reason."""

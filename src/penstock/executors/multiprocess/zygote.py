@@ -15,8 +15,8 @@ import socket
 import sys
 import traceback
 
+from penstock.executors.multiprocess import cgroup, kernel, messages, supervisor
 from penstock.executors.multiprocess import child as _warm  # noqa: F401  # imported to be forked
-from penstock.executors.multiprocess import kernel, messages, supervisor
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.interpreter import restore_blas_threads
 from penstock.executors.multiprocess.transport import Reactor
@@ -69,6 +69,10 @@ class Zygote:
         self._reactor.unregister(pidfd)
         os.close(pidfd)
         kernel.end_children(self._supervisors, ORPHANS_S)
+        try:
+            cgroup.end_group_of(pid, ORPHANS_S)
+        except OSError:
+            traceback.print_exc()
 
     def _on_caller_gone(self) -> None:
         self._caller_gone = True
