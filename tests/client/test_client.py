@@ -224,3 +224,20 @@ async def test_a_reader_that_is_cancelled_is_cancelled(client: Client) -> None:
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
+
+
+async def test_calls_on_a_connection_that_is_given_up_are_told_so(client: Client) -> None:
+    """They are neither left waiting nor cancelled along with it."""
+    manifest = {"version": "v1", "nodes": [{"id": "n", "node_type": "never_read"}]}
+    async with client.stream(manifest) as stream:
+        await stream.send("n", Text("x"))
+        executing = asyncio.create_task(client.execute(manifest, {"n": Text("x")}))
+        reading = asyncio.create_task(anext(stream.outputs()))
+        await asyncio.sleep(0)
+        await client.aclose()
+        for call in (reading, executing):
+            with pytest.raises(ServiceError, match="given up") as told:
+                await call
+            assert told.value.error_type == "CANCELLED"
+        with pytest.raises(ServiceError, match="given up"):
+            await stream.send("n", Text("y"))

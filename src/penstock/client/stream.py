@@ -189,15 +189,16 @@ class Stream:
                 while (response := await self._call.read()) is not grpc.aio.EOF:
                     await self._take(response)
         except ServiceError as exc:
-            self._failure = self._failure or exc
+            if not self._given_up:
+                self._failure = self._failure or exc
         except asyncio.CancelledError:
             if not self._given_up:
                 raise
-            while not self._results.empty():
-                self._results.get_nowait()  # nobody waits for them, and the end needs room
         finally:
             self._over.set()
             self._ready.set()
+        while self._given_up and not self._results.empty():
+            self._results.get_nowait()  # nobody waits for them, and the end needs room
         await self._results.put(None)
 
     async def _take(self, response: pb.StreamResponse) -> None:

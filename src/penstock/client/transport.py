@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 
@@ -24,9 +25,15 @@ def open_channel(target: str) -> grpc.aio.Channel:
 def translated() -> Iterator[None]:
     """Raise ``ServiceError`` for a call that ended otherwise than by a message.
 
-    ``error_type`` is then the name of gRPC's status, such as ``UNAVAILABLE``.
+    ``error_type`` is then the name of gRPC's status, such as ``UNAVAILABLE``; ``CANCELLED`` where
+    it was given up on this side, by somebody else than who cancels the task that waits for it.
     """
     try:
         yield
     except grpc.aio.AioRpcError as exc:
         raise ServiceError(exc.details() or exc.code().name, error_type=exc.code().name) from exc
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ServiceError("the call was given up", error_type="CANCELLED") from exc

@@ -46,7 +46,7 @@ class Snapshot:
     def take(cls) -> Snapshot:
         return cls(
             processes={process.pid: process for process in descendants()},
-            shared_memory=frozenset(_shared_memory()),
+            shared_memory=shared_memory(),
             sockets=frozenset(_unix_sockets()),
             descriptors=dict(descriptors_of()),
             threads=frozenset(threading.enumerate()),
@@ -103,7 +103,7 @@ class LeakCheck:
             now = Snapshot.take()
         return Leaks(
             processes=tuple(str(process) for process in processes),
-            shared_memory=tuple(sorted(_unclaimed(now.shared_memory - self.before.shared_memory))),
+            shared_memory=tuple(sorted(unclaimed(now.shared_memory - self.before.shared_memory))),
             sockets=tuple(sorted(_unheld(now.sockets - self.before.sockets))),
             descriptors=tuple(self._new_descriptors(now)),
             threads=tuple(thread.name for thread in threads),
@@ -117,7 +117,8 @@ class LeakCheck:
                 return left
 
     def _remaining_threads(self, deadline: float) -> list[threading.Thread]:
-        new = [one for one in threading.enumerate() if one not in self.before.threads]
+        known = {*self.before.threads, threading.current_thread()}
+        new = [one for one in threading.enumerate() if one not in known]
         for thread in new:
             thread.join(max(deadline - time.monotonic(), 0))
         return [thread for thread in new if thread.is_alive()]
@@ -134,24 +135,29 @@ class LeakCheck:
             yield f"{number} → {target}"
 
 
-def _shared_memory() -> dict[str, int]:
-    """The inodes of the files there, by their names."""
-    if not _SHARED_MEMORY.is_dir():
-        return {}
-    with os.scandir(_SHARED_MEMORY) as entries:
-        return {entry.name: entry.inode() for entry in entries}
+def shared_memory() -> frozenset[str]:
+    """The names of the files in ``/dev/shm``."""
+    return frozenset(_shared_inodes())
 
 
-def _unclaimed(names: frozenset[str]) -> frozenset[str]:
-    """Without what a process outside has mapped: all programs share one ``/dev/shm``.
+def unclaimed(names: frozenset[str]) -> frozenset[str]:
+    """Those of them that no process outside has mapped: all programs share one ``/dev/shm``.
 
-    By inode: glibc maps a semaphore before it gives its file the final name.
+    Outside are those that this one hasn't started. By inode: glibc maps a semaphore before it
+    gives its file the final name.
     """
     if not names:
         return names
     claimed = _inodes_of_others(_mapped_inodes)
-    now = _shared_memory()
+    now = _shared_inodes()
     return frozenset(name for name in names & now.keys() if now[name] not in claimed)
+
+
+def _shared_inodes() -> dict[str, int]:
+    if not _SHARED_MEMORY.is_dir():
+        return {}
+    with os.scandir(_SHARED_MEMORY) as entries:
+        return {entry.name: entry.inode() for entry in entries}
 
 
 def _mapped_inodes(pid: int) -> Iterator[int]:
