@@ -18,6 +18,7 @@
     ├── SessionError              the caller
     │   ├── SessionClosedError    used after its end
     │   └── SessionCancelledError ended by cancel or by a client that left
+    ├── SupervisionError          the operator: a process that sessions rely on is gone or mute
     ├── LaneError                 us, or a peer that speaks rubbish: a broken or corrupt lane
     │   ├── LaneClosedError       the process at its other end is gone
     │   └── ConservationError     what was sent is not what arrived plus what was dropped
@@ -212,6 +213,10 @@ class SessionCancelledError(SessionError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"session ended early: {reason}")
+
+
+class SupervisionError(PenstockError):
+    """A process that a session relies on can't be had, has died, or gives no sign of life."""
 
 
 class LaneError(PenstockError):

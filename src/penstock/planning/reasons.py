@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class MappingSource(StrEnum):
@@ -14,8 +15,7 @@ class MappingSource(StrEnum):
     DECLARATION = "declaration"
 
 
-@dataclass(frozen=True, slots=True)
-class ExplicitMapping:
+class ExplicitMapping(msgspec.Struct, frozen=True, tag=True):
     """The manifest, the registry or the node type itself names the executor."""
 
     source: MappingSource
@@ -24,8 +24,7 @@ class ExplicitMapping:
         return f"explicit mapping ({self.source})"
 
 
-@dataclass(frozen=True, slots=True)
-class PatternMatch:
+class PatternMatch(msgspec.Struct, frozen=True, tag=True):
     """A rule of the registry matched the node type."""
 
     pattern: str
@@ -34,8 +33,7 @@ class PatternMatch:
         return f"pattern match ({self.pattern})"
 
 
-@dataclass(frozen=True, slots=True)
-class Default:
+class Default(msgspec.Struct, frozen=True, tag=True):
     """Nobody said anything: the registry's default."""
 
     def __str__(self) -> str:

@@ -19,6 +19,7 @@ from penstock.planning import NodeExecutionPlan
 from penstock.session.context import SessionExecutionContext
 from penstock.session.ensemble import Ensemble, LocalEnsemble
 from penstock.session.gateway import Gateway
+from penstock.session.hosting import HostedEnsemble
 from penstock.session.options import NodeOutput, NodeProgress, SessionOptions
 from penstock.session.stall import Wait, find_ring, stuck
 from penstock.session.status import SessionEvent, SessionStatus, fail
@@ -49,13 +50,19 @@ class Life:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.over = asyncio.Event()
         self.failure: PenstockError | None = None
-        self.ensemble: Ensemble = LocalEnsemble(context, self.gateway, self, pool_bytes)
+        self.ensemble = self._make_ensemble(options, pool_bytes)
         self.started_at = time.monotonic()
         self.ended_at: float | None = None
         self._options = options
         self._root: asyncio.Task[None] | None = None
         self._initialising: asyncio.Task[None] | None = None
         self._unfinished = set(context.plan.order)
+
+    def _make_ensemble(self, options: SessionOptions, pool_bytes: int) -> Ensemble:
+        """In a host, where there are hosts."""
+        if options.hosts is None:
+            return LocalEnsemble(self.context, self.gateway, self, pool_bytes)
+        return HostedEnsemble(self.context, self.gateway, self, pool_bytes, options.hosts)
 
     async def run(self) -> None:
         """The root task: it keeps the first failure, and whatever happens, it cleans up."""

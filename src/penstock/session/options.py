@@ -12,6 +12,7 @@ from penstock.manifest import Settings
 from penstock.nodes import Catalogue, Node
 from penstock.session.budget import Budget
 from penstock.session.durations import Durations
+from penstock.session.hosting.hosts import Hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class SessionOptions:
     ``nodes`` (classes, modules, module names, files) extend ``catalogue`` (default: what is
     installed). Sessions with one ``budget`` share its limits; without, ``settings.limits``
     bind this session alone, and with one ``durations`` they estimate by what they all have
-    measured. ``trusted`` says that whoever wrote the manifest may choose an
+    measured. With ``hosts`` the session's nodes and lanes are in a process of its own, taken
+    from there. ``trusted`` says that whoever wrote the manifest may choose an
     interpreter by its path. The callbacks are called on the session's event loop.
     """
 
@@ -71,5 +73,6 @@ class SessionOptions:
     durations: Durations = field(default_factory=Durations)
     trusted: bool = True
     session_id: str | None = None
+    hosts: Hosts | None = None
     on_progress: Callable[[NodeProgress], None] | None = None
     on_output: Callable[[NodeOutput], None] | None = None

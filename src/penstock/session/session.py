@@ -109,7 +109,9 @@ class Session:
                 "the script does with: if __name__ == '__main__':"
             )
         pool_bytes = guaranteed_pool(self.plan.configuration.max_message_bytes)
-        self._budget.reserve(self.session_id, cost_of(self.plan, hosted=False))
+        self._budget.reserve(
+            self.session_id, cost_of(self.plan, hosted=self._options.hosts is not None)
+        )
         self._life = Life(self.context, self._options, pool_bytes)
         self._root = asyncio.create_task(self._life.run(), name=f"session {self.session_id}")
         self._root.add_done_callback(self._on_root_done)

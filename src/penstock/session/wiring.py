@@ -50,6 +50,11 @@ def lane_specs(plan: NodeExecutionPlan) -> Iterator[LaneSpec]:
         )
 
 
+def executor_of(plan: NodeExecutionPlan, name: str) -> ExecutorType:
+    """The executor at one end of a lane; the client counts as the session's own process."""
+    return ExecutorType.NATIVE if name == CLIENT else plan.node(name).executor
+
+
 MAX_FUSED = 32
 """Nodes in a row that call one another directly; each takes some of Python's stack."""
 
@@ -86,7 +91,8 @@ class Wiring:
 
     def _lay(self, spec: LaneSpec) -> None:
         lane = self._connected(spec)
-        self._context.bridge(lane, self._executor(spec.source), self._executor(spec.target))
+        plan = self._context.plan
+        self._context.bridge(lane, executor_of(plan, spec.source), executor_of(plan, spec.target))
         if self._multiprocess is not None:
             self._multiprocess.track(lane)
 
@@ -133,7 +139,7 @@ class Wiring:
         """Whether that end of a lane is in this process."""
         if name == CLIENT:
             return self._door is None
-        return self._executor(name) is ExecutorType.NATIVE
+        return executor_of(self._context.plan, name) is ExecutorType.NATIVE
 
     def _fuse(self, lane: DirectLane) -> None:
         """Have a node call the next one, where that is quick and not too deep.
@@ -160,9 +166,3 @@ class Wiring:
             self._gateway.add_outlet(spec.source, end)
         else:
             self._native.attach_input(spec.target, end)
-
-    def _executor(self, node_id: str) -> ExecutorType:
-        """The executor at one end of a lane; the client counts as the session's own process."""
-        if node_id == CLIENT:
-            return ExecutorType.NATIVE
-        return self._context.plan.node(node_id).executor

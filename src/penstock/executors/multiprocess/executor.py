@@ -18,7 +18,7 @@ from penstock.errors import (
     LaneClosedError,
     LaneError,
     NodeError,
-    SessionError,
+    SupervisionError,
 )
 from penstock.executors.base import ExecutorEvents
 from penstock.executors.multiprocess import messages, supervisor
@@ -44,7 +44,7 @@ LARGEST_FROM_NODE = 4 << 20
 """Bytes of the largest control message that a node's process may send."""
 
 
-class _NoSupervisorError(SessionError):
+class _NoSupervisorError(SupervisionError):
     """Nobody answered where a supervisor should be; nothing was started."""
 
 
@@ -100,7 +100,7 @@ class MultiprocessExecutor:
             async with asyncio.timeout(self._config.init_timeout_secs + SIGN_OF_LIFE_S):
                 await asyncio.gather(*ready)
         except TimeoutError:
-            raise SessionError("its supervisor gives no sign of life") from None
+            raise SupervisionError("its supervisor gives no sign of life") from None
         finally:
             for future in ready:
                 future.cancel()
@@ -154,7 +154,7 @@ class MultiprocessExecutor:
             async with asyncio.timeout(ladder_s):
                 await self._stopped.wait()
         except TimeoutError:
-            self._events.faulted(SessionError(f"its supervisor did not stop in {ladder_s:g} s"))
+            self._events.faulted(SupervisionError(f"its supervisor did not stop in {ladder_s:g} s"))
             if self._supervisor_pid and not self._stopped.is_set():
                 os.kill(self._supervisor_pid, signal.SIGKILL)  # its nodes die with it
         self._dismiss()
@@ -231,7 +231,7 @@ class MultiprocessExecutor:
             return  # it has said so
         self._stopped.set()
         if self._hired:
-            self._fail(None, SessionError("its supervisor process has died"))
+            self._fail(None, SupervisionError("its supervisor process has died"))
         else:
             self._fail(None, _NoSupervisorError("its supervisor could not be started"))
 
@@ -309,7 +309,7 @@ class MultiprocessExecutor:
             else:
                 self._fail(remote, error)
 
-    def _fail(self, remote: Remote | None, error: NodeError | SessionError) -> None:
+    def _fail(self, remote: Remote | None, error: NodeError | SupervisionError) -> None:
         if remote is not None and not remote.ready.done():
             self._events.progress(remote.node_id, "error", 0.0, str(error))
         waiting = [r for r in self._nodes.values() if not r.ready.done()]

@@ -204,8 +204,8 @@ FromSupervisor: TypeAlias = Spawned | NotSpawned | Output | Exited | Stopped
 class Supervise(_Message, frozen=True):
     """Fork a supervisor; the end of its channel comes with this.
 
-    With ``host`` (``module:function``) it forks a session's host at once, whose control
-    channel comes second, and which calls that function.
+    With ``host``, a module's name, it forks a session's host at once, whose control channel
+    comes second, and which runs that module's ``main``; its ``prepare`` is called once before.
     """
 
     host: str | None = None

@@ -1,0 +1,182 @@
+"""A session's host: the process that its native nodes, executors and lanes are in.
+
+It is forked blank, by the session's supervisor, and waits for the session that it is to have.
+The control channel leads to the front door, where the client's ends of lanes are. When that
+ends, the process ends, and its supervisor ends it where it doesn't.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import Sequence
+
+from penstock.bridges import LaneSpec
+from penstock.data import CLIENT, ExecutorType
+from penstock.errors import PenstockError, SupervisionError
+from penstock.executors.multiprocess import worker
+from penstock.executors.multiprocess.channel import Channel
+from penstock.executors.multiprocess.transport import Reactor
+from penstock.nodes.catalogue import load
+from penstock.nodes.importing import importing_nodes
+from penstock.planning import NodeExecutionPlan
+from penstock.session.context import SessionExecutionContext
+from penstock.session.ensemble import LocalEnsemble, Surroundings
+from penstock.session.gateway import Gateway
+from penstock.session.hosting import messages
+from penstock.session.hosting.failures import as_failure
+from penstock.session.hosting.plans import decode_plan
+
+DOOR_GONE_S = 0.2
+"""How long nodes may take to end when there is nobody left to tell."""
+LAST_WORDS_S = 1.0
+"""How long the front door may take to read what it is told last."""
+
+
+class Host:
+    """One session in this process; its ``ExecutorEvents``, which it passes on."""
+
+    def __init__(
+        self, control: socket.socket, supervisor: socket.socket, leash: socket.socket
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._reactor = Reactor(watched=True)
+        loop.add_reader(self._reactor.fileno(), self._reactor.poll_batch)
+        self._control: Channel[messages.ToHost] = Channel(
+            control, self._reactor, messages.ToHost, self._on_message, self._on_door_gone
+        )
+        leash.setblocking(False)
+        loop.add_reader(leash.fileno(), self._on_leash)
+        self._leash = leash
+        self._supervisor = supervisor
+        self._opened: asyncio.Future[messages.Open | None] = loop.create_future()
+        self._stop: asyncio.Future[float] = loop.create_future()
+        self._ensemble: LocalEnsemble | None = None
+        self._context: SessionExecutionContext | None = None
+        self._unfinished: set[str] = set()
+
+    async def run(self) -> None:
+        """The process's whole life."""
+        order = await self._opened
+        if order is None:
+            return  # it was never needed
+        context, ensemble = self._make_session(order)
+        starting = asyncio.create_task(self._start(ensemble, context.plan))
+        ask_s = await self._stop
+        starting.cancel()
+        await asyncio.wait([starting])
+        await ensemble.stop(ask_s)
+        self._control.send(messages.Stopped(self._measured()))
+        self._say_last_words()
+
+    def progress(self, node_id: str, stage: str, fraction: float, message: str) -> None:
+        self._control.send(messages.Progress(node_id, stage, fraction, message))
+
+    def failed(self, error: PenstockError) -> None:
+        self._control.send(messages.Failed(as_failure(error), on_the_way_out=False))
+
+    def faulted(self, error: PenstockError) -> None:
+        self._control.send(messages.Failed(as_failure(error), on_the_way_out=True))
+
+    def hoarding(self, lane: LaneSpec, held: int, held_bytes: int) -> None:
+        self._control.send(messages.Hoarding(lane.lane_id, held, held_bytes))
+
+    def output(self, node_id: str, stream: str, lines: Sequence[str]) -> None:
+        self._control.send(messages.Output(node_id, stream, list(lines)))
+
+    def finished(self, node_id: str) -> None:
+        """With the last, what all have counted: whoever hears of the end may ask for it."""
+        self._unfinished.discard(node_id)
+        if not self._unfinished:
+            self._control.send(self._measured())
+        self._control.send(messages.Finished(node_id))
+
+    def _make_session(self, order: messages.Open) -> tuple[SessionExecutionContext, LocalEnsemble]:
+        sys.path[:] = order.sys_path
+        context = SessionExecutionContext(order.session_id, decode_plan(order.plan))
+        around = Surroundings(self._give_lane, self._supervisor)
+        ensemble = LocalEnsemble(context, Gateway(), self, order.pool_bytes, around)
+        self._context, self._ensemble = context, ensemble
+        self._unfinished = set(context.plan.order)
+        return context, ensemble
+
+    async def _start(self, ensemble: LocalEnsemble, plan: NodeExecutionPlan) -> None:
+        try:
+            _import_nodes(plan)
+            await ensemble.start()
+        except PenstockError as exc:
+            self.failed(exc)
+        except Exception as exc:  # noqa: BLE001  # whatever it is, the front door must hear of it
+            self.failed(SupervisionError(f"its host can't initialise it: {exc!r}"))
+        else:
+            self._leash.send(worker.READY)
+            self._control.send(messages.Ready())
+
+    def _give_lane(self, spec: LaneSpec, sock: socket.socket) -> None:
+        with sock:
+            self._control.send(messages.ClientLane(spec.lane_id), [sock.fileno()])
+
+    def _on_message(self, message: messages.ToHost, _descriptors: list[int]) -> None:
+        match message:
+            case messages.Open():
+                self._opened.set_result(message)
+            case messages.Stop():
+                self._control.send(messages.Stopping())
+                self._stop_within(message.ask_s)
+            case _ if self._ensemble is None:
+                return
+            case messages.Begin():
+                self._ensemble.begin()
+            case messages.StopProducing():
+                self._ensemble.stop_producing()
+            case messages.Measure():
+                self._measuring = asyncio.create_task(self._measure(self._ensemble))
+
+    async def _measure(self, ensemble: LocalEnsemble) -> None:
+        await ensemble.measure()
+        self._control.send(self._measured())
+
+    def _measured(self) -> messages.Measured:
+        """What is known here: the client's ends of its lanes are counted where they are."""
+        if self._ensemble is None or self._context is None:
+            return messages.Measured({}, {}, {})
+        nodes = {
+            node_id: messages.NodeRecord(executor.pid(node_id), stats)
+            for executor in self._ensemble.executors
+            for node_id, stats in executor.statistics.items()
+        }
+        lanes = [ln for bridge in self._context.data_bridges for ln in bridge.lanes.values()]
+        outbound = {ln.spec.lane_id: ln.producer for ln in lanes if ln.spec.source != CLIENT}
+        inbound = {ln.spec.lane_id: ln.consumer for ln in lanes if ln.spec.target != CLIENT}
+        return messages.Measured(nodes, outbound, inbound)
+
+    def _on_door_gone(self) -> None:
+        self._stop_within(DOOR_GONE_S)
+
+    def _on_leash(self) -> None:
+        """The supervisor says stop, or is gone."""
+        self._leash.recv(len(worker.STOP))
+        asyncio.get_running_loop().remove_reader(self._leash.fileno())
+        self._stop_within(DOOR_GONE_S)
+
+    def _stop_within(self, ask_s: float) -> None:
+        if not self._opened.done():
+            self._opened.set_result(None)
+        if not self._stop.done():
+            self._stop.set_result(ask_s)
+
+    def _say_last_words(self) -> None:
+        """What the front door has not made room for yet, within reason."""
+        deadline = time.monotonic() + LAST_WORDS_S
+        while self._control.waiting and (left := deadline - time.monotonic()) > 0:
+            self._reactor.poll(left)
+
+
+def _import_nodes(plan: NodeExecutionPlan) -> None:
+    """The classes that run here; a script that has some must not be run as one."""
+    with importing_nodes():
+        for node in plan.nodes:
+            if node.executor is ExecutorType.NATIVE:
+                load(node.provider)

@@ -1,0 +1,79 @@
+"""Hosts that wait for a session, forked ahead; each has one and then ends."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from collections import deque
+from dataclasses import dataclass
+
+from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.executors.multiprocess.transport import socket_pair
+
+HOST_PROCESS = "penstock.session.hosting.process"
+"""The module that the zygote makes hosts of: it isn't imported here."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlankHost:
+    """A host that has had no session: the channels to its supervisor and to itself."""
+
+    supervisor: socket.socket
+    control: socket.socket
+
+    @classmethod
+    def fork(cls) -> BlankHost:
+        """Have one forked; it need not be there yet to be talked to."""
+        supervisor, its_owner = socket_pair()
+        control, its_door = socket_pair()
+        with its_owner, its_door:
+            LAUNCHER.supervise(its_owner, its_door, host=HOST_PROCESS)
+        return cls(supervisor, control)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it, or its supervisor, has died."""
+        poll = select.poll()
+        for sock in (self.supervisor, self.control):
+            poll.register(sock, 0)  # the end of the peer is told without asking
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        """Let it end."""
+        self.control.close()
+        self.supervisor.close()
+
+
+class Hosts:
+    """Keeps ``spare`` blank hosts ready, on one event loop."""
+
+    def __init__(self, spare: int) -> None:
+        self._spare = spare
+        self._blanks: deque[BlankHost] = deque()
+        self._closed = False
+
+    def warm_up(self) -> None:
+        """Have as many forked as there should be."""
+        while len(self._blanks) < self._spare and not self._closed:
+            self._blanks.append(BlankHost.fork())
+
+    def take(self) -> BlankHost:
+        """One for a session, which owns it now; another is forked in its place."""
+        blank = self._living() or BlankHost.fork()
+        asyncio.get_running_loop().call_soon(self.warm_up)
+        return blank
+
+    def close(self) -> None:
+        """Let all that wait end."""
+        self._closed = True
+        while self._blanks:
+            self._blanks.popleft().close()
+
+    def _living(self) -> BlankHost | None:
+        while self._blanks:
+            blank = self._blanks.popleft()
+            if not blank.is_gone:
+                return blank
+            blank.close()
+        return None

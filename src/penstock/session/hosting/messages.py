@@ -1,0 +1,132 @@
+"""What a session's front door and its host tell each other."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from penstock.bridges import ConsumerStatistics, ProducerStatistics
+from penstock.executors.statistics import NodeStatistics
+from penstock.session.hosting.failures import Failure
+
+
+class _Message(msgspec.Struct, frozen=True, tag=True):
+    """Told apart by the name of its class."""
+
+
+# From the front door to the host.
+
+
+class Open(_Message, frozen=True):
+    """First of all: the session to be; ``plan`` is as ``encode_plan`` has it.
+
+    ``sys_path`` is the service's, and taken over whole.
+    """
+
+    session_id: str
+    plan: bytes
+    sys_path: list[str]
+    pool_bytes: int
+
+
+class Begin(_Message, frozen=True):
+    """Let the nodes work."""
+
+
+class StopProducing(_Message, frozen=True):
+    """Nodes that produce should come to their end."""
+
+
+class Measure(_Message, frozen=True):
+    """Answer with ``Measured``."""
+
+
+class Stop(_Message, frozen=True):
+    """Answer with ``Stopping`` at once; end all nodes, which have ``ask_s`` seconds; and end."""
+
+    ask_s: float
+
+
+ToHost: TypeAlias = Open | Begin | StopProducing | Measure | Stop
+
+
+# From the host to the front door.
+
+
+class ClientLane(_Message, frozen=True):
+    """The client's end of a lane of the plan comes with this, as a descriptor."""
+
+    lane_id: int
+
+
+class Ready(_Message, frozen=True):
+    """All nodes are initialised and all lanes laid."""
+
+
+class Progress(_Message, frozen=True):
+    """How far a node's initialisation is; see ``penstock.session.NodeProgress``."""
+
+    node_id: str
+    stage: str
+    fraction: float
+    message: str
+
+
+class Output(_Message, frozen=True):
+    """Lines that a node wrote to ``stdout`` or ``stderr``."""
+
+    node_id: str
+    stream: str
+    lines: list[str]
+
+
+class Failed(_Message, frozen=True):
+    """What ends the session, or, with ``on_the_way_out``, changes nothing any more."""
+
+    failure: Failure
+    on_the_way_out: bool
+
+
+class Hoarding(_Message, frozen=True):
+    """The target of a lane keeps so many payloads that it gets copies from now on."""
+
+    lane_id: int
+    held: int
+    held_bytes: int
+
+
+class Finished(_Message, frozen=True):
+    """A node has processed and flushed everything."""
+
+    node_id: str
+
+
+class NodeRecord(msgspec.Struct, frozen=True):
+    """The process that a node runs in, and what it has counted."""
+
+    pid: int
+    statistics: NodeStatistics
+
+
+class Measured(_Message, frozen=True):
+    """All nodes by their IDs, and the lane ends that are not the client's, by lane ID."""
+
+    nodes: dict[str, NodeRecord]
+    outbound: dict[int, ProducerStatistics]
+    inbound: dict[int, ConsumerStatistics]
+
+
+class Stopping(_Message, frozen=True):
+    """``Stop`` was heard: whatever the nodes do, the host itself is well."""
+
+
+class Stopped(_Message, frozen=True):
+    """All nodes have ended; the host does now."""
+
+    last: Measured
+
+
+Event: TypeAlias = Progress | Output | Failed | Hoarding | Finished
+"""What the host's executors tell their session."""
+FromHost: TypeAlias = ClientLane | Ready | Event | Measured | Stopping | Stopped
