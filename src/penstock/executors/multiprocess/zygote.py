@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import traceback
+from typing import Protocol, cast
 
 from penstock.executors.multiprocess import cgroup, kernel, messages, supervisor
 from penstock.executors.multiprocess import child as _warm  # noqa: F401  # imported to be forked
@@ -23,6 +24,16 @@ from penstock.executors.multiprocess.transport import Reactor
 
 ORPHANS_S = 2.0
 """How long the kernel may take to end what a killed supervisor left."""
+
+
+class HostModule(Protocol):
+    """What hosts are made of."""
+
+    def prepare(self) -> None:
+        """Called once, here, before the first one is forked."""
+
+    def main(self, control: int, supervisor: int, leash: int) -> None:
+        """Is a host; called in its process."""
 
 
 class Zygote:
@@ -35,11 +46,11 @@ class Zygote:
         )
         self._supervisors: dict[int, int] = {}
         self._caller_gone = False
+        self._host_modules: dict[str, HostModule] = {}
 
     def run(self) -> None:
         kernel.become_subreaper()
-        gc.collect()
-        gc.freeze()
+        _freeze()
         while self._supervisors or not self._caller_gone:
             self._reactor.poll(None)
 
@@ -47,11 +58,10 @@ class Zygote:
         try:
             if len(descriptors) != (1 if order.host is None else 2):
                 return  # none was left for it: who asked sees the end of its channel
-            if order.host is not None:
-                _function(order.host)  # what is imported now, no host has to import
+            host = None if order.host is None else self._host_module(order.host)
             pid = os.fork()
             if pid == 0:
-                _become_supervisor(order, descriptors)
+                _become_supervisor(host, descriptors)
             pidfd = os.pidfd_open(pid)
         except (OSError, ImportError, AttributeError):
             traceback.print_exc()
@@ -61,6 +71,14 @@ class Zygote:
                 os.close(fd)
         self._supervisors[pid] = pidfd
         self._reactor.register(pidfd, lambda _events: self._on_death(pid))
+
+    def _host_module(self, name: str) -> HostModule:
+        if name not in self._host_modules:
+            module = cast("HostModule", importlib.import_module(name))
+            module.prepare()
+            _freeze()  # what was made so far is the same in all that are forked
+            self._host_modules[name] = module
+        return self._host_modules[name]
 
     def _on_death(self, pid: int) -> None:
         """Reap a supervisor, and end what it left, if it was killed."""
@@ -78,25 +96,23 @@ class Zygote:
         self._caller_gone = True
 
 
-def _become_supervisor(order: messages.Supervise, descriptors: list[int]) -> None:
+def _freeze() -> None:
+    """Keep the garbage collector of what is forked from touching what is here."""
+    gc.collect()
+    gc.freeze()
+
+
+def _become_supervisor(host: HostModule | None, descriptors: list[int]) -> None:
     code = 1
     try:
         kernel.close_all_but(descriptors)
         session, *control = descriptors
-        host = None if order.host is None else (_function(order.host), control[0])
-        supervisor.main(session, host)
+        supervisor.main(session, None if host is None else (host.main, control[0]))
         code = 0
     except BaseException:  # noqa: BLE001  # the last frame of a process: say why and end
         traceback.print_exc()
     finally:
         os._exit(code)
-
-
-def _function(path: str) -> supervisor.HostMain:
-    """The function at ``module:function``."""
-    module, _, name = path.partition(":")
-    found: supervisor.HostMain = getattr(importlib.import_module(module), name)
-    return found
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ ends, the process ends, and its supervisor ends it where it doesn't.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
 import time
@@ -157,7 +158,8 @@ class Host:
 
     def _on_leash(self) -> None:
         """The supervisor says stop, or is gone."""
-        self._leash.recv(len(worker.STOP))
+        with contextlib.suppress(ConnectionResetError):  # our word is unread: it is gone
+            self._leash.recv(len(worker.STOP))
         asyncio.get_running_loop().remove_reader(self._leash.fileno())
         self._stop_within(DOOR_GONE_S)
 
