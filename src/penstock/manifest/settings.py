@@ -49,13 +49,15 @@ class ServiceSettings(Document):
 
     A stream's client hears of its metrics every ``metrics_interval_secs``. A session that
     neither gets an input nor gives an output for ``session_idle_secs`` is ended (None: never).
-    A service that is told to stop gives its sessions ``drain_secs`` to finish.
+    A service that is told to stop gives its sessions ``drain_secs`` to finish. ``spare_hosts``
+    processes wait to be a session's host.
     """
 
     bind: Annotated[str, Field(min_length=1)] = "127.0.0.1:50051"
     metrics_interval_secs: Annotated[float, Field(gt=0, le=3600)] = 1.0
     session_idle_secs: Annotated[float, Field(gt=0, le=7 * 86_400)] | None = 3600.0
     drain_secs: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    spare_hosts: Annotated[int, Field(ge=0, le=1000)] = 2
 
 
 class Settings(Document):

@@ -12,6 +12,7 @@ from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
 from penstock.session import Budget, Durations, NodeProgress, Session, SessionOptions
+from penstock.session.hosting import Hosts
 from penstock.wire.manifests import decode_manifest
 from penstock.wire.methods import PROTOCOL
 from penstock.wire.v1 import execution_pb2 as pb
@@ -25,17 +26,22 @@ _SAID_VERSION = re.compile(r"v(\d+)(\.\d+)*")
 
 
 class Admission:
-    """Opens sessions within one budget, and ends them all when the service stops."""
+    """Opens sessions within one budget, and ends them all when the service stops.
 
-    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+    Each is in a host of its own: nothing of a pipeline runs in this process.
+    """
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, hosts: Hosts) -> None:
         self.settings = settings
         self.catalogue = catalogue
+        self._hosts = hosts
         self.stopping = False
         self._budget = Budget(settings.limits)
         self._durations = Durations()
         self._registry = ExecutorRegistry.from_settings(settings)
         self._plans: dict[bytes, NodeExecutionPlan] = {}
         self._open: set[Session] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -46,7 +52,10 @@ class Admission:
         client_version: str = "",
         on_progress: Callable[[NodeProgress], None] | None = None,
     ) -> AsyncIterator[Session]:
-        """A planned session, to be started; everything of it is gone after the block.
+        """A planned session, to be started; what is left of it after the block is closed.
+
+        Whatever failed, everything of it is gone then; after what went well that takes its
+        time without keeping the client.
 
         Raises ``ManifestError`` for what can't be planned, ``ServiceError`` for a client of
         another protocol version, ``SessionCancelledError`` at the service's end.
@@ -59,14 +68,24 @@ class Admission:
             budget=self._budget,
             durations=self._durations,
             on_progress=on_progress,
+            hosts=self._hosts,
         )
         session = Session(self._planned(manifest), options)
         self._open.add(session)
         self._empty.clear()
         try:
             yield session
-        finally:
+        except BaseException:
+            await self._close(session)
+            raise
+        closing = asyncio.create_task(self._close(session))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _close(self, session: Session) -> None:
+        try:
             await session.aclose()
+        finally:
             self._open.discard(session)
             if not self._open:
                 self._empty.set()

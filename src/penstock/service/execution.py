@@ -66,7 +66,6 @@ class ExecutionServicer:
                 raise limits.timed_out() from exc
             _write_outputs(outputs, result, codec)
             del outputs
-            await session.aclose()
             reasons = {a.node_id: str(a.assignment_reason) for a in session.plan.assignments}
             result.metrics.CopyFrom(encode_metrics(await session.metrics(), reasons, codec))
         result.status = pb.EXECUTION_STATUS_SUCCESS

@@ -17,6 +17,7 @@ from penstock.service.address import Address, clear_socket_path, parse_address, 
 from penstock.service.admission import Admission
 from penstock.service.execution import ExecutionServicer
 from penstock.service.streaming import StreamingServicer
+from penstock.session.hosting import Hosts
 from penstock.wire.methods import EXECUTE_PIPELINE, GET_VERSION, STREAM_PIPELINE, Method
 
 STOP_S = 2.0
@@ -52,17 +53,20 @@ async def serve(
 async def running(settings: Settings, bind: str, catalogue: Catalogue) -> AsyncIterator[str]:
     """A server on this event loop, as the address that clients connect to."""
     address = parse_address(bind)
-    admission = Admission(settings, catalogue)
+    hosts = Hosts(settings.service.spare_hosts)
+    admission = Admission(settings, catalogue, hosts)
     server = grpc.aio.server(options=_options(settings))
     server.add_generic_rpc_handlers(tuple(_handlers(admission)))
     port = _bind(server, address)
     await server.start()
+    hosts.refill()
     try:
         yield address.with_port(port)
     finally:
         refusing = asyncio.create_task(server.stop(STOP_S))
         await admission.stop()
         await refusing
+        hosts.close()
         if address.socket_path is not None:
             address.socket_path.unlink(missing_ok=True)
 

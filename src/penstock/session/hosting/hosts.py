@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import select
 import socket
 from collections import deque
@@ -46,23 +45,21 @@ class BlankHost:
 
 
 class Hosts:
-    """Keeps ``spare`` blank hosts ready, on one event loop."""
+    """Keeps ``spare`` blank hosts ready."""
 
     def __init__(self, spare: int) -> None:
         self._spare = spare
         self._blanks: deque[BlankHost] = deque()
         self._closed = False
 
-    def warm_up(self) -> None:
-        """Have as many forked as there should be."""
+    def refill(self) -> None:
+        """Have as many forked as there should be; best when nobody waits for one."""
         while len(self._blanks) < self._spare and not self._closed:
             self._blanks.append(BlankHost.fork())
 
     def take(self) -> BlankHost:
-        """One for a session, which owns it now; another is forked in its place."""
-        blank = self._living() or BlankHost.fork()
-        asyncio.get_running_loop().call_soon(self.warm_up)
-        return blank
+        """One for a session, which owns it now."""
+        return self._living() or BlankHost.fork()
 
     def close(self) -> None:
         """Let all that wait end."""
