@@ -28,6 +28,7 @@ from penstock.errors import (
     SessionCancelledError,
     SessionClosedError,
     StallError,
+    SupervisionError,
 )
 
 FAULTS = [
@@ -53,6 +54,7 @@ EXAMPLES: list[PenstockError] = [
     NodeExitedError("asr", pid=7, exit_code=3),
     NodeTimeoutError("asr", during="setup", limit_s=30.0),
     StallError(["a", "b"], limit_s=10),
+    SupervisionError("its host process 3 was killed by SIGKILL"),
     SessionClosedError("closed"),
     SessionCancelledError("client disconnected"),
     LaneError("a→b", "no envelope"),

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         SessionClosedError,
         SessionError,
         StallError,
+        SupervisionError,
     )
     from penstock.manifest import Manifest, Settings, load_settings, parse_manifest
     from penstock.nodes import Catalogue, Join, JoinParams, Node, NodeContext, NodeParams, node
@@ -120,6 +121,7 @@ __all__ = [
     "SessionStatus",
     "Settings",
     "StallError",
+    "SupervisionError",
     "Tensor",
     "Text",
     "Value",
