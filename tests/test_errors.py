@@ -54,13 +54,13 @@ EXAMPLES: list[PenstockError] = [
     NodeExitedError("asr", pid=7, exit_code=3),
     NodeTimeoutError("asr", during="setup", limit_s=30.0),
     StallError(["a", "b"], limit_s=10),
-    SupervisionError("its host process 3 was killed by SIGKILL"),
     SessionClosedError("closed"),
     SessionCancelledError("client disconnected"),
     LaneError("a→b", "no envelope"),
     ConservationError("a→b", sent=3, received=1, dropped=1),
     ServiceError("no", error_type="VALIDATION", node_id="x", context="nodes[0]"),
     InvalidTransition("session", "Ready", "close", ["Initializing", "Ready"]),
+    SupervisionError("its host process 3 was killed by SIGKILL"),
 ]
 
 
