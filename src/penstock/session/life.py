@@ -73,6 +73,7 @@ class Life:
                 self.context.machine.step(SessionEvent.INITIALIZED)
                 self.ready.set_result(None)
                 await self._until_over()
+                await asyncio.sleep(0)  # who waited for the last output goes on first
         except asyncio.CancelledError:  # the event loop is being closed around it
             self.failure = self.failure or SessionCancelledError("its event loop ends")
         finally:
@@ -96,8 +97,8 @@ class Life:
             self._end_early(SessionCancelledError(reason))
 
     async def measure(self) -> None:
-        """Bring all counters up to date, while the session runs."""
-        if self.ended_at is None:
+        """Bring all counters up to date; a node that has finished has told its last."""
+        if self.ended_at is None and self._unfinished:
             await self.ensemble.measure()
 
     async def look_for_stall(self, *, client_waits: bool) -> None:
