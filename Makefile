@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(she
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench proto docs clean
+.PHONY: demo test lint bench storm soak proto docs clean
 
 COMPILED := hatch_build.py $(shell find src -name '*.pyx' -o -name '*.pxd')
 
@@ -32,6 +32,12 @@ $(VENV)/.peers: $(VENV)/.ready
 
 bench: $(VENV)/.peers
 	$(BIN)/python -m bench $(ARGS)
+
+storm: $(VENV)/.ready
+	$(BIN)/python -m bench.storm $(ARGS)
+
+soak: $(VENV)/.ready
+	$(BIN)/python -m bench.storm --minutes 10 --kills 0.1 $(ARGS)
 
 proto: $(VENV)/.ready
 	$(BIN)/python tools/generate_proto.py

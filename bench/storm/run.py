@@ -19,7 +19,7 @@ from bench.storm.talks import Course, carried_out, cut_off
 from bench.storm.verdict import faults, latency_s
 from penstock.client import Client
 
-WARM_UP = 12
+WARM_UP = 100
 """Sessions before the first look: what is imported and cached at first use is no growth."""
 
 
@@ -65,7 +65,7 @@ async def storm(service: Service, scale: Scale) -> Tally:
     """Run all of it; between batches the service comes to rest, and is looked at."""
     tally = Tally()
     async with _clients(service.address, scale.clients) as clients:
-        await _batch(service, scale, clients, range(-WARM_UP, 0), Tally())
+        await _batch(service, scale, clients, range(-min(WARM_UP, scale.sessions), 0), Tally())
         watch = Watch(service)
         started = monotonic()
         for batch in _batches(scale, started):
