@@ -68,7 +68,8 @@ class Life:
         """The root task: it keeps the first failure, and whatever happens, it cleans up."""
         self._root = asyncio.current_task()
         try:
-            await self._initialise()
+            if self.failure is None:  # else its client left before anything was started
+                await self._initialise()
             if self.failure is None:
                 self.context.machine.step(SessionEvent.INITIALIZED)
                 self.ready.set_result(None)

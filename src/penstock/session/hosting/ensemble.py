@@ -274,7 +274,7 @@ class HostedEnsemble:
             case processes.Spawned():
                 self._supervisor_pid = message.supervisor
             case processes.NotSpawned():
-                self._fail(_NoHostError(f"its host can't be started: {message.reason}"))
+                self._fail(SupervisionError(f"its host can't be started: {message.reason}"))
             case processes.Output():
                 self._events.output(message.node_id, message.stream, message.lines)
             case processes.Exited():
@@ -290,7 +290,9 @@ class HostedEnsemble:
     def _on_supervisor_gone(self) -> None:
         if not self._gone.is_set():
             self._set_gone()
-            self._fail(_NoHostError("its supervisor process has died"))
+            said = "its supervisor process has died"
+            if not self._settle(_NoHostError(said)):
+                self._events.failed(SupervisionError(said))
 
     def _set_gone(self) -> None:
         """Nobody is left to answer."""

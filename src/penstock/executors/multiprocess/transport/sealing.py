@@ -16,7 +16,7 @@ _SEALS = _NEVER_RESIZED | _F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL
 SMALLEST_SLOT = 4096
 _FIRST_SLAB = 256 << 10
 _LARGEST_STEP = 16 << 20
-_SMALLEST_POOL = 64 << 20
+_SMALLEST_POOL = 8 << 20
 
 
 def slot_size(nbytes: int) -> int:

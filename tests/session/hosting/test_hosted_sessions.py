@@ -1,0 +1,265 @@
+"""A session in a host is what it would be here, and what happens to its host is told."""
+
+import asyncio
+import os
+import signal
+
+import hosted_nodes
+import numpy as np
+import pytest
+from hosted_nodes import gone, parent
+from pipelines import chain, options, through
+
+from penstock.data import Audio, ExecutorType, Text
+from penstock.errors import (
+    ConfigurationError,
+    NodeExecutionError,
+    NodeExitedError,
+    PenstockError,
+    SessionCancelledError,
+    SupervisionError,
+)
+from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.manifest import Limits
+from penstock.session import Budget, Session, SessionStatus
+from penstock.session.hosting.hosts import BlankHost
+
+CHAINS = [("PassThrough",), ("EchoNode",), ("shout", "repeat_native", "collect")]
+
+
+def hosted(manifest, hosts, **more) -> Session:
+    return Session(manifest, options([hosted_nodes.__file__], hosts=hosts, **more))
+
+
+@pytest.mark.parametrize("nodes", CHAINS)
+async def test_a_session_gives_what_it_gives_here(nodes, hosts):
+    inputs = [Text(f"text {number}") for number in range(20)]
+    async with Session(chain(*nodes), options()) as session:
+        expected = await through(session, inputs)
+        here = await session.metrics()
+    async with hosted(chain(*nodes), hosts) as session:
+        outputs = await through(session, inputs)
+        there = await session.metrics()
+    assert [(o.node_id, o.value, o.sequence, o.part) for o in outputs] == [
+        (o.node_id, o.value, o.sequence, o.part) for o in expected
+    ]
+    assert session.context.status is SessionStatus.TERMINATED
+    assert session.context.faults == []
+    told = [
+        {
+            name: (node.executor, node.items_processed, node.outputs)
+            for name, node in m.nodes.items()
+        }
+        for m in (here, there)
+    ]
+    assert told[0] == told[1]
+    lanes = [
+        {(ln.source, ln.target): (ln.sent, ln.received) for ln in m.lanes} for m in (here, there)
+    ]
+    assert lanes[0] == lanes[1]
+
+
+async def test_nothing_of_the_pipeline_runs_in_this_process(hosts):
+    async with hosted(chain("whereabouts"), hosts) as session:
+        (output,) = await through(session, [Text("")])
+        pid = (await session.metrics()).nodes["n0"].pid
+    assert pid == int(output.value.text)
+    assert pid != os.getpid()
+    await gone(pid)
+
+
+async def test_payloads_cross_in_shared_memory_unchanged(hosts):
+    samples = np.random.default_rng(1).random((2, 12_000), dtype=np.float32)
+    async with hosted(chain("PassThrough", "EchoNode"), hosts) as session:
+        outputs = await through(session, [Audio(samples, 48_000)] * 3)
+        metrics = await session.metrics()
+    assert all(np.array_equal(output.value.samples, samples) for output in outputs)
+    assert sum(lane.copies for lane in metrics.lanes) == 3  # each on its way in, never again
+
+
+async def test_each_host_has_one_session(hosts):
+    pids = set()
+    for _ in range(3):
+        async with hosted(chain("whereabouts"), hosts) as session:
+            (output,) = await through(session, [Text("")])
+            pids.add(int(output.value.text))
+    assert len(pids) == 3
+
+
+async def test_its_context_shows_executors_and_bridges(hosts):
+    async with hosted(chain("PassThrough", "EchoNode"), hosts) as session:
+        kinds = [ExecutorType.NATIVE, ExecutorType.MULTIPROCESS]
+        assert list(session.context.executors) == kinds
+        assert len(session.context.data_bridges) == 3
+        for kind in kinds:
+            assert session.context.executors[kind].executor_type is kind
+    assert session.context.executors == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("raise_in_setup", NodeExecutionError), ("raise_in_process", NodeExecutionError)],
+)
+@pytest.mark.parametrize("executor", ["native", "multiprocess"])
+async def test_what_a_node_raises_arrives_with_its_traceback(kind, expected, executor, hosts):
+    session = hosted(chain(kind, executor_overrides={"n0": executor}), hosts)
+    error = await failure_of(session)
+    assert type(error) is expected
+    assert error.node_id == "n0"
+    assert "faults" in error.traceback
+
+
+async def failure_of(session) -> PenstockError:
+    """What the session fails with, at its start or for one input."""
+    with pytest.raises(PenstockError) as told:
+        await one_input(session)
+    assert session.context.status is SessionStatus.TERMINATED
+    return told.value
+
+
+async def one_input(session):
+    async with session:
+        await session.send("n0", Text(""))
+        await session.end()
+        async for _ in session.outputs():
+            pass
+
+
+async def failure_while(session, act) -> PenstockError:
+    """What the session fails with when something is done to it while it works."""
+    async with session:
+        await session.send("n0", Text(""))
+        first = await anext(session.outputs())
+        act(int(first.value.text))
+        with pytest.raises(PenstockError) as told:
+            await send_for_ever(session)
+    assert session.context.status is SessionStatus.TERMINATED
+    return told.value
+
+
+async def send_for_ever(session):
+    while True:
+        await session.send("n0", Text(""))
+        await asyncio.sleep(0)
+
+
+async def test_a_killed_host_ends_its_session_and_its_nodes(hosts):
+    manifest = chain("whereabouts", "EchoNode")
+    session = hosted(manifest, hosts)
+    nodes = []
+
+    def kill(host):
+        nodes.append(host)
+        os.kill(host, signal.SIGKILL)
+
+    error = await failure_while(session, kill)
+    assert type(error) is SupervisionError
+    assert f"its host process {nodes[0]} was killed by SIGKILL" in str(error)
+    await gone(*nodes, *[node.pid for node in session._metrics(session._life).nodes.values()])
+
+
+async def test_a_killed_supervisor_takes_host_and_nodes_along(hosts):
+    session = hosted(chain("whereabouts", "EchoNode"), hosts)
+    pids = []
+
+    def kill(host):
+        pids.append(host)
+        os.kill(parent(host), signal.SIGKILL)
+
+    error = await failure_while(session, kill)
+    assert type(error) is SupervisionError
+    assert "its supervisor process has died" in str(error)
+    await gone(*pids)
+
+
+async def test_a_native_node_that_crashes_takes_only_its_own_session_along(hosts):
+    async with hosted(chain("whereabouts"), hosts) as other:
+        crashing = chain("segfault_in_process", executor_overrides={"n0": "native"})
+        error = await failure_of(hosted(crashing, hosts))
+        assert "SIGSEGV" in str(error)
+        assert type(error) in (NodeExitedError, SupervisionError)
+        (output,) = await through(other, [Text("")])
+        assert int(output.value.text) != os.getpid()
+
+
+async def test_a_native_node_that_holds_the_gil_can_be_left(hosts):
+    session = hosted(chain("hold_the_gil", executor_overrides={"n0": "native"}), hosts)
+    async with session:
+        await session.send("n0", Text(""))
+        async with asyncio.timeout(20):
+            await session.cancel("enough")
+    assert session.context.status is SessionStatus.TERMINATED
+    assert any("did not end by itself" in fault for fault in session.context.faults)
+
+
+async def test_a_session_can_be_left_while_it_starts(hosts):
+    session = hosted(chain("hang_in_setup"), hosts)
+    starting = asyncio.create_task(session.start())
+    await asyncio.sleep(0)  # it has begun
+    await session.cancel("never mind")
+    with pytest.raises(SessionCancelledError, match="never mind"):
+        await starting
+
+
+async def test_a_blank_host_that_died_is_passed_over(hosts):
+    await waiting(hosts)
+    os.kill(await blank_pid(hosts), signal.SIGKILL)
+    async with hosted(chain("whereabouts"), hosts) as session:
+        assert len(await through(session, [Text("")])) == 1
+
+
+async def test_a_dead_zygote_is_replaced_and_running_sessions_go_on(hosts):
+    async with hosted(chain("whereabouts", "EchoNode"), hosts) as session:
+        os.kill(LAUNCHER.pid, signal.SIGKILL)
+        async with hosted(chain("whereabouts"), hosts) as other:
+            assert len(await through(other, [Text("")])) == 1
+        assert len(await through(session, [Text(""), Text("")])) == 2
+
+
+async def test_a_module_that_can_not_be_imported_there_is_told(hosts):
+    session = hosted(chain("whereabouts"), hosts)
+    broken = session.plan.node("n0")
+    object.__setattr__(broken, "provider", "no.such.module:Node")
+    with pytest.raises(ConfigurationError, match=r"no\.such\.module"):
+        await session.start()
+    await session.aclose()
+
+
+async def test_it_costs_a_pool_for_the_front_door_and_one_for_the_host(hosts):
+    limits = Limits(max_shared_memory_bytes=2 * (8 << 20))
+    tight = Budget(limits)
+    manifest = chain("PassThrough", max_message_bytes=1 << 20)
+    async with hosted(manifest, hosts, budget=tight) as session:
+        assert tight.sessions == (session.session_id,)
+    assert tight.sessions == ()
+
+
+async def test_output_of_native_nodes_is_heard(hosts):
+    said = []
+    session = hosted(chain("whereabouts"), hosts, on_output=said.append)
+    async with session:
+        await through(session, [Text("loud")])
+    assert "loud" in [output.line for output in said]
+
+
+async def waiting(hosts):
+    """Until its blank host waits for a session."""
+    (blank,) = hosts._blanks
+    loop = asyncio.get_running_loop()
+    there = asyncio.Event()
+    loop.add_reader(blank.supervisor.fileno(), there.set)
+    await there.wait()
+    loop.remove_reader(blank.supervisor.fileno())
+
+
+async def blank_pid(hosts) -> int:
+    from penstock.testing.leaks import descendants
+
+    (host,) = [process for process in descendants() if process.name == "penstock-host"]
+    return host.pid
+
+
+def test_closing_ends_those_that_wait(no_leaks):
+    blank = BlankHost.fork()
+    assert not blank.is_gone
+    blank.close()
