@@ -11,10 +11,11 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
-from wire_client import WireClient, chunk, converse, init, pipeline, text
+from wire_client import CLOSE, WireClient, chunk, converse, init, kinds, pipeline, rest, text
 
 from penstock.errors import ConfigurationError
 from penstock.manifest import Settings
@@ -32,15 +33,18 @@ from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.service import serve
 catalogue = Catalogue.installed().extended("penstock.testing.faults")
-asyncio.run(serve(Settings(), sys.argv[1], catalogue, lambda line: print(line, flush=True)))
+settings = Settings.model_validate({"service": {"drain_secs": float(sys.argv[2])}})
+asyncio.run(serve(settings, sys.argv[1], catalogue, lambda line: print(line, flush=True)))
 """
 
 
 @contextlib.asynccontextmanager
-async def serving(bind: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def serving(
+    bind: str, drain_s: float = 0
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """A service in a process of its own, and the address that it told."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SERVE, bind, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", SERVE, bind, str(drain_s), stdout=asyncio.subprocess.PIPE
     )
     try:
         assert process.stdout is not None
@@ -79,6 +83,76 @@ async def test_a_signal_stops_it_cleanly_with_streams_open(number: signal.Signal
         process.send_signal(number)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert await process.wait() == 0
+
+
+FOREVER_S = 600
+"""Longer than any test."""
+
+
+async def opened(wire: WireClient, *types: str) -> Any:
+    call = wire.stream()
+    await call.write(init(pipeline(*types)))
+    while not (await call.read()).HasField("ready"):
+        continue
+    return call
+
+
+async def result(call: Any) -> str:
+    while not (response := await call.read()).HasField("result"):
+        assert response.WhichOneof("response") in ("progress", "metrics"), response
+    [buffer] = response.result.data_outputs.values()
+    return str(buffer.text.text_data.decode())
+
+
+async def refused(wire: WireClient) -> None:
+    """Wait until the service takes no session any more, and see how it says so."""
+    request = execution.ExecuteRequest(manifest=pipeline("PassThrough"))
+    call = wire.execute(request)
+    async with asyncio.timeout(10):
+        while await call.code() is grpc.StatusCode.OK:
+            call = wire.execute(request)
+    assert await call.code() is grpc.StatusCode.UNAVAILABLE
+    assert await call.details() == "the service is stopping"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_sessions_that_run_may_finish_and_no_other_begins(number: signal.Signals) -> None:
+    async with serving("127.0.0.1:0", FOREVER_S) as (process, address), WireClient(address) as wire:
+        call = await opened(wire, "PassThrough", "EchoNode")
+        process.send_signal(number)
+        await refused(wire)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await wire.stream(iter([init(pipeline("PassThrough"))])).read()
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert (await wire.version(execution.VersionRequest())).compatible
+        await call.write(chunk("still here"))
+        assert await result(call) == "still here"
+        await call.write(CLOSE)
+        assert kinds(await rest(call))[-1] == "closed"
+        assert await process.wait() == 0
+
+
+async def test_a_second_signal_ends_what_still_runs() -> None:
+    async with serving("127.0.0.1:0", FOREVER_S) as (process, address), WireClient(address) as wire:
+        call = await opened(wire, "EchoNode")
+        process.send_signal(signal.SIGTERM)
+        await refused(wire)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await rest(call)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert await process.wait() == 0
+
+
+async def test_what_does_not_finish_in_time_is_ended() -> None:
+    async with serving("127.0.0.1:0", 0.2) as (process, address), WireClient(address) as wire:
+        call = await opened(wire, "hang_in_process")
+        await call.write(chunk("x"))
+        process.terminate()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await rest(call)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert await process.wait() == 0
 

@@ -97,3 +97,11 @@ async def converse(
 
 def kinds(responses: Iterable[streaming.StreamResponse]) -> list[str | None]:
     return [response.WhichOneof("response") for response in responses]
+
+
+async def rest(call: Any) -> list[streaming.StreamResponse]:
+    """What a call that was read from still gives, up to its end; raises what ends it."""
+    responses = []
+    while (response := await call.read()) is not grpc.aio.EOF:
+        responses.append(response)
+    return responses

@@ -15,15 +15,38 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorProto,
     FileDescriptorSet,
 )
+from grpc_health.v1 import health_pb2 as standard
 
-from penstock.wire.methods import EXECUTE_PIPELINE, GET_VERSION, STREAM_PIPELINE
-from penstock.wire.v1 import common_pb2, control_pb2, execution_pb2, streaming_pb2
+from penstock.wire.methods import (
+    CHECK_HEALTH,
+    EXECUTE_PIPELINE,
+    GET_VERSION,
+    PLAN_PIPELINE,
+    STREAM_PIPELINE,
+    WATCH_HEALTH,
+)
+from penstock.wire.v1 import (
+    common_pb2,
+    control_pb2,
+    execution_pb2,
+    health_pb2,
+    penstock_pb2,
+    streaming_pb2,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES: dict[str, FileDescriptor] = {
     module.DESCRIPTOR.name: module.DESCRIPTOR
-    for module in (common_pb2, execution_pb2, streaming_pb2, control_pb2)
+    for module in (
+        common_pb2,
+        execution_pb2,
+        streaming_pb2,
+        control_pb2,
+        health_pb2,
+        penstock_pb2,
+    )
 }
+PROTOCOL = {name: file for name, file in FILES.items() if file.package == "remotemedia.v1"}
 FACTS = (Path(__file__).parent / "remotemedia_v1.txt").read_text()
 TYPES = {
     getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower()
@@ -107,7 +130,7 @@ OURS = {
 
 
 def test_every_name_number_and_type_is_the_protocols() -> None:
-    have = {key: value for file in FILES.values() for key, value in built(file).items()}
+    have = {key: value for file in PROTOCOL.values() for key, value in built(file).items()}
     assert have.keys() - facts().keys() == OURS
     assert {key: value for key, value in have.items() if key not in OURS} == facts()
 
@@ -115,7 +138,7 @@ def test_every_name_number_and_type_is_the_protocols() -> None:
 def test_what_is_ours_in_the_protocols_messages_starts_at_100() -> None:
     ours = {
         f"{message.name}.{field.name}": field.number
-        for file in FILES.values()
+        for file in PROTOCOL.values()
         for message in file.message_types_by_name.values()
         for field in message.fields
         if field.number >= 100 and (file.name, message.name) not in OURS
@@ -188,10 +211,28 @@ assert common_pb2.NodeMetrics(pid="theirs") and ours.NodeMetrics(pid=1)
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("method", [EXECUTE_PIPELINE, GET_VERSION, STREAM_PIPELINE])
+@pytest.mark.parametrize(
+    "method",
+    [EXECUTE_PIPELINE, GET_VERSION, STREAM_PIPELINE, PLAN_PIPELINE, CHECK_HEALTH, WATCH_HEALTH],
+)
 def test_methods_are_those_of_the_files(method) -> None:  # type: ignore[no-untyped-def]  # three types
     services = {s.full_name: s for f in FILES.values() for s in f.services_by_name.values()}
     found = services[method.service].methods_by_name[method.name]
     assert found.input_type is method.request.DESCRIPTOR
     assert found.output_type is method.response.DESCRIPTOR
     assert method.path == f"/{method.service}/{method.name}"
+
+
+def test_health_is_the_standard_service() -> None:
+    """Only the file's name is ours: it lies in a descriptor pool of its own."""
+    theirs, own = DescriptorProto(), DescriptorProto()
+    for name in ("HealthCheckRequest", "HealthCheckResponse"):
+        standard.DESCRIPTOR.message_types_by_name[name].CopyToProto(theirs)
+        health_pb2.DESCRIPTOR.message_types_by_name[name].CopyToProto(own)
+        assert own == theirs
+    service = health_pb2.DESCRIPTOR.services_by_name["Health"]
+    expected = standard.DESCRIPTOR.services_by_name["Health"]
+    assert service.full_name == expected.full_name
+    for method in (CHECK_HEALTH, WATCH_HEALTH):
+        found = service.methods_by_name[method.name]
+        assert found.server_streaming == expected.methods_by_name[method.name].server_streaming

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import logging
 import re
+import uuid
 from collections.abc import AsyncIterator, Callable
 
 from penstock.errors import ServiceError, SessionCancelledError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
-from penstock.session import Budget, Durations, NodeProgress, Session, SessionOptions
+from penstock.service.readiness import Readiness
+from penstock.session import (
+    Budget,
+    Durations,
+    NodeProgress,
+    Session,
+    SessionOptions,
+    smallest_cost,
+)
 from penstock.session.hosting import Hosts
 from penstock.wire.manifests import decode_manifest
 from penstock.wire.methods import PROTOCOL
@@ -22,7 +33,12 @@ REMEMBERED = 64
 REMEMBERED_BYTES = 16 << 10
 """The largest manifest whose plan is."""
 STOPPING = "the service is stopping"
+_log = logging.getLogger(__name__)
 _SAID_VERSION = re.compile(r"v(\d+)(\.\d+)*")
+
+
+class ServiceStoppingError(SessionCancelledError):
+    """No session is admitted any more: the service ends."""
 
 
 class Admission:
@@ -36,7 +52,9 @@ class Admission:
         self.catalogue = catalogue
         self._hosts = hosts
         self.stopping = False
-        self._budget = Budget(settings.limits)
+        self.refusing = False
+        self.budget = Budget(settings.limits)
+        self.readiness = Readiness(self.budget, smallest_cost(hosted=True))
         self._durations = Durations()
         self._registry = ExecutorRegistry.from_settings(settings)
         self._plans: dict[bytes, NodeExecutionPlan] = {}
@@ -58,19 +76,22 @@ class Admission:
         time without keeping the client.
 
         Raises ``ManifestError`` for what can't be planned, ``ServiceError`` for a client of
-        another protocol version, ``SessionCancelledError`` at the service's end.
+        another protocol version, ``ServiceStoppingError`` at the service's end.
         """
-        if self.stopping:
-            raise SessionCancelledError(STOPPING)
-        _check_version(client_version)
+        if self.refusing:
+            raise ServiceStoppingError(STOPPING)
+        check_version(client_version)
+        session_id = uuid.uuid4().hex
         options = SessionOptions(
             settings=self.settings,
-            budget=self._budget,
+            session_id=session_id,
+            budget=self.budget,
             durations=self._durations,
             on_progress=on_progress,
             hosts=self._hosts,
+            on_status=functools.partial(self.readiness.session, session_id),
         )
-        session = Session(self._planned(manifest), options)
+        session = Session(self.planned(manifest), options)
         self._open.add(session)
         self._empty.clear()
         try:
@@ -90,7 +111,7 @@ class Admission:
             if not self._open:
                 self._empty.set()
 
-    def _planned(self, message: pb.PipelineManifest) -> NodeExecutionPlan:
+    def planned(self, message: pb.PipelineManifest) -> NodeExecutionPlan:
         """The plan for a manifest; small ones that come again are planned once."""
         serialized = message.SerializeToString(deterministic=True)
         plan = self._plans.get(serialized)
@@ -108,9 +129,21 @@ class Admission:
                     del self._plans[next(iter(self._plans))]
         return plan
 
+    async def drain(self, limit_s: float) -> None:
+        """Admit no session any more, and let those that run finish within ``limit_s``."""
+        self.refusing = True
+        self.readiness.drain()
+        if not self._open:
+            return
+        _log.info("stopping: %d sessions have %g s to finish", len(self._open), limit_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._empty.wait()
+
     async def stop(self) -> None:
         """End every open session, admit no more, and wait until the calls have let go."""
-        self.stopping = True
+        self.refusing = self.stopping = True
+        self.readiness.drain()
         await asyncio.gather(*(session.cancel(STOPPING) for session in self._open))
         await self._empty.wait()
 
@@ -121,7 +154,7 @@ def compatible(client_version: str) -> bool:
     return said is None or f"v{int(said[1])}" == PROTOCOL
 
 
-def _check_version(client_version: str) -> None:
+def check_version(client_version: str) -> None:
     if not compatible(client_version):
         raise ServiceError(
             f"client_version: expected {PROTOCOL}, got {client_version}",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from penstock import __version__
 from penstock.data import Value, payload_bytes
 from penstock.errors import PenstockError, ResourceLimitError
-from penstock.service.admission import Admission, compatible
+from penstock.service.admission import Admission, ServiceStoppingError, compatible
 from penstock.service.call_log import CallLog
 from penstock.service.limits import CallLimits
 from penstock.service.outputs import write_output
@@ -42,7 +42,7 @@ class ExecutionServicer:
             await self._execute(request, response.result, log)
         except PenstockError as exc:
             log.failed(exc)
-            if self._admission.stopping:
+            if self._admission.stopping or isinstance(exc, ServiceStoppingError):
                 await abort_stopping(context)
             return execution.ExecuteResponse(error=encode_error(exc))
         except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so

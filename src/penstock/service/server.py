@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -16,9 +17,17 @@ from penstock.nodes import Catalogue
 from penstock.service.address import Address, clear_socket_path, parse_address, refused
 from penstock.service.admission import Admission
 from penstock.service.execution import ExecutionServicer
+from penstock.service.health import HealthServicer
 from penstock.service.streaming import StreamingServicer
 from penstock.session.hosting import Hosts
-from penstock.wire.methods import EXECUTE_PIPELINE, GET_VERSION, STREAM_PIPELINE, Method
+from penstock.wire.methods import (
+    CHECK_HEALTH,
+    EXECUTE_PIPELINE,
+    GET_VERSION,
+    STREAM_PIPELINE,
+    WATCH_HEALTH,
+    Method,
+)
 
 STOP_S = 2.0
 """How long calls may take to tell their clients that the service stops."""
@@ -34,24 +43,41 @@ async def serve(
     catalogue: Catalogue,
     announce: Callable[[str], None],
 ) -> None:
-    """Serve until SIGTERM or SIGINT; then end all sessions and return.
+    """Serve until SIGTERM or SIGINT; then let sessions finish for a while, and return.
 
-    ``announce`` gets the line ``listening on ADDRESS`` once clients can connect. Raises
-    ``ConfigurationError`` for an address that can't be bound, or that another service has.
+    A second signal ends those that are left at once. ``announce`` gets the line ``listening on
+    ADDRESS`` once clients can connect. Raises ``ConfigurationError`` for an address that can't
+    be bound, or that another service has.
     """
     LAUNCHER.warm_up()
     try:
-        with _stop_signal() as stop:
-            async with running(settings, bind or settings.service.bind, catalogue) as address:
-                announce(f"listening on {address}")
+        with _stop_signals() as (stop, hurry):
+            async with _serving(settings, bind or settings.service.bind, catalogue) as service:
+                announce(f"listening on {service.address}")
                 await stop.wait()
+                await _drain(service.admission, settings.service.drain_secs, hurry)
     finally:
         await asyncio.to_thread(LAUNCHER.close)
 
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings, bind: str, catalogue: Catalogue) -> AsyncIterator[str]:
-    """A server on this event loop, as the address that clients connect to."""
+    """A server on this event loop, as the address that clients connect to.
+
+    At the end of the block its sessions are ended at once.
+    """
+    async with _serving(settings, bind, catalogue) as service:
+        yield service.address
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    address: str
+    admission: Admission
+
+
+@contextlib.asynccontextmanager
+async def _serving(settings: Settings, bind: str, catalogue: Catalogue) -> AsyncIterator[_Service]:
     address = parse_address(bind)
     hosts = Hosts(settings.service.spare_hosts)
     admission = Admission(settings, catalogue, hosts)
@@ -61,8 +87,10 @@ async def running(settings: Settings, bind: str, catalogue: Catalogue) -> AsyncI
     await server.start()
     hosts.refill()
     try:
-        yield address.with_port(port)
+        async with admission.readiness.watching():
+            yield _Service(address.with_port(port), admission)
     finally:
+        admission.readiness.board.close()
         refusing = asyncio.create_task(server.stop(STOP_S))
         await admission.stop()
         await refusing
@@ -94,11 +122,15 @@ def _bind(server: grpc.aio.Server, address: Address) -> int:
 def _handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
     execution = ExecutionServicer(admission)
     streaming = StreamingServicer(admission)
+    health = HealthServicer(admission.readiness.board)
     unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+    replies = grpc.unary_stream_rpc_method_handler
     for method, make, behaviour in (
         (EXECUTE_PIPELINE, unary, execution.execute),
         (GET_VERSION, unary, execution.version),
         (STREAM_PIPELINE, stream, streaming.stream),
+        (CHECK_HEALTH, unary, health.check),
+        (WATCH_HEALTH, replies, health.watch),
     ):
         yield _handler(method, make, behaviour)
 
@@ -114,16 +146,31 @@ def _handler(
     return grpc.method_handlers_generic_handler(method.service, {method.name: handler})
 
 
-@contextlib.contextmanager
-def _stop_signal() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
-        loop.add_signal_handler(number, stop.set)
+async def _drain(admission: Admission, limit_s: float, hurry: asyncio.Event) -> None:
+    """Until every session has finished, the time is up, or a second signal came."""
+    draining = asyncio.create_task(admission.drain(limit_s))
+    hurrying = asyncio.create_task(hurry.wait())
     try:
-        yield stop
+        await asyncio.wait((draining, hurrying), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        draining.cancel()
+        hurrying.cancel()
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """Two events that SIGTERM and SIGINT set, one after the other."""
+    loop = asyncio.get_running_loop()
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def heed() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in signals:
+        loop.add_signal_handler(number, heed)
+    try:
+        yield stop, hurry
     finally:
         for number in signals:
             loop.remove_signal_handler(number)

@@ -17,7 +17,7 @@ from penstock.errors import (
     SessionCancelledError,
     SessionClosedError,
 )
-from penstock.service.admission import Admission
+from penstock.service.admission import Admission, ServiceStoppingError
 from penstock.service.call_log import CallLog
 from penstock.service.chunks import Chunk, Inputs, decode_chunk
 from penstock.service.inbox import Inbox
@@ -52,7 +52,7 @@ class StreamingServicer:
             await abort_unforeseen(context)
 
     async def _tell(self, call: StreamCall, context: Context, error: PenstockError) -> None:
-        if self._admission.stopping:
+        if self._admission.stopping or isinstance(error, ServiceStoppingError):
             await abort_stopping(context)
         with contextlib.suppress(SessionCancelledError):  # nobody is there to be told
             await call.replies.error(error)

@@ -6,7 +6,7 @@ from penstock.session.context import (
     SessionExecutionContext,
     SessionExecutorBinding,
 )
-from penstock.session.cost import Cost, cost_of
+from penstock.session.cost import Cost, cost_of, smallest_cost
 from penstock.session.durations import Durations
 from penstock.session.metrics import LaneMetrics, NodeMetrics, SessionMetrics
 from penstock.session.options import NodeOutput, NodeProgress, Output, SessionOptions
@@ -37,4 +37,5 @@ __all__ = [
     "cost_of",
     "find_ring",
     "held_up_by",
+    "smallest_cost",
 ]

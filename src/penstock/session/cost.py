@@ -43,6 +43,12 @@ def cost_of(plan: NodeExecutionPlan, *, hosted: bool) -> Cost:
     )
 
 
+def smallest_cost(*, hosted: bool) -> Cost:
+    """What any session takes at least."""
+    pools = 2 if hosted else 0
+    return Cost(0, pools * guaranteed_pool(1), READ_AHEAD_BYTES if hosted else 0)
+
+
 def _buffered_bytes(plan: NodeExecutionPlan, *, hosted: bool) -> int:
     if _queues(plan):
         return plan.configuration.buffered_bytes

@@ -57,6 +57,7 @@ class Life:
         self._root: asyncio.Task[None] | None = None
         self._initialising: asyncio.Task[None] | None = None
         self._unfinished = set(context.plan.order)
+        context.machine.on_step = self._tell_status
 
     def _make_ensemble(self, options: SessionOptions, pool_bytes: int) -> Ensemble:
         """In a host, where there are hosts."""
@@ -161,6 +162,10 @@ class Life:
         self._unfinished.discard(node_id)
         if not self._unfinished:
             self._end()
+
+    def _tell_status(self, status: SessionStatus) -> None:
+        if self._options.on_status is not None:
+            _call_back(self._options.on_status, status)
 
     def _stuck(self, *, client_waits: bool) -> _Look:
         """The nodes that can't go on, with those they wait for, and how far each has come."""

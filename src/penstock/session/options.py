@@ -13,6 +13,7 @@ from penstock.nodes import Catalogue, Node
 from penstock.session.budget import Budget
 from penstock.session.durations import Durations
 from penstock.session.hosting.hosts import Hosts
+from penstock.session.status import SessionStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +77,4 @@ class SessionOptions:
     hosts: Hosts | None = None
     on_progress: Callable[[NodeProgress], None] | None = None
     on_output: Callable[[NodeOutput], None] | None = None
+    on_status: Callable[[SessionStatus], None] | None = None

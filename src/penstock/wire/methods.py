@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 from google.protobuf.message import Message
 
 from penstock.wire.v1 import execution_pb2 as execution
+from penstock.wire.v1 import health_pb2 as health
+from penstock.wire.v1 import penstock_pb2 as ours
 from penstock.wire.v1 import streaming_pb2 as streaming
 
 PROTOCOL = "v1"
@@ -33,6 +35,8 @@ class Method(Generic[RequestT, ResponseT]):
 
 _EXECUTION = f"{PACKAGE}.PipelineExecutionService"
 _STREAMING = f"{PACKAGE}.StreamingPipelineService"
+PLANNING = "penstock.v1.PipelinePlanning"
+_HEALTH = "grpc.health.v1.Health"
 
 EXECUTE_PIPELINE = Method(
     _EXECUTION, "ExecutePipeline", execution.ExecuteRequest, execution.ExecuteResponse
@@ -41,3 +45,9 @@ GET_VERSION = Method(_EXECUTION, "GetVersion", execution.VersionRequest, executi
 STREAM_PIPELINE = Method(
     _STREAMING, "StreamPipeline", streaming.StreamRequest, streaming.StreamResponse
 )
+PLAN_PIPELINE = Method(PLANNING, "PlanPipeline", ours.PlanRequest, ours.PlanResponse)
+CHECK_HEALTH = Method(_HEALTH, "Check", health.HealthCheckRequest, health.HealthCheckResponse)
+WATCH_HEALTH = Method(_HEALTH, "Watch", health.HealthCheckRequest, health.HealthCheckResponse)
+
+SERVICES = (_EXECUTION, _STREAMING, PLANNING)
+"""What a Penstock service serves, health apart."""
