@@ -6,8 +6,9 @@ import argparse
 import asyncio
 import logging
 
-from penstock.cli.surroundings import add_surroundings, surroundings
+from penstock.cli.surroundings import Surroundings, add_surroundings, surroundings
 from penstock.executors.multiprocess import cgroup
+from penstock.executors.multiprocess.heir import inheriting
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.limits import memory_limiter
 from penstock.service import serve
@@ -31,8 +32,13 @@ def run(arguments: argparse.Namespace) -> int:
     LAUNCHER.warm_up()  # while there is no thread yet: gRPC has some
     around = surroundings(arguments)
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
-    asyncio.run(serve(around.settings, arguments.bind, around.catalogue, _announce))
+    asyncio.run(_serve(around, arguments.bind))
     return 0
+
+
+async def _serve(around: Surroundings, bind: str | None) -> None:
+    with inheriting():
+        await serve(around.settings, bind, around.catalogue, _announce)
 
 
 def _announce(line: str) -> None:

@@ -8,6 +8,7 @@ import select
 import signal
 import time
 from collections.abc import Collection
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _PR_SET_NAME = 15
@@ -31,6 +32,11 @@ def name_process(name: str) -> None:
     """What ``ps`` and ``top`` show, cut to 15 bytes."""
     buffer = ctypes.create_string_buffer(name.encode()[:15])
     _prctl(_PR_SET_NAME, ctypes.addressof(buffer))
+
+
+def process_name(pid: int) -> str:
+    """The name of a living or unreaped process, as ``name_process`` has set it."""
+    return Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n")
 
 
 def close_all_but(keep: Collection[int]) -> None:

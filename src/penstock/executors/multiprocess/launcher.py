@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import socket
 import subprocess
@@ -46,8 +47,14 @@ class Launcher:
             try:
                 socket.send_fds(self._connected(), [frame], descriptors)
             except (BrokenPipeError, ConnectionResetError, BlockingIOError):
-                self._end()  # it was killed, or has stopped reading: have another
+                self._drop()
                 socket.send_fds(self._connected(), [frame], descriptors)
+
+    def replace(self, pid: int | None) -> None:
+        """Have another zygote from now on, if the one of that number is still the one."""
+        with self._lock:
+            if self.pid == pid:
+                self._drop()
 
     def close(self) -> None:
         """End the zygote once its last session has ended; the next session starts another."""
@@ -68,11 +75,17 @@ class Launcher:
     def _end(self) -> None:
         if self._sock is not None and self._process is not None and self._owner == os.getpid():
             self._sock.close()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            self._drop()
+        self._sock = self._process = None
+
+    def _drop(self) -> None:
+        """Have no zygote: it was killed, or doesn't do its work. Its supervisors go on."""
+        if self._sock is not None and self._process is not None and self._owner == os.getpid():
+            self._sock.close()
+            self._process.kill()
+            self._process.wait()
         self._sock = self._process = None
 
 

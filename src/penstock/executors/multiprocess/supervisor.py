@@ -23,6 +23,7 @@ from penstock.executors.multiprocess.child import Body, Child
 from penstock.executors.multiprocess.limits import SessionLimits, shortage
 from penstock.executors.multiprocess.transport import Reactor, socket_pair
 
+PROCESS_NAME = "penstock-super"
 TERM_S = 1.0
 """How long a process may take to end after SIGTERM."""
 KILL_S = 1.0
@@ -245,7 +246,7 @@ def main(fd: int, host: tuple[HostMain, int] | None) -> None:
 
     ``host`` is what runs the session in a process of its own, and its control channel.
     """
-    kernel.name_process("penstock-super")
+    kernel.name_process(PROCESS_NAME)
     supervisor = Supervisor(socket.socket(fileno=fd))
     if host is not None:
         supervisor.start_host(*host)

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from typing import Protocol, cast
 
@@ -24,6 +25,8 @@ from penstock.executors.multiprocess.transport import Reactor
 
 ORPHANS_S = 2.0
 """How long the kernel may take to end what a killed supervisor left."""
+ABANDONED_S = 0.5
+"""How long supervisors may take to end that have lost their program."""
 
 
 class HostModule(Protocol):
@@ -45,14 +48,18 @@ class Zygote:
             sock, self._reactor, messages.Supervise, self._on_supervise, self._on_caller_gone
         )
         self._supervisors: dict[int, int] = {}
+        self._program = os.getppid()
         self._caller_gone = False
+        self._give_up_at: float | None = None
         self._host_modules: dict[str, HostModule] = {}
 
     def run(self) -> None:
         kernel.become_subreaper()
         _freeze()
         while self._supervisors or not self._caller_gone:
-            self._reactor.poll(None)
+            self._reactor.poll(self._patience_s())
+            if self._patience_s() == 0:
+                self._give_up()
 
     def _on_supervise(self, order: messages.Supervise, descriptors: list[int]) -> None:
         try:
@@ -94,6 +101,17 @@ class Zygote:
 
     def _on_caller_gone(self) -> None:
         self._caller_gone = True
+        self._give_up_at = time.monotonic() + ABANDONED_S
+
+    def _patience_s(self) -> float | None:
+        return None if self._give_up_at is None else max(self._give_up_at - time.monotonic(), 0)
+
+    def _give_up(self) -> None:
+        """A dead program's supervisors end at once, unless something keeps them from running."""
+        self._give_up_at = None
+        if os.getppid() != self._program:  # else it has only let go of this zygote
+            for pid in self._supervisors:
+                os.kill(pid, signal.SIGKILL)
 
 
 def _freeze() -> None:
