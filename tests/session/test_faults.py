@@ -24,6 +24,7 @@ from penstock.errors import (
     SessionCancelledError,
     SessionError,
     StallError,
+    SupervisionError,
 )
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.manifest import Limits
@@ -174,7 +175,7 @@ async def test_a_killed_supervisor_takes_everything_with_it():
     async with Session(chain("EchoNode", "setsid_grandchild"), options()) as session:
         nodes = (await session.metrics()).nodes
         os.kill(parent_of(nodes["n0"].pid), signal.SIGKILL)
-        with pytest.raises(SessionError, match="its supervisor process has died"):
+        with pytest.raises(SupervisionError, match="its supervisor process has died"):
             await read_all(session)
 
 
