@@ -147,3 +147,38 @@ def test_a_plan_of_a_broken_manifest_is_wrong_input(
     out, err = capsys.readouterr()
     assert out == ""
     assert "error: nodes[1].params.chunk_size: " in err
+
+
+def limits(lines: list[list[str]]) -> dict[str, list[str]]:
+    """The rows of the table of resources."""
+    start = lines.index(["resource", "one", "session", "limit", "free"])
+    return {line[0]: line[1:] for line in lines[start + 1 :] if line}
+
+
+def test_limits_tell_what_a_session_takes_of_what_there_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "penstock.toml"
+    config.write_text("[limits]\nmax_processes = 7\nmax_node_memory_bytes = 100_000_000\n")
+    assert main(["plan", ASSISTANT, "--limits", "--config", str(config)]) == 0
+    out = capsys.readouterr().out
+    rows = limits([line.split() for line in out.splitlines()])
+    assert rows["processes"] == ["3", "7", "7"]
+    assert rows["node_memory_bytes"][0] == "300000000"
+    assert rows["sessions"] == ["1", "1000", "1000"]
+    assert "refused" not in out
+
+
+def test_limits_say_why_a_session_would_be_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "penstock.toml"
+    config.write_text("[limits]\nmax_buffered_bytes = 3_000_000\nmax_shared_memory_bytes = 1\n")
+    manifest = tmp_path / "native.json"
+    manifest.write_text('{"version": "v1", "nodes": [{"id": "p", "node_type": "PassThrough"}]}')
+    assert main(["plan", str(manifest), "--limits", "--json", "--config", str(config)]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["shortage"].startswith("shared_memory_bytes: ")
+    assert {"name": "buffered_bytes", "cost": 3_000_000, "limit": 3_000_000, "free": 3_000_000} in (
+        plan["resources"]
+    )

@@ -2,6 +2,7 @@
 
 from penstock.client.client import Client, ExecutionOutcome, ServiceVersion
 from penstock.client.metrics import BridgeReport, ExecutionReport, NodeReport, StreamReport
+from penstock.client.plans import PipelinePlan, PlannedEdge, PlannedNode, PlannedResource
 from penstock.client.stream import Stream
 
 __all__ = [
@@ -10,6 +11,10 @@ __all__ = [
     "ExecutionOutcome",
     "ExecutionReport",
     "NodeReport",
+    "PipelinePlan",
+    "PlannedEdge",
+    "PlannedNode",
+    "PlannedResource",
     "ServiceVersion",
     "Stream",
     "StreamReport",

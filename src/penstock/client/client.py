@@ -9,6 +9,7 @@ from typing import Any, Self
 import grpc
 
 from penstock.client.metrics import ExecutionReport, execution_report
+from penstock.client.plans import PipelinePlan, pipeline_plan
 from penstock.client.stream import Stream
 from penstock.client.transport import open_channel, translated
 from penstock.data import Value
@@ -23,6 +24,7 @@ from penstock.wire.manifests import encode_manifest
 from penstock.wire.methods import (
     EXECUTE_PIPELINE,
     GET_VERSION,
+    PLAN_PIPELINE,
     PROTOCOL,
     STREAM_PIPELINE,
     Method,
@@ -31,6 +33,7 @@ from penstock.wire.methods import (
 )
 from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import execution_pb2 as pb
+from penstock.wire.v1 import penstock_pb2 as ours
 from penstock.wire.v1 import streaming_pb2 as streaming
 
 
@@ -107,6 +110,21 @@ class Client:
         result = response.result
         outputs = tuple(_output(output, result.data_outputs) for output in result.outputs)
         return ExecutionOutcome(outputs, execution_report(result.metrics))
+
+    async def plan(self, manifest: Source | Manifest) -> PipelinePlan:
+        """What a session of a manifest would start and cost there; nothing is started.
+
+        Raises ``ManifestError`` for what is no manifest, and ``ServiceError`` with all that the
+        service finds wrong with it.
+        """
+        request = ours.PlanRequest(
+            manifest=encode_manifest(parse_manifest(manifest)), client_version=PROTOCOL
+        )
+        with translated():
+            response = await self._unary(PLAN_PIPELINE)(request)
+        if response.WhichOneof("outcome") != "plan":
+            raise decode_error(response.error)
+        return pipeline_plan(response.plan)
 
     def stream(
         self,

@@ -21,12 +21,15 @@ from penstock.session import (
     NodeProgress,
     Session,
     SessionOptions,
+    cost_of,
     smallest_cost,
 )
 from penstock.session.hosting import Hosts
 from penstock.wire.manifests import decode_manifest
 from penstock.wire.methods import PROTOCOL
+from penstock.wire.plans import encode_plan
 from penstock.wire.v1 import execution_pb2 as pb
+from penstock.wire.v1 import penstock_pb2 as ours
 
 REMEMBERED = 64
 """Plans that are kept, for clients that run the same manifest again and again."""
@@ -53,8 +56,8 @@ class Admission:
         self._hosts = hosts
         self.stopping = False
         self.refusing = False
-        self.budget = Budget(settings.limits)
-        self.readiness = Readiness(self.budget, smallest_cost(hosted=True))
+        self._budget = Budget(settings.limits)
+        self.readiness = Readiness(self._budget, smallest_cost(hosted=True))
         self._durations = Durations()
         self._registry = ExecutorRegistry.from_settings(settings)
         self._plans: dict[bytes, NodeExecutionPlan] = {}
@@ -80,18 +83,18 @@ class Admission:
         """
         if self.refusing:
             raise ServiceStoppingError(STOPPING)
-        check_version(client_version)
+        _check_version(client_version)
         session_id = uuid.uuid4().hex
         options = SessionOptions(
             settings=self.settings,
             session_id=session_id,
-            budget=self.budget,
+            budget=self._budget,
             durations=self._durations,
             on_progress=on_progress,
             hosts=self._hosts,
             on_status=functools.partial(self.readiness.session, session_id),
         )
-        session = Session(self.planned(manifest), options)
+        session = Session(self._planned(manifest), options)
         self._open.add(session)
         self._empty.clear()
         try:
@@ -111,7 +114,14 @@ class Admission:
             if not self._open:
                 self._empty.set()
 
-    def planned(self, message: pb.PipelineManifest) -> NodeExecutionPlan:
+    def plan(self, manifest: pb.PipelineManifest, client_version: str) -> ours.Plan:
+        """What a session of a manifest would be and cost; raises as ``session`` does."""
+        _check_version(client_version)
+        plan = self._planned(manifest).estimated(self._durations.means_ms())
+        cost = cost_of(plan, hosted=True)
+        return encode_plan(plan, cost, self._budget.allowances(), self._budget.shortage(cost))
+
+    def _planned(self, message: pb.PipelineManifest) -> NodeExecutionPlan:
         """The plan for a manifest; small ones that come again are planned once."""
         serialized = message.SerializeToString(deterministic=True)
         plan = self._plans.get(serialized)
@@ -154,7 +164,7 @@ def compatible(client_version: str) -> bool:
     return said is None or f"v{int(said[1])}" == PROTOCOL
 
 
-def check_version(client_version: str) -> None:
+def _check_version(client_version: str) -> None:
     if not compatible(client_version):
         raise ServiceError(
             f"client_version: expected {PROTOCOL}, got {client_version}",

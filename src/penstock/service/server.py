@@ -18,12 +18,14 @@ from penstock.service.address import Address, clear_socket_path, parse_address, 
 from penstock.service.admission import Admission
 from penstock.service.execution import ExecutionServicer
 from penstock.service.health import HealthServicer
+from penstock.service.planning import PlanningServicer
 from penstock.service.streaming import StreamingServicer
 from penstock.session.hosting import Hosts
 from penstock.wire.methods import (
     CHECK_HEALTH,
     EXECUTE_PIPELINE,
     GET_VERSION,
+    PLAN_PIPELINE,
     STREAM_PIPELINE,
     WATCH_HEALTH,
     Method,
@@ -129,6 +131,7 @@ def _handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
         (EXECUTE_PIPELINE, unary, execution.execute),
         (GET_VERSION, unary, execution.version),
         (STREAM_PIPELINE, stream, streaming.stream),
+        (PLAN_PIPELINE, unary, PlanningServicer(admission).plan),
         (CHECK_HEALTH, unary, health.check),
         (WATCH_HEALTH, replies, health.watch),
     ):

@@ -10,7 +10,15 @@ from penstock.errors import ResourceLimitError, SessionError
 from penstock.manifest import Capacity, Limits
 from penstock.session.cost import Cost
 
-_RESOURCES = ("processes", "shared_memory_bytes", "buffered_bytes", "memory_bytes", "sessions")
+_LIMITS = {
+    "processes": "max_processes",
+    "shared_memory_bytes": "max_shared_memory_bytes",
+    "buffered_bytes": "max_buffered_bytes",
+    "node_memory_bytes": None,
+    "memory_bytes": None,
+    "sessions": "max_sessions",
+}
+"""What is reserved, and the limit on it; what has none is bounded by the machine's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +85,8 @@ class Budget:
         """Every limit, and what is free of it now."""
         return tuple(
             Allowance(resource, limit, limit - self._used[resource])
-            for resource in _RESOURCES
-            for limit in (getattr(self.limits, f"max_{resource}", self._memory_bytes),)
+            for resource, name in _LIMITS.items()
+            for limit in (getattr(self.limits, name) if name else self._memory_bytes,)
         )
 
     @property
@@ -88,7 +96,7 @@ class Budget:
 
 
 def _parts(cost: Cost) -> dict[str, int]:
-    return {resource: getattr(cost, resource) for resource in _RESOURCES}
+    return {resource: getattr(cost, resource) for resource in _LIMITS}
 
 
 def _nobody_listens() -> None:
