@@ -566,3 +566,16 @@ class OpensFiles(Node):
         self.files: list[IO[bytes]] = []
         while True:
             self.files.append(open(os.devnull, "rb"))  # noqa: SIM115  # to be kept
+
+
+@node("loses_stdout")
+class LosesStdout(Node):
+    """Writes something at last that nobody can read any more."""
+
+    def process(self, item: Text) -> Text:
+        read, write = os.pipe()
+        os.dup2(write, 1)
+        os.close(read)
+        os.close(write)
+        sys.stdout.write("to nobody")
+        return item

@@ -416,6 +416,13 @@ async def test_descriptors_that_a_node_sends_along_are_closed():
     assert held[-1] == held[0]
 
 
+async def test_a_process_ends_though_nobody_can_hear_its_last_words():
+    """It would go on as a second supervisor, whose frames are above its own, and be killed."""
+    error, session = await failure_of(chain("loses_stdout"), inputs=1)
+    assert error is None
+    assert session.context.faults == []
+
+
 async def test_a_signal_without_a_name():
     error, _ = await failure_of(chain("signalled"))
     assert type(error) is NodeExitedError

@@ -211,9 +211,11 @@ def _become(parent: int, body: Body, leash: int, pipes: tuple[int, int]) -> NoRe
     except BaseException:  # noqa: BLE001  # the last frame of a process: say why and end
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:  # whoever read them may be gone, and the frames above are the supervisor's
+            os._exit(code)
 
 
 def _text(fd: int) -> TextIO:
