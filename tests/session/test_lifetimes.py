@@ -80,7 +80,7 @@ async def test_who_keeps_its_inputs_is_named_and_who_only_passes_them_on_is_not(
         lanes = {(lane.source, lane.target): lane for lane in (await session.metrics()).lanes}
         (warning,) = session.context.warnings
     assert warning.startswith("node 'n1' never lets go of its inputs from 'n0'")
-    assert lanes["n0", "n1"].held >= 16
+    assert lanes["n0", "n1"].held >= 8  # a quarter of the pool
 
 
 async def test_a_client_that_keeps_all_outputs_holds_nobody_up():

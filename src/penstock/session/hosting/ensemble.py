@@ -83,6 +83,7 @@ class HostedEnsemble:
         self._measured = asyncio.Event()
         self._answered = asyncio.Event()
         self._gone = asyncio.Event()
+        self._heard = False
         self._stopping = False
         self._pid = 0
         self._supervisor_pid = 0
@@ -218,6 +219,7 @@ class HostedEnsemble:
             self._control.send(message)
 
     def _on_host(self, message: messages.FromHost, descriptors: list[int]) -> None:
+        self._heard = True
         match message:
             case messages.ClientLane() if descriptors:
                 sock = socket.socket(fileno=descriptors.pop())
@@ -284,7 +286,9 @@ class HostedEnsemble:
 
     def _on_exit(self, death: processes.Exited) -> None:
         self._answered.set()
-        if not self._stopping:
+        if not self._heard and not death.timed_out:
+            self._settle(_NoHostError("its host was gone before it had begun"))
+        elif not self._stopping:
             self._fail(_death(death))
 
     def _on_supervisor_gone(self) -> None:
