@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+import socket
 
 import hosted_nodes
+import msgspec
 import numpy as np
 import pytest
 from hosted_nodes import gone, parent
@@ -19,6 +21,7 @@ from penstock.errors import (
     SessionCancelledError,
     SupervisionError,
 )
+from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.manifest import Limits
 from penstock.session import Budget, Session, SessionStatus
@@ -202,7 +205,6 @@ async def test_a_session_can_be_left_while_it_starts(hosts):
 
 
 async def test_a_blank_host_that_died_is_passed_over(hosts):
-    await waiting(hosts)
     os.kill(await blank_pid(hosts), signal.SIGKILL)
     async with hosted(chain("whereabouts"), hosts) as session:
         assert len(await through(session, [Text("")])) == 1
@@ -242,21 +244,16 @@ async def test_output_of_native_nodes_is_heard(hosts):
     assert "loud" in [output.line for output in said]
 
 
-async def waiting(hosts):
-    """Until its blank host waits for a session."""
+async def blank_pid(hosts) -> int:
+    """The process of its only blank host, once that has been forked."""
     (blank,) = hosts._blanks
     loop = asyncio.get_running_loop()
-    there = asyncio.Event()
-    loop.add_reader(blank.supervisor.fileno(), there.set)
-    await there.wait()
+    told = asyncio.Event()
+    loop.add_reader(blank.supervisor.fileno(), told.set)
+    await told.wait()
     loop.remove_reader(blank.supervisor.fileno())
-
-
-async def blank_pid(hosts) -> int:
-    from penstock.testing.leaks import descendants
-
-    (host,) = [process for process in descendants() if process.name == "penstock-host"]
-    return host.pid
+    frame = blank.supervisor.recv(1 << 16, socket.MSG_PEEK)
+    return msgspec.msgpack.decode(frame[1:], type=messages.Spawned).pid
 
 
 def test_closing_ends_those_that_wait(no_leaks):
