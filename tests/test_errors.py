@@ -27,6 +27,7 @@ from penstock.errors import (
     ServiceError,
     SessionCancelledError,
     SessionClosedError,
+    SessionIdleError,
     StallError,
     SupervisionError,
 )
@@ -61,6 +62,7 @@ EXAMPLES: list[PenstockError] = [
     ServiceError("no", error_type="VALIDATION", node_id="x", context="nodes[0]"),
     InvalidTransition("session", "Ready", "close", ["Initializing", "Ready"]),
     SupervisionError("its host process 3 was killed by SIGKILL"),
+    SessionIdleError(limit_s=60.0),
 ]
 
 

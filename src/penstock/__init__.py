@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         SessionCancelledError,
         SessionClosedError,
         SessionError,
+        SessionIdleError,
         StallError,
         SupervisionError,
     )
@@ -116,6 +117,7 @@ __all__ = [
     "SessionCancelledError",
     "SessionClosedError",
     "SessionError",
+    "SessionIdleError",
     "SessionMetrics",
     "SessionOptions",
     "SessionStatus",

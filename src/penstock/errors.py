@@ -17,6 +17,7 @@
     ├── StallError                the caller: a ring of full lanes in which nothing moves
     ├── SessionError              the caller
     │   ├── SessionClosedError    used after its end
+    │   ├── SessionIdleError      nothing came and nothing went for too long
     │   └── SessionCancelledError ended by cancel or by a client that left
     ├── SupervisionError          the operator: a process that sessions rely on is gone or mute
     ├── LaneError                 us, or a peer that speaks rubbish: a broken or corrupt lane
@@ -205,6 +206,14 @@ class SessionError(PenstockError):
 
 class SessionClosedError(SessionError):
     """The session has ended, or its inputs have."""
+
+
+class SessionIdleError(SessionError):
+    """The session neither got nor gave anything for ``limit_s`` seconds."""
+
+    def __init__(self, *, limit_s: float) -> None:
+        self.limit_s = limit_s
+        super().__init__(f"no input came and no output went for {limit_s:g} s (session_idle_secs)")
 
 
 class SessionCancelledError(SessionError):

@@ -20,6 +20,7 @@ from penstock.errors import (
     ResourceLimitError,
     ServiceError,
     SessionClosedError,
+    SessionIdleError,
     StallError,
 )
 from penstock.wire.errors import decode_error, encode_error
@@ -42,6 +43,7 @@ RAISED = NodeExecutionError(
         (InputError("wrong node"), "VALIDATION"),
         (InvalidValueError("wrong kind"), "TYPE_VALIDATION"),
         (SessionClosedError("ended"), "VALIDATION"),
+        (SessionIdleError(limit_s=1.0), "RESOURCE_LIMIT"),
         (ResourceLimitError("processes", wished=2, free=1, limit=3), "RESOURCE_LIMIT"),
         (StallError(["a", "b"], limit_s=10), "RESOURCE_LIMIT"),
         (RAISED, "NODE_EXECUTION"),

@@ -35,6 +35,11 @@ class Inbox:
             self._ended = True
             self._changed.notify_all()
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes."""
+        return self._ended
+
     async def take(self) -> Inputs | None:
         """The next chunk, or None after the last."""
         async with self._changed:

@@ -16,6 +16,7 @@ from penstock.errors import (
     PenstockError,
     SessionCancelledError,
     SessionClosedError,
+    SessionIdleError,
 )
 from penstock.service.admission import Admission, ServiceStoppingError
 from penstock.service.call_log import CallLog
@@ -71,6 +72,7 @@ class StreamCall:
         self._failure: PenstockError | None = None
         self._cancelled = False
         self._taken = 0
+        self._moved_at = time.monotonic()
 
     async def serve(self) -> None:
         init = await self._read_init()
@@ -112,8 +114,10 @@ class StreamCall:
                     group.create_task(self._guard(session, lambda s: self._feed(s, init)))
                 )
                 group.create_task(self._guard(session, self._report))
+                group.create_task(self._guard(session, self._end_when_idle))
                 async for output in session.outputs():
                     await self.replies.result(output, self._taken)
+                    self._moved_at = time.monotonic()
             except PenstockError as exc:
                 self._fail(exc)
             finally:
@@ -184,6 +188,7 @@ class StreamCall:
         target = node_id or _only_source(session)
         used = await session.send(target, value, sequence=number, timestamp_us=timestamp_ms * 1000)
         self._taken += 1
+        self._moved_at = time.monotonic()
         return used
 
     def _decoded(self, chunk: Chunk) -> Inputs:
@@ -207,6 +212,20 @@ class StreamCall:
         if not await self._over_within(self._limits.timeout_s):
             self._fail(self._limits.timed_out())
             await session.cancel("max_timeout_ms has passed")
+
+    async def _end_when_idle(self, session: Session) -> None:
+        """Nobody forgets a session for good; one whose inputs have ended is at its last work."""
+        left_s = limit_s = self._admission.settings.service.session_idle_secs
+        self._moved_at = time.monotonic()
+        while not await self._over_within(left_s):
+            assert limit_s is not None  # noqa: S101  # without a limit that is no wait
+            left_s = self._moved_at + limit_s - time.monotonic()
+            if left_s <= 0 and self._inbox.ended:
+                return
+            if left_s <= 0:
+                self._fail(SessionIdleError(limit_s=limit_s))
+                await session.cancel("idle")
+                return
 
     async def _over_within(self, limit_s: float | None) -> bool:
         try:

@@ -17,6 +17,7 @@ from penstock.errors import (
     ResourceLimitError,
     ServiceError,
     SessionError,
+    SessionIdleError,
     StallError,
 )
 from penstock.wire.v1 import common_pb2 as pb
@@ -25,6 +26,7 @@ _TYPES: tuple[tuple[type[PenstockError], pb.ErrorType], ...] = (
     (ManifestError, pb.ERROR_TYPE_VALIDATION),
     (InvalidValueError, pb.ERROR_TYPE_TYPE_VALIDATION),
     (InputError, pb.ERROR_TYPE_VALIDATION),
+    (SessionIdleError, pb.ERROR_TYPE_RESOURCE_LIMIT),
     (SessionError, pb.ERROR_TYPE_VALIDATION),
     (ResourceLimitError, pb.ERROR_TYPE_RESOURCE_LIMIT),
     (StallError, pb.ERROR_TYPE_RESOURCE_LIMIT),
