@@ -14,6 +14,7 @@ from penstock.executors.concurrent_loop import loop_class
 from penstock.executors.emitter import Identity
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump
+from penstock.executors.vitals import OwnVitals
 from penstock.nodes.base import make_context
 
 ALL = frozenset(Kind)
@@ -38,6 +39,7 @@ class Rig:
     def __init__(self):
         self.loops: dict[str, NodeLoop] = {}
         self.lanes: dict[tuple[str, str], DirectLane] = {}
+        self.vitals = OwnVitals()
         self._pumps: dict[str, LoopPump] = {}
 
     def add(self, name, cls, params=None, *, emits=ALL, direct=None):
@@ -45,7 +47,9 @@ class Rig:
         node = cls(cls.Params.model_validate(params or {}), make_context(cls, name, "s", Host()))
         make = loop_class(cls)
         direct = not asyncio.iscoroutinefunction(cls.process) if direct is None else direct
-        self.loops[name] = make(node, Identity(name, emits), pump, call_here, direct=direct)
+        self.loops[name] = make(
+            node, Identity(name, emits), pump, call_here, self.vitals.pulse(), direct=direct
+        )
         self._pumps[name] = pump
         return node
 

@@ -43,6 +43,7 @@ def test_defaults() -> None:
     assert found.stall_timeout_secs == 10
     assert found.enable_backpressure is True
     assert found.verify is False
+    assert found.process_timeout_secs is None
     assert found.drop_policy == "newest"
     assert found.max_message_bytes == 16 << 20
     assert (found.node_memory_bytes, found.open_files) == (None, None)
@@ -53,12 +54,20 @@ def test_defaults() -> None:
 
 def test_the_manifest_goes_before_the_settings_and_those_before_the_defaults() -> None:
     settings = Settings.model_validate(
-        {"multiprocess": {"channel_capacity": 7, "enable_backpressure": False, "verify": True}}
+        {
+            "multiprocess": {
+                "channel_capacity": 7,
+                "enable_backpressure": False,
+                "verify": True,
+                "process_timeout_secs": 2.5,
+            }
+        }
     )
     written = manifest(channel_capacity=3, verify=False)
     found = resolve_configuration(written, settings, trusted=True)
     assert (found.channel_capacity, found.enable_backpressure, found.verify) == (3, False, False)
     assert found.init_timeout_secs == 30
+    assert found.process_timeout_secs == 2.5
 
 
 @pytest.mark.parametrize(("wished", "given"), [(None, 5), (5, 5), (0, 0)])

@@ -235,6 +235,7 @@ def test_every_fault_is_reported_with_its_path() -> None:
                 "multiprocess": {
                     "channel_capacity": 10_001,
                     "init_timeout_secs": 0,
+                    "process_timeout_secs": 3601,
                     "max_proceses_per_session": 3,
                     "executor_overrides": {"a": "natve"},
                 }
@@ -248,6 +249,7 @@ def test_every_fault_is_reported_with_its_path() -> None:
         "nods",
         "metadata.multiprocess.channel_capacity",
         "metadata.multiprocess.init_timeout_secs",
+        "metadata.multiprocess.process_timeout_secs",
         "metadata.multiprocess.max_proceses_per_session",
         "metadata.multiprocess.executor_overrides.a",
         "nodes[0].id",

@@ -27,6 +27,7 @@ FULL: dict[str, Any] = {
             "drop_policy": "oldest",
             "max_message_bytes": 4096,
             "verify": True,
+            "process_timeout_secs": 0.5,
         },
     },
     "nodes": [

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from penstock.data import Json, Message, Value
-from penstock.executors.calling import NodeFault, each_value
+from penstock.executors.calling import Caller, NodeFault, each_value
+from penstock.executors.emitter import Identity
 from penstock.executors.node_loop import NodeLoop
+from penstock.executors.pump import Pump
+from penstock.executors.vitals import OverlappingPulse, Pulse
 from penstock.nodes import Node
 
 LANDING_S = 0.5
@@ -54,11 +58,26 @@ class ConcurrentLoop(NodeLoop):
     its own is left behind after ``LANDING_S``.
     """
 
-    _flights: list[_Flight]
     _last: Message | None = None
 
+    def __init__(
+        self,
+        node: Node,
+        identity: Identity,
+        pump: Pump,
+        call: Caller,
+        pulse: Pulse,
+        *,
+        direct: bool,
+    ) -> None:
+        super().__init__(node, identity, pump, call, OverlappingPulse(pulse), direct=direct)
+        self._flights: list[_Flight] = []
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        return [flight.task for flight in self._flights if flight.task is not None]
+
     async def _consume(self) -> None:
-        self._flights = []
         try:
             while self._flights or self._emitter.waiting or not self._intake.ended:
                 took_off = self._take_off()

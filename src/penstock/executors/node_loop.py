@@ -32,6 +32,7 @@ from penstock.executors.joining import Matching, by_name
 from penstock.executors.pump import Pump
 from penstock.executors.statistics import NodeStatistics
 from penstock.executors.timing import Clock
+from penstock.executors.vitals import Pulse
 from penstock.nodes import Join, Node
 
 TURN_NS = 200_000
@@ -44,11 +45,18 @@ class NodeLoop:
     ``run`` raises ``NodeFault`` where the node raises, and ``LaneError`` for a lane that
     carries rubbish; cancelling it closes the node's open generator. With ``direct`` it calls
     ``process`` itself and not by ``call``; only then may a producer ``accept`` for it.
-    ``during`` is the method that it calls.
+    ``during`` is the method that it calls, ``pulse`` shows each call as it goes on.
     """
 
     def __init__(
-        self, node: Node, identity: Identity, pump: Pump, call: Caller, *, direct: bool
+        self,
+        node: Node,
+        identity: Identity,
+        pump: Pump,
+        call: Caller,
+        pulse: Pulse,
+        *,
+        direct: bool,
     ) -> None:
         self.node = node
         self.direct = direct
@@ -61,7 +69,9 @@ class NodeLoop:
         process = getattr(node, "process", None)
         self._process = by_name(process) if process and self._is_join else process
         self._intake: Intake = Matching(node.params, self.stats) if self._is_join else InTurn()
-        self._clock = Clock(self.stats)
+        self._pulse = pulse
+        self._began = pulse.began
+        self._clock = Clock(self.stats, pulse)
         self._emitter = Emitter(identity, self.stats)
         self._delivery = Delivery(self._emitter, pump, call, self._clock, direct=direct)
         self._result: Any = None
@@ -81,6 +91,7 @@ class NodeLoop:
 
     async def run(self) -> None:
         """Until the inputs have ended, everything is flushed, and the consumers know."""
+        self._pulse.enter(self.during)
         if self._process is None:
             await self._produce()
         else:
@@ -94,6 +105,11 @@ class NodeLoop:
     def stop_producing(self) -> None:
         """Have ``produce`` end after its current output."""
         self.producing = False
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Those that it works in besides the one that runs it."""
+        return []
 
     @property
     def acceptor(self) -> Accept | None:
@@ -152,12 +168,13 @@ class NodeLoop:
     def _work(self, message: Message) -> None:
         """Process an input, and give its one result, as far as nothing has to wait."""
         self._begin(message)
-        started = perf_counter_ns()
+        self._began.value = started = perf_counter_ns()
         try:
             result = self._process(message.value)  # type: ignore[misc]  # who consumes has one
         except (Exception, asyncio.CancelledError) as exc:
             raise NodeFault("process") from exc
         finally:
+            self._began.value = 0
             self.stats.execution_ns += perf_counter_ns() - started
         self._conclude(result)
 
@@ -246,5 +263,6 @@ class NodeLoop:
     async def _flush(self) -> None:
         if type(self.node).flush is not Node.flush:
             self.during = "flush"
+            self._pulse.enter("flush")
             result = await self._clock.wait("flush", self._call(self.node.flush))
             await self._delivery.all_of(result, "flush")

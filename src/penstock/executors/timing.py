@@ -9,29 +9,37 @@ from typing import Any
 
 from penstock.executors.calling import NodeFault, is_being_cancelled
 from penstock.executors.statistics import NodeStatistics
+from penstock.executors.vitals import Pulse
 
 
 class Clock:
-    """Adds up ``execution_ns``; whatever a method raises comes out as a ``NodeFault``."""
+    """Adds up ``execution_ns``, and shows in the node's vitals that a call goes on.
 
-    __slots__ = ("_stats",)
+    Whatever a method raises comes out as a ``NodeFault``.
+    """
 
-    def __init__(self, stats: NodeStatistics) -> None:
+    __slots__ = ("_pulse", "_stats")
+
+    def __init__(self, stats: NodeStatistics, pulse: Pulse) -> None:
         self._stats = stats
+        self._pulse = pulse
 
     def call(self, during: str, function: Callable[..., Any], *args: Any) -> Any:
         """The result of a plain function."""
         started = perf_counter_ns()
+        self._pulse.begin(started)
         try:
             return function(*args)
         except (Exception, asyncio.CancelledError) as exc:  # nobody cancels a plain call
             raise NodeFault(during) from exc
         finally:
+            self._pulse.end(started)
             self._stats.execution_ns += perf_counter_ns() - started
 
     async def wait(self, during: str, work: Awaitable[Any]) -> Any:
         """The result of something to await; a cancellation from outside passes through."""
         started = perf_counter_ns()
+        self._pulse.begin(started)
         try:
             return await work
         except asyncio.CancelledError as exc:
@@ -41,4 +49,5 @@ class Clock:
         except Exception as exc:
             raise NodeFault(during) from exc
         finally:
+            self._pulse.end(started)
             self._stats.execution_ns += perf_counter_ns() - started

@@ -32,7 +32,8 @@ class ManifestConfiguration:
     """What holds for one session, with every field decided.
 
     ``channel_capacity`` counts messages, times are seconds; ``drop_policy`` is what a full
-    lane without backpressure keeps; ``verify`` adds a checksum to every payload. A key of
+    lane without backpressure keeps; ``verify`` adds a checksum to every payload; without
+    ``process_timeout_secs`` a call into a node may take for ever. A key of
     ``executor_overrides`` is a node ID or, failing that, a node type of the manifest.
     ``buffered_bytes`` is what the session may hold in queues outside shared memory;
     ``node_memory_bytes`` and ``open_files`` are what each node's process may have (None: no
@@ -51,6 +52,7 @@ class ManifestConfiguration:
     drop_policy: DropPolicy = "newest"
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     verify: bool = False
+    process_timeout_secs: float | None = None
     buffered_bytes: int = DEFAULT_BUFFERED_BYTES
     node_memory_bytes: int | None = None
     open_files: int | None = None
@@ -63,6 +65,7 @@ _PLAIN_FIELDS = (
     "stall_timeout_secs",
     "drop_policy",
     "verify",
+    "process_timeout_secs",
 )
 
 

@@ -84,6 +84,7 @@ class MultiprocessDefaults(Document):
     drop_policy: DropPolicy | None = None
     max_message_bytes: Bytes | None = None
     verify: bool | None = None
+    process_timeout_secs: Annotated[float, Field(gt=0, le=3600)] | None = None
     node_memory_bytes: NodeMemory | None = None
     open_files: OpenFiles | None = None
 

@@ -73,7 +73,7 @@ class ManifestMetadata(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., created_at: _Optional[str] = ..., multiprocess: _Optional[_Union[MultiprocessConfig, _Mapping[str, object]]] = ...) -> None: ...
 
 class MultiprocessConfig(_message.Message):
-    __slots__ = ("max_processes_per_session", "channel_capacity", "init_timeout_secs", "python_executable", "enable_backpressure", "executor_overrides", "stall_timeout_secs", "drop_policy", "max_message_bytes", "verify", "node_memory_bytes", "open_files")
+    __slots__ = ("max_processes_per_session", "channel_capacity", "init_timeout_secs", "python_executable", "enable_backpressure", "executor_overrides", "stall_timeout_secs", "drop_policy", "max_message_bytes", "verify", "process_timeout_secs", "node_memory_bytes", "open_files")
     class ExecutorOverridesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +91,7 @@ class MultiprocessConfig(_message.Message):
     DROP_POLICY_FIELD_NUMBER: _ClassVar[int]
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     VERIFY_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_TIMEOUT_SECS_FIELD_NUMBER: _ClassVar[int]
     NODE_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     OPEN_FILES_FIELD_NUMBER: _ClassVar[int]
     max_processes_per_session: int
@@ -103,9 +104,10 @@ class MultiprocessConfig(_message.Message):
     drop_policy: str
     max_message_bytes: int
     verify: bool
+    process_timeout_secs: float
     node_memory_bytes: int
     open_files: int
-    def __init__(self, max_processes_per_session: _Optional[int] = ..., channel_capacity: _Optional[int] = ..., init_timeout_secs: _Optional[float] = ..., python_executable: _Optional[str] = ..., enable_backpressure: _Optional[bool] = ..., executor_overrides: _Optional[_Mapping[str, str]] = ..., stall_timeout_secs: _Optional[float] = ..., drop_policy: _Optional[str] = ..., max_message_bytes: _Optional[int] = ..., verify: _Optional[bool] = ..., node_memory_bytes: _Optional[int] = ..., open_files: _Optional[int] = ...) -> None: ...
+    def __init__(self, max_processes_per_session: _Optional[int] = ..., channel_capacity: _Optional[int] = ..., init_timeout_secs: _Optional[float] = ..., python_executable: _Optional[str] = ..., enable_backpressure: _Optional[bool] = ..., executor_overrides: _Optional[_Mapping[str, str]] = ..., stall_timeout_secs: _Optional[float] = ..., drop_policy: _Optional[str] = ..., max_message_bytes: _Optional[int] = ..., verify: _Optional[bool] = ..., process_timeout_secs: _Optional[float] = ..., node_memory_bytes: _Optional[int] = ..., open_files: _Optional[int] = ...) -> None: ...
 
 class NodeManifest(_message.Message):
     __slots__ = ("id", "node_type", "params", "is_streaming", "capabilities", "host", "runtime_hint", "input_types", "output_types")
