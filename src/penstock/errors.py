@@ -179,11 +179,17 @@ class NodeExitedError(NodeError):
 
 
 class NodeTimeoutError(NodeError):
-    """The node did not finish ``during`` within ``limit_s`` seconds."""
+    """The node did not finish ``during`` within ``limit_s`` seconds.
 
-    def __init__(self, node_id: str, *, during: str, limit_s: float, stderr: str = "") -> None:
+    ``stacks`` is where its threads and tasks were then, as text; empty where it didn't say.
+    """
+
+    def __init__(
+        self, node_id: str, *, during: str, limit_s: float, stderr: str = "", stacks: str = ""
+    ) -> None:
         self.during = during
         self.limit_s = limit_s
+        self.stacks = stacks
         super().__init__(node_id, f"{during} did not end within {limit_s:g} s", stderr=stderr)
 
 

@@ -16,6 +16,7 @@ from penstock.executors.calling import NodeFault, call_plain
 from penstock.executors.emitter import Identity
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.stamping import Stamper
+from penstock.executors.vitals import OwnVitals
 from penstock.nodes import Node, NodeContext, NodeParams
 
 
@@ -145,7 +146,8 @@ def test_where_nothing_has_to_wait_the_pump_is_hardly_asked():
     rig = Rig()
     node = rig_node(Say)
     pump = Coroutineless()
-    loop = NodeLoop(node, Identity("n", frozenset(Kind)), pump, call_plain, direct=True)
+    pulse = OwnVitals().pulse()
+    loop = NodeLoop(node, Identity("n", frozenset(Kind)), pump, call_plain, pulse, direct=True)
     inlet, outlet = rig.connect("in", "out", capacity=2000), rig.connect("n", "o", capacity=2000)
     loop.inputs.append(inlet.consumer)
     loop.outputs.append(outlet.producer)

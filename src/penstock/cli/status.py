@@ -11,6 +11,7 @@ from penstock.errors import (
     InputError,
     ManifestError,
     NodeExecutionError,
+    NodeTimeoutError,
     PenstockError,
     ServiceError,
 )
@@ -32,12 +33,14 @@ def status_of(error: PenstockError) -> int:
 
 
 def complain(error: PenstockError) -> None:
-    """Say on stderr what went wrong; a failing node's traceback comes along, never our own."""
+    """Say on stderr what went wrong; a failing node's stacks come along, never our own."""
     if isinstance(error, ManifestError | ConfigurationError):
         report("error", error.faults)
         return
     if isinstance(error, NodeExecutionError | ServiceError) and error.traceback:
         print(error.traceback.rstrip(), file=sys.stderr)
+    elif isinstance(error, NodeTimeoutError) and error.stacks:
+        print(error.stacks.rstrip(), file=sys.stderr)
     print(f"error: {error}", file=sys.stderr)
 
 

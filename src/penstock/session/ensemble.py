@@ -88,7 +88,11 @@ class LocalEnsemble:
             size = config.max_message_bytes
             self._station = Station(SESSIONS_OWNER, self._pool_bytes, size, self._events)
         native = NativeExecutor(
-            context.session_id, self._events, config.init_timeout_secs, self._allocate
+            context.session_id,
+            self._events,
+            config.init_timeout_secs,
+            self._allocate,
+            process_timeout_s=config.process_timeout_secs,
         )
         self.executors = [native]
         if context.multiprocess_config is not None and self._station is not None:

@@ -13,6 +13,7 @@ from penstock.errors import (
     ManifestError,
     NodeError,
     NodeExecutionError,
+    NodeTimeoutError,
     PenstockError,
     ResourceLimitError,
     ServiceError,
@@ -35,7 +36,7 @@ _TYPES: tuple[tuple[type[PenstockError], pb.ErrorType], ...] = (
 """The first that fits; everything else is the service's own fault."""
 
 _PREFIX = "ERROR_TYPE_"
-_ELSEWHERE = ("node_id", "traceback", "error_type", "context")
+_ELSEWHERE = ("node_id", "traceback", "stacks", "error_type", "context")
 """Facts with a field of their own in the message."""
 
 
@@ -50,8 +51,14 @@ def encode_error(error: PenstockError) -> pb.ErrorResponse:
         message=_clean(str(error)),
         failing_node_id=_clean(error.node_id) if isinstance(error, NodeError) else "",
         context=json.dumps(facts, default=_plain) if facts else "",
-        stack_trace=_clean(error.traceback) if isinstance(error, NodeExecutionError) else "",
+        stack_trace=_clean(_stack_trace(error)),
     )
+
+
+def _stack_trace(error: PenstockError) -> str:
+    if isinstance(error, NodeExecutionError):
+        return error.traceback
+    return error.stacks if isinstance(error, NodeTimeoutError) else ""
 
 
 def error_type(error: PenstockError) -> pb.ErrorType | str:

@@ -17,8 +17,10 @@ import numpy.random
 
 from penstock.executors.multiprocess import kernel, limits, stacks, worker
 from penstock.executors.multiprocess.cgroup import NodeGroup
+from penstock.executors.multiprocess.deadlines import Deadlines
 from penstock.executors.multiprocess.interpreter import foreign_arguments
 from penstock.executors.multiprocess.transport import Reactor, socket_pair
+from penstock.executors.vitals import ChildVitals
 
 LAST_WORDS = 40
 """Lines of stderr that are kept for the report of a death."""
@@ -29,16 +31,16 @@ OnOutput = Callable[[str, str, list[str]], None]
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a child process is to be: ``run`` in the fork, which is given its leash.
+    """What a child process is to be: ``run`` in the fork, given its leash and its vitals.
 
     It keeps ``descriptors``, and may use what ``allowance`` and ``group`` say. With ``python``,
-    ``main`` of the module ``name`` is run in that interpreter instead, with the same descriptors
-    and the leash as its arguments.
+    ``main`` of the module ``name`` is run in that interpreter instead, with the same descriptors,
+    the leash and the vitals as its arguments.
     """
 
     title: str
     descriptors: tuple[int, ...]
-    run: Callable[[int], None]
+    run: Callable[[int, int], None]
     name: str | None = None
     python: str | None = None
     allowance: limits.Allowance = limits.UNLIMITED
@@ -46,17 +48,21 @@ class Body:
 
 
 class Child:
-    """A node's process, or a session's host.
+    """A node's process, or a session's host."""
 
-    Must show that it is ready by ``deadline``, where there is one.
-    """
-
-    def __init__(self, name: str, pid: int, leash: socket.socket, group: NodeGroup | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        pid: int,
+        leash: socket.socket,
+        vitals: ChildVitals,
+        group: NodeGroup | None,
+    ) -> None:
         self.name = name
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
-        self.deadline: float | None = None
-        self.timed_out = False
+        self.vitals = vitals
+        self.deadlines = Deadlines(vitals, self.pidfd)
         self._leash = leash
         self._group = group
         self._streams: list[_Stream] = []
@@ -68,14 +74,15 @@ class Child:
         ours, theirs = socket_pair()
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        vitals = ChildVitals()
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _become(parent, body, theirs.fileno(), (out_write, err_write))
+            _become(parent, body, (theirs.fileno(), vitals.fd), (out_write, err_write))
         theirs.close()
         os.close(out_write)
         os.close(err_write)
-        child = cls(name, pid, ours, body.group)
+        child = cls(name, pid, ours, vitals, body.group)
         child._listen(reactor, out_read, err_read, on_output)
         return child
 
@@ -100,6 +107,15 @@ class Child:
         """The limit of memory that the kernel killed it for."""
         return None if self._group is None else self._group.exceeded_bytes
 
+    def note_stop(self) -> None:
+        """See whether a signal has stopped the process, or had it go on, since the last time."""
+        try:
+            change = os.waitid(os.P_PIDFD, self.pidfd, os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
+        except ChildProcessError:
+            return  # it has ended
+        if change is not None:
+            self.deadlines.stopped(is_stopped=change.si_code == os.CLD_STOPPED)
+
     def last_words(self) -> str:
         return "\n".join(self._stderr)
 
@@ -112,6 +128,7 @@ class Child:
             reactor.unregister(fd)
         os.close(self.pidfd)
         self._leash.close()
+        self.vitals.close()
 
     def _listen(self, reactor: Reactor, out: int, err: int, on_output: OnOutput) -> None:
         def heard(stream: str) -> Callable[[list[str]], None]:
@@ -135,7 +152,7 @@ class Child:
         except ConnectionResetError:  # it ended with our word unread
             said = b""
         if said == worker.READY:
-            self.deadline = None
+            self.deadlines.met()
         elif not said:
             reactor.unregister(self._leash.fileno())
 
@@ -185,7 +202,7 @@ class _Stream:
         return True
 
 
-def _become(parent: int, body: Body, leash: int, pipes: tuple[int, int]) -> NoReturn:
+def _become(parent: int, body: Body, watched: tuple[int, int], pipes: tuple[int, int]) -> NoReturn:
     """In the forked child: forget the supervisor, then be what it was forked for."""
     code = 1
     try:
@@ -194,7 +211,7 @@ def _become(parent: int, body: Body, leash: int, pipes: tuple[int, int]) -> NoRe
         _reset_signals()
         for fd, target in zip(pipes, (1, 2), strict=True):
             os.dup2(fd, target)
-        kept = (*body.descriptors, leash)
+        kept = (*body.descriptors, *watched)
         kernel.close_all_but(kept)
         limits.confine(body.allowance, body.group)
         if body.python is not None and body.name is not None:
@@ -204,7 +221,7 @@ def _become(parent: int, body: Body, leash: int, pipes: tuple[int, int]) -> NoRe
         gc.unfreeze()
         numpy.random.seed()  # the legacy generator is what a fork duplicates
         sys.stdout, sys.stderr = _text(1), _text(2)
-        body.run(leash)
+        body.run(*watched)
         code = 0
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else 1

@@ -149,7 +149,7 @@ class MultiprocessExecutor:
             return
         self._station.ending = True
         self._supervisor.send(messages.Stop(ask_s))
-        ladder_s = ask_s + supervisor.TERM_S + 1.5 * supervisor.KILL_S
+        ladder_s = ask_s + supervisor.LADDER_S
         try:
             async with asyncio.timeout(ladder_s):
                 await self._stopped.wait()
@@ -198,7 +198,8 @@ class MultiprocessExecutor:
         python = foreign_python(self._config)
         config = self._config
         allowance = Allowance(config.node_memory_bytes, self._pool_bytes, config.open_files)
-        order = messages.Spawn(node_id, config.init_timeout_secs, python, allowance)
+        limits = (config.init_timeout_secs, config.process_timeout_secs)
+        order = messages.Spawn(node_id, *limits, python, allowance)
         with theirs:
             supervisor.send(order, [theirs.fileno()])
         return remote
@@ -292,7 +293,7 @@ class MultiprocessExecutor:
         elif self._stopping and death.exit_code == 0:
             return  # as it was asked to
         else:
-            self._fail(remote, exit_error(death, self._config.init_timeout_secs))
+            self._fail(remote, exit_error(death))
 
     def _report_failure(self, remote: Remote) -> None:
         """A node's exception, with what it said last: at its exit, or when that takes long.

@@ -123,11 +123,13 @@ FromNode: TypeAlias = Progress | Ready | Failed | LaneBroken | Hoarding | Measur
 class Spawn(_Message, frozen=True):
     """Start a node's process; the end of its control channel comes with this.
 
-    ``python`` is another interpreter than the service's own, where one was asked for.
+    ``python`` is another interpreter than the service's own, where one was asked for; without
+    ``process_timeout_s`` its calls may take for ever.
     """
 
     node_id: str
     init_timeout_s: float
+    process_timeout_s: float | None
     python: str | None
     allowance: Allowance = Allowance()
 
@@ -177,9 +179,11 @@ class Output(_Message, frozen=True):
 
 
 class Exited(_Message, frozen=True):
-    """A node's process has ended; ``timed_out`` if for want of a sign of life in time.
+    """A process has ended; where it had to, ``overdue`` is what took it over ``limit_s``.
 
-    ``exceeded_bytes`` is the limit of memory that the kernel killed it for.
+    ``busy`` are the places of those of its nodes that a call was going on in, innermost last;
+    ``stacks`` is where it was, if it was asked; ``exceeded_bytes`` is the limit of memory that
+    the kernel killed it for.
     """
 
     node_id: str
@@ -187,8 +191,11 @@ class Exited(_Message, frozen=True):
     exit_code: int | None
     signal: str | None
     stderr: str
-    timed_out: bool
     exceeded_bytes: int | None = None
+    overdue: str = ""
+    limit_s: float = 0.0
+    busy: list[int] = msgspec.field(default_factory=list)
+    stacks: str = ""
 
 
 class Stopped(_Message, frozen=True):

@@ -6,11 +6,15 @@ from penstock.errors import NodeError, NodeExecutionError, NodeExitedError, Node
 from penstock.executors.multiprocess import messages
 
 
-def exit_error(death: messages.Exited, init_timeout_s: float) -> NodeError:
+def exit_error(death: messages.Exited) -> NodeError:
     """A process that ended without a word of its own; or that had to, when its time was up."""
-    if death.timed_out:
+    if death.overdue:
         return NodeTimeoutError(
-            death.node_id, during="setup", limit_s=init_timeout_s, stderr=death.stderr
+            death.node_id,
+            during=death.overdue,
+            limit_s=death.limit_s,
+            stderr=death.stderr,
+            stacks=death.stacks,
         )
     return NodeExitedError(
         death.node_id,

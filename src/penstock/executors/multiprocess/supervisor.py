@@ -20,16 +20,20 @@ from collections.abc import Callable, Collection
 from penstock.executors.multiprocess import kernel, messages, worker
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.child import Body, Child
+from penstock.executors.multiprocess.deadlines import STACKS_S
 from penstock.executors.multiprocess.limits import SessionLimits, shortage
 from penstock.executors.multiprocess.transport import Reactor, socket_pair
+from penstock.executors.whereabouts import answer_with_stacks
 
 PROCESS_NAME = "penstock-super"
-TERM_S = 1.0
+TERM_S = 0.8
 """How long a process may take to end after SIGTERM."""
-KILL_S = 1.0
+KILL_S = 0.8
 """How long the kernel may take to end it after SIGKILL."""
 HOST_END_S = 1.0
 """How long a host may take to end once it has let go of its supervisor."""
+LADDER_S = STACKS_S + TERM_S + KILL_S + KILL_S + 0.2
+"""How long the ladder may take after its first step, the orphans and the last word included."""
 _MAX_BACKLOG = 256
 
 HostMain = Callable[[int, int, int], None]
@@ -59,7 +63,7 @@ class Supervisor:
         """
         ours, theirs = socket_pair()
         descriptors = (control, theirs.fileno())
-        body = Body("penstock-host", descriptors, lambda leash: host_main(*descriptors, leash))
+        body = Body("penstock-host", descriptors, _host(host_main, descriptors))
         with theirs:
             host = Child.start(messages.HOST, body, self._reactor, self._on_output)
         os.close(control)
@@ -90,7 +94,7 @@ class Supervisor:
             case messages.Watch():
                 host = self._children.get(messages.HOST)
                 if host is not None:
-                    host.deadline = time.monotonic() + message.init_timeout_s
+                    host.deadlines.expect("setup", message.init_timeout_s)
             case messages.Stop():
                 self._stop = message
 
@@ -111,7 +115,7 @@ class Supervisor:
         self._stop_nodes = messages.Stop(0.0)
         host = self._children.get(messages.HOST)
         if host is not None:
-            host.deadline = time.monotonic() + HOST_END_S
+            host.deadlines.expect("teardown", HOST_END_S)
 
     def _spawn(self, order: messages.Spawn, descriptors: list[int]) -> None:
         node_id = order.node_id
@@ -120,7 +124,7 @@ class Supervisor:
             body = Body(
                 f"pn:{node_id}",
                 (control,),
-                lambda leash: worker.main(control, leash),
+                lambda leash, vitals: worker.main(control, leash, vitals),
                 worker.__name__ if order.python else None,
                 order.python,
                 order.allowance,
@@ -134,7 +138,8 @@ class Supervisor:
         finally:
             for fd in descriptors:
                 os.close(fd)
-        child.deadline = time.monotonic() + order.init_timeout_s
+        child.deadlines.expect("setup", order.init_timeout_s)
+        child.deadlines.process_timeout_s = order.process_timeout_s
         self._keep(child)
 
     def _keep(self, child: Child) -> None:
@@ -159,7 +164,9 @@ class Supervisor:
     def _on_death(self, child: Child) -> None:
         child.kill(signal.SIGKILL)  # what it has started must not hold on to its pipes
         _, status = os.waitpid(child.pid, 0)
+        busy, stacks = [call.slot for call in child.vitals.busy()], child.vitals.stacks()
         child.close(self._reactor)
+        overdue = child.deadlines.overdue
         code = os.waitstatus_to_exitcode(status)
         del self._children[child.name]
         self._hearer(child.name).send(
@@ -169,23 +176,23 @@ class Supervisor:
                 exit_code=code if code >= 0 else None,
                 signal=_signal_name(-code) if code < 0 else None,
                 stderr=child.last_words(),
-                timed_out=child.timed_out,
                 exceeded_bytes=child.exceeded_bytes,
+                overdue=overdue.method if overdue else "",
+                limit_s=overdue.limit_s if overdue else 0.0,
+                busy=busy,
+                stacks=stacks,
             )
         )
         if child.name == messages.HOST:
             self._stop = messages.Stop(0.0)
 
     def _next_deadline(self) -> float | None:
-        deadlines = [c.deadline for c in self._children.values() if c.deadline is not None]
-        return max(min(deadlines) - time.monotonic(), 0) if deadlines else None
+        waits = (child.deadlines.wait_s() for child in self._children.values())
+        return min((wait_s for wait_s in waits if wait_s is not None), default=None)
 
     def _enforce_deadlines(self) -> None:
-        now = time.monotonic()
         for child in self._children.values():
-            if child.deadline is not None and child.deadline <= now:
-                child.deadline = None
-                child.timed_out = True
+            if child.deadlines.should_be_killed():
                 child.kill(signal.SIGKILL)
 
     def _end_nodes(self) -> None:
@@ -200,17 +207,19 @@ class Supervisor:
         return [child for name, child in self._children.items() if name != messages.HOST]
 
     def _end(self, left: Callable[[], Collection[Child]], ask_s: float) -> None:
-        """The shutdown ladder: ask, SIGTERM, SIGKILL, reap.
+        """The shutdown ladder: ask, ask for the stacks, SIGTERM, SIGKILL, reap.
 
         ``left`` are those of the doomed that live. Who is not to be asked is killed.
         """
-        for child in left():
-            child.ask()
-        steps = [(None, ask_s), (signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)]
-        for number, limit_s in steps if ask_s else steps[2:]:
+        steps: list[tuple[Callable[[Child], None], float]] = [
+            (Child.ask, ask_s),
+            (lambda child: child.deadlines.give_up(asked_s=ask_s), STACKS_S),
+            (lambda child: child.kill(signal.SIGTERM), TERM_S),
+            (lambda child: child.kill(signal.SIGKILL), KILL_S),
+        ]
+        for do, limit_s in steps if ask_s else steps[-1:]:
             for child in left():
-                if number is not None:
-                    child.kill(number)
+                do(child)
             self._wait_until(lambda: not left(), limit_s)
 
     def _wait_until(self, condition: Callable[[], bool], limit_s: float) -> None:
@@ -226,12 +235,24 @@ class Supervisor:
 
         def reap(_events: int) -> None:
             os.read(read, 4096)
+            for child in self._children.values():
+                child.note_stop()
             own = {child.pid for child in self._children.values()}
             for pid in kernel.children():
                 if pid not in own:
                     os.waitpid(pid, os.WNOHANG)
 
         self._reactor.register(read, reap)
+
+
+def _host(host_main: HostMain, descriptors: tuple[int, int]) -> Callable[[int, int], None]:
+    """What a host's process runs."""
+
+    def run(leash: int, vitals: int) -> None:
+        answer_with_stacks(vitals)
+        host_main(*descriptors, leash)
+
+    return run
 
 
 def _signal_name(number: int) -> str:

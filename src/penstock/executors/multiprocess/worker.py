@@ -36,7 +36,9 @@ from penstock.executors.multiprocess.limits import allow_last_words
 from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, Reactor
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump, Pump
+from penstock.executors.whereabouts import answer_with_stacks
 from penstock.executors.statistics import NodeStatistics
+from penstock.executors.vitals import OwnVitals, Pulse
 from penstock.nodes import Node
 from penstock.nodes.base import make_context
 from penstock.nodes.catalogue import load
@@ -95,11 +97,12 @@ class _ReactorPump(LoopPump):
 class Worker:
     """Everything in a node's process; also the node's ``Host``."""
 
-    def __init__(self, control: socket.socket, leash: socket.socket) -> None:
+    def __init__(self, control: socket.socket, leash: socket.socket, pulse: Pulse) -> None:
         self.reactor = Reactor()
         self._control: Channel[messages.ToNode] = Channel(
             control, self.reactor, messages.ToNode, self._on_message, self._stop
         )
+        self._pulse = pulse
         self._leash = leash
         leash.setblocking(False)
         self.reactor.register(leash.fileno(), self._on_leash)
@@ -198,8 +201,9 @@ class Worker:
             identity = Identity(config.node_id, config.emits)
             direct = not is_async_method(node_class, "process")
             make_loop = loop_class(node_class)
-            self._loop = make_loop(node, identity, pump, self._call, direct=direct)
-            await self._call(node.setup)
+            self._loop = make_loop(node, identity, pump, self._call, self._pulse, direct=direct)
+            with self._pulse.during("setup"):
+                await self._call(node.setup)
         except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
             self._fail("setup", exc)
             return False
@@ -228,7 +232,8 @@ class Worker:
 
     async def _tear_down(self, node: Node) -> None:
         try:
-            await self._call(node.teardown)
+            with self._pulse.during("teardown"):
+                await self._call(node.teardown)
         except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
             self._fail("teardown", exc)
 
@@ -329,6 +334,8 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
-def main(control_fd: int, leash_fd: int) -> None:
+def main(control_fd: int, leash_fd: int, vitals_fd: int) -> None:
     """Run a node in this process; returns when the session or the supervisor says so."""
-    Worker(socket.socket(fileno=control_fd), socket.socket(fileno=leash_fd)).run()
+    answer_with_stacks(vitals_fd)
+    pulse = OwnVitals(vitals_fd).pulse()
+    Worker(socket.socket(fileno=control_fd), socket.socket(fileno=leash_fd), pulse).run()

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 import os
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -26,9 +27,12 @@ from penstock.executors.calling import (
 from penstock.executors.concurrent_loop import loop_class
 from penstock.executors.emitter import Identity
 from penstock.executors.native.thread import NodeThread
+from penstock.executors.native.watch import Watch
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump
+from penstock.executors.whereabouts import stacks_of
 from penstock.executors.statistics import NodeStatistics
+from penstock.executors.vitals import Busy, OwnVitals, Pulse
 from penstock.nodes import Node
 from penstock.nodes.base import make_context
 from penstock.nodes.catalogue import load
@@ -47,6 +51,7 @@ class NativeNode:
         session_id: str,
         events: ExecutorEvents,
         allocate: Allocate,
+        pulse: Pulse,
     ) -> None:
         self.node_id = assignment.node_id
         self.pump = LoopPump()
@@ -57,6 +62,7 @@ class NativeNode:
         self._session_id = session_id
         self._events = events
         self._allocate = allocate
+        self._pulse = pulse
         self._thread: NodeThread | None = None
         self._event_loop = asyncio.get_running_loop()
 
@@ -71,10 +77,11 @@ class NativeNode:
             identity = Identity(self.node_id, self._assignment.emits)
             direct = not (node.blocking or is_async_method(node_class, "process"))
             make_loop = loop_class(node_class)
-            self.loop = make_loop(node, identity, self.pump, self._call, direct=direct)
+            self.loop = make_loop(node, identity, self.pump, self._call, self._pulse, direct=direct)
             self._events.progress(self.node_id, "loading_model", 0.0, "")
             if node_class.setup is not Node.setup:
-                await self._apart(node.setup)
+                with self._pulse.during("setup"):
+                    await self._apart(node.setup)
         except Exception as exc:
             raise describe_fault(self.node_id, "setup", exc) from exc
         self._events.progress(self.node_id, "ready", 1.0, "")
@@ -108,16 +115,27 @@ class NativeNode:
 
     async def tear_down(self, limit_s: float) -> None:
         """End the node; a call that does not return in time is left to its daemon thread."""
+        deadline = time.monotonic() + limit_s
         try:
             if self.node is not None and type(self.node).teardown is not Node.teardown:
-                await _within(limit_s, self._apart(self.node.teardown))
-        except TimeoutError:
-            late = NodeTimeoutError(self.node_id, during="teardown", limit_s=limit_s)
-            self._events.faulted(late)
+                with self._pulse.during("teardown"):
+                    await _within(limit_s, self._apart(self.node.teardown))
+        except _LateError as late:
+            self._events.faulted(self.timeout("teardown", limit_s, late.task))
         except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001  # the author's
             self._events.faulted(describe_fault(self.node_id, "teardown", exc))
-        if self._thread is not None and not await self._thread.aclose(limit_s):
+        left_s = max(deadline - time.monotonic(), 0)
+        if self._thread is not None and not await self._thread.aclose(left_s):
             _log.warning("node %r: its thread does not come to an end", self.node_id)
+
+    def timeout(
+        self, during: str, limit_s: float, task: asyncio.Task[None] | None = None
+    ) -> NodeTimeoutError:
+        """The error for a method that takes too long, in ``task`` or the node's own."""
+        tasks = [task or self.task, *(self.loop.tasks if self.loop is not None else [])]
+        thread = self._thread.ident if self._thread is not None else None
+        stacks = stacks_of([task for task in tasks if task is not None], thread)
+        return NodeTimeoutError(self.node_id, during=during, limit_s=limit_s, stacks=stacks)
 
     def progress(self, fraction: float, message: str) -> None:
         self._event_loop.call_soon_threadsafe(
@@ -154,8 +172,10 @@ class NativeExecutor:
     """The ``NodeExecutor`` of the session's own process.
 
     ``allocate`` is where its nodes' outputs get memory from, ``init_timeout_s`` bounds each
-    node's ``setup``. Its tasks are in no task group: one that ignores its cancellation is left
-    behind when the time is up, and can't keep the session from ending.
+    node's ``setup``, ``process_timeout_s``, where it is given, each call to ``process`` and
+    ``flush``. Its nodes show what they are at in ``vitals``, the page of this process. Its tasks
+    are in no task group: one that ignores its cancellation is left behind when the time is up,
+    and can't keep the session from ending.
     """
 
     executor_type = ExecutorType.NATIVE
@@ -166,17 +186,23 @@ class NativeExecutor:
         events: ExecutorEvents,
         init_timeout_s: float,
         allocate: Allocate,
+        *,
+        process_timeout_s: float | None = None,
+        vitals: OwnVitals | None = None,
     ) -> None:
         self._session_id = session_id
         self._events = events
         self._init_timeout_s = init_timeout_s
+        self._process_timeout_s = process_timeout_s
         self._allocate = allocate
+        self._vitals = OwnVitals() if vitals is None else vitals
         self._nodes: dict[str, NativeNode] = {}
+        self._watch: Watch | None = None
 
     async def start(self, nodes: Sequence[NodeAssignment]) -> None:
         for assignment in nodes:
             self._nodes[assignment.node_id] = NativeNode(
-                assignment, self._session_id, self._events, self._allocate
+                assignment, self._session_id, self._events, self._allocate, self._vitals.pulse()
             )
         if len(nodes) == 1:
             await self._set_up(self._nodes[nodes[0].node_id])
@@ -209,6 +235,9 @@ class NativeExecutor:
         return loop.acceptor
 
     def begin(self) -> None:
+        if self._process_timeout_s is not None:
+            self._watch = Watch(self._vitals, self._process_timeout_s, self._on_late)
+            self._watch.start()
         for node in reversed(self._nodes.values()):  # a consumer listens before it is called
             node.task = asyncio.create_task(node.run(), name=f"node {node.node_id}")
 
@@ -228,6 +257,8 @@ class NativeExecutor:
         return os.getpid()
 
     async def stop(self, ask_s: float) -> None:
+        if self._watch is not None:
+            self._watch.stop()
         for node in self._nodes.values():
             node.pump.close()
         running = [node.task for node in self._nodes.values() if node.task is not None]
@@ -240,14 +271,19 @@ class NativeExecutor:
         if to_end:
             await asyncio.gather(*to_end)
 
+    def _on_late(self, call: Busy) -> None:
+        assert self._process_timeout_s is not None  # noqa: S101  # else nobody watches
+        node = list(self._nodes.values())[call.slot]
+        self._events.failed(node.timeout(call.method, self._process_timeout_s))
+
     async def _set_up(self, node: NativeNode) -> None:
         try:
             if node.is_quick_to_set_up:
                 await node.set_up()
             else:
                 await _within(self._init_timeout_s, node.set_up())
-        except TimeoutError:
-            error = NodeTimeoutError(node.node_id, during="setup", limit_s=self._init_timeout_s)
+        except _LateError as late:
+            error = node.timeout("setup", self._init_timeout_s, late.task)
             self._events.progress(node.node_id, "error", 0.0, str(error))
             raise error from None
         except NodeError as exc:
@@ -255,8 +291,16 @@ class NativeExecutor:
             raise
 
 
+class _LateError(Exception):  # never leaves this module
+    """``task`` did not end in time; it has been cancelled, and has not heard of it yet."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        super().__init__()
+        self.task = task
+
+
 async def _within(limit_s: float, work: Coroutine[Any, Any, None]) -> None:
-    """Await what may not even heed its cancellation; raises ``TimeoutError`` and leaves it."""
+    """Await what may not even heed its cancellation; raises ``_LateError`` and leaves it."""
     task = asyncio.create_task(work)
     try:
         done, _ = await asyncio.wait([task], timeout=limit_s)
@@ -265,5 +309,5 @@ async def _within(limit_s: float, work: Coroutine[Any, Any, None]) -> None:
         raise
     if not done:
         task.cancel()
-        raise TimeoutError
+        raise _LateError(task)
     await task

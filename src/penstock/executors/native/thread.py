@@ -25,6 +25,11 @@ class NodeThread:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def ident(self) -> int | None:
+        """The thread's, as ``threading`` has it."""
+        return self._thread.ident
+
     async def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
         future = self._loop.create_future()
         self._jobs.put((future, function, args))

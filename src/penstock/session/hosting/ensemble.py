@@ -329,6 +329,6 @@ class HostedEnsemble:
 def _death(death: processes.Exited) -> PenstockError:
     """A host that ended by itself, or that was ended because its time was up."""
     how = f"was killed by {death.signal}" if death.signal else f"exited with {death.exit_code}"
-    why = "; it was not ready in time" if death.timed_out else ""
+    why = "; it was not ready in time" if death.overdue else ""
     last = f"\nits last output on stderr:\n{death.stderr.rstrip()}" if death.stderr.strip() else ""
     return SupervisionError(f"its host process {death.pid} {how}{why}{last}")
