@@ -10,8 +10,8 @@ import signal
 from dataclasses import dataclass
 from time import perf_counter_ns
 
-from penstock.executors.whereabouts import STACKS_SIGNAL
 from penstock.executors.vitals import Busy, Vitals
+from penstock.executors.whereabouts import STACKS_SIGNAL
 
 STACKS_S = 0.2
 """How long a process has to write down its stacks."""

@@ -36,9 +36,9 @@ from penstock.executors.multiprocess.limits import allow_last_words
 from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, Reactor
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump, Pump
-from penstock.executors.whereabouts import answer_with_stacks
 from penstock.executors.statistics import NodeStatistics
 from penstock.executors.vitals import OwnVitals, Pulse
+from penstock.executors.whereabouts import answer_with_stacks
 from penstock.nodes import Node
 from penstock.nodes.base import make_context
 from penstock.nodes.catalogue import load

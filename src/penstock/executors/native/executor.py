@@ -30,9 +30,9 @@ from penstock.executors.native.thread import NodeThread
 from penstock.executors.native.watch import Watch
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump
-from penstock.executors.whereabouts import stacks_of
 from penstock.executors.statistics import NodeStatistics
 from penstock.executors.vitals import Busy, OwnVitals, Pulse
+from penstock.executors.whereabouts import stacks_of
 from penstock.nodes import Node
 from penstock.nodes.base import make_context
 from penstock.nodes.catalogue import load
