@@ -53,7 +53,7 @@ EXAMPLES: list[PenstockError] = [
     ),
     NodeExitedError("asr", pid=7, signal="SIGKILL"),
     NodeExitedError("asr", pid=7, exit_code=3),
-    NodeTimeoutError("asr", during="setup", limit_s=30.0),
+    NodeTimeoutError("asr", during="setup", limit_s=30.0, stacks="File …"),
     StallError(["a", "b"], limit_s=10),
     SessionClosedError("closed"),
     SessionCancelledError("client disconnected"),

@@ -17,6 +17,7 @@ from penstock.errors import (
     ManifestError,
     NodeExecutionError,
     NodeExitedError,
+    NodeTimeoutError,
     PenstockError,
     ResourceLimitError,
     ServiceError,
@@ -89,6 +90,14 @@ def test_a_node_s_traceback_is_shown(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err == (
         '  File "asr.py", line 3\nValueError: too loud\n'
         "error: node 'asr': process raised ValueError: too loud\n"
+    )
+
+
+def test_the_stacks_of_a_node_that_hangs_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    stacks = '  File "asr.py", line 3 in listen\n'
+    status.complain(NodeTimeoutError("asr", during="process", limit_s=2, stacks=stacks))
+    assert capsys.readouterr().err == (
+        "  File \"asr.py\", line 3 in listen\nerror: node 'asr': process did not end within 2 s\n"
     )
 
 

@@ -14,16 +14,15 @@ SECOND_NS = 1_000_000_000
 
 
 @pytest.fixture
-def pages():
-    """A page as its owner and as the process that it is for have it."""
-    child = ChildVitals()
+def child():
+    """A page as its owner has it."""
+    page = ChildVitals()
+    yield page
+    page.close()
+
+
+def test_a_call_is_seen_while_it_goes_on(child):
     own = OwnVitals(child.fd)
-    yield child, own
-    child.close()
-
-
-def test_a_call_is_seen_while_it_goes_on(pages):
-    child, own = pages
     pulse = own.pulse()
     pulse.enter("process")
     assert child.busy() == []
@@ -33,8 +32,8 @@ def test_a_call_is_seen_while_it_goes_on(pages):
     assert child.busy() == []
 
 
-def test_the_call_that_began_last_comes_last(pages):
-    child, own = pages
+def test_the_call_that_began_last_comes_last(child):
+    own = OwnVitals(child.fd)
     pulses = [own.pulse() for _ in range(3)]
     for pulse, began in zip(pulses, (7, 3, 5), strict=True):
         pulse.enter("process")
@@ -58,10 +57,16 @@ def test_of_calls_that_overlap_the_oldest_is_shown():
 
 def test_a_call_that_raises_is_over():
     own = OwnVitals()
-    with pytest.raises(ValueError, match="no model"), own.pulse().during("setup"):
+    pulse = own.pulse()
+    with pytest.raises(ValueError, match="no model"):
+        fail_during_setup(own, pulse)
+    assert own.busy() == []
+
+
+def fail_during_setup(own, pulse):
+    with pulse.during("setup"):
         assert [call.method for call in own.busy()] == ["setup"]
         raise ValueError("no model")
-    assert own.busy() == []
 
 
 @pytest.mark.parametrize("method", ["setup", "produce", "teardown"])
@@ -95,8 +100,8 @@ def test_a_time_to_come_is_taken_for_now():
     assert own.look_again_s(SECOND_NS, 2.0) == 2.0
 
 
-def test_rubbish_on_the_page_is_no_call(pages):
-    child, own = pages
+def test_rubbish_on_the_page_is_no_call(child):
+    own = OwnVitals(child.fd)
     own.pulse()
     own._words[0] = (1 << 64) - 1
     own._words[2] = 99
@@ -113,8 +118,7 @@ def test_there_is_room_for_so_many_nodes(monkeypatch):
         own.pulse()
 
 
-def test_the_page_can_not_be_cut_short_nor_filled_up(pages):
-    child, _ = pages
+def test_the_page_can_not_be_cut_short_nor_filled_up(child):
     with pytest.raises(PermissionError):
         os.ftruncate(child.fd, 0)
     with pytest.raises(PermissionError):
@@ -123,15 +127,14 @@ def test_the_page_can_not_be_cut_short_nor_filled_up(pages):
         fcntl.fcntl(child.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
 
 
-def test_an_owner_only_reads(pages):
-    child, _ = pages
+def test_an_owner_only_reads(child):
     with pytest.raises(TypeError, match="read-only"):
         child._words[0] = 1
 
 
-def test_both_ends_have_the_same_clock(pages):
+def test_both_ends_have_the_same_clock(child):
     """What another process's clock says is compared with ours."""
-    child, own = pages
+    own = OwnVitals(child.fd)
     pulse = own.pulse()
     pulse.enter("process")
     before_ns = perf_counter_ns()

@@ -88,3 +88,10 @@ def test_output_of_a_process_that_is_no_unicode_can_be_sent() -> None:
 def test_an_error_type_of_a_later_protocol_is_kept_as_its_number() -> None:
     later = pb.ErrorResponse.FromString(b"\x08\x63")
     assert decode_error(later).error_type == "99"
+
+
+def test_where_a_node_hung_is_the_stack_trace_and_no_fact_besides() -> None:
+    late = NodeTimeoutError("asr", during="process", limit_s=2, stacks="File …")
+    message = encode_error(late)
+    assert message.stack_trace == "File …"
+    assert json.loads(message.context) == {"during": "process", "limit_s": 2, "stderr": ""}

@@ -193,7 +193,7 @@ class HostedEnsemble:
     async def _end_host(self, ask_s: float) -> None:
         """Have the host stop its nodes and end; where it is mute or slow, have it ended."""
         self._tell(messages.Stop(ask_s))
-        ladder_s = ask_s + supervisor.TERM_S + 2 * supervisor.KILL_S
+        ladder_s = ask_s + supervisor.LADDER_S
         await self._within(ANSWER_S, self._answered)
         if self._answered.is_set():
             await self._within(ladder_s, self._gone)
