@@ -286,7 +286,7 @@ class HostedEnsemble:
 
     def _on_exit(self, death: processes.Exited) -> None:
         self._answered.set()
-        if not self._heard and not death.timed_out:
+        if not self._heard and not death.overdue:
             self._settle(_NoHostError("its host was gone before it had begun"))
         elif not self._stopping:
             self._fail(_death(death))
