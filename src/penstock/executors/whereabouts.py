@@ -40,6 +40,7 @@ def answer_with_stacks(fd: int) -> None:
 
     signal.signal(STACKS_SIGNAL, add_tasks)
     faulthandler.register(STACKS_SIGNAL, file=fd, all_threads=True, chain=True)
+    faulthandler.enable()  # a crash says on stderr where it was
 
 
 def stacks_of(tasks: Iterable[asyncio.Task[Any]], thread: int | None = None) -> str:

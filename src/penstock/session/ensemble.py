@@ -17,6 +17,7 @@ from penstock.executors.base import ExecutorEvents, NodeExecutor, NodeRecords
 from penstock.executors.multiprocess.executor import MultiprocessExecutor
 from penstock.executors.multiprocess.station import Station
 from penstock.executors.native import NativeExecutor
+from penstock.executors.vitals import OwnVitals
 from penstock.planning import NodeAssignment
 from penstock.session.context import SessionExecutionContext
 from penstock.session.gateway import Gateway
@@ -51,10 +52,14 @@ class Ensemble(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where a hosted session meets what is outside its process: its client, its supervisor."""
+    """Where a hosted session meets what is outside its process.
+
+    The ``door`` leads to its client, and its ``supervisor`` reads its ``vitals``.
+    """
 
     door: Door
     supervisor: socket.socket
+    vitals: OwnVitals
 
 
 class LocalEnsemble:
@@ -93,6 +98,7 @@ class LocalEnsemble:
             config.init_timeout_secs,
             self._allocate,
             process_timeout_s=config.process_timeout_secs,
+            vitals=around.vitals if around else None,
         )
         self.executors = [native]
         if context.multiprocess_config is not None and self._station is not None:

@@ -17,6 +17,7 @@ from penstock.errors import (
     ConfigurationError,
     NodeExecutionError,
     NodeExitedError,
+    NodeTimeoutError,
     PenstockError,
     SessionCancelledError,
     SupervisionError,
@@ -179,8 +180,9 @@ async def test_a_native_node_that_crashes_takes_only_its_own_session_along(hosts
     async with hosted(chain("whereabouts"), hosts) as other:
         crashing = chain("segfault_in_process", executor_overrides={"n0": "native"})
         error = await failure_of(hosted(crashing, hosts))
-        assert "SIGSEGV" in str(error)
-        assert type(error) in (NodeExitedError, SupervisionError)
+        assert type(error) is NodeExitedError
+        assert (error.node_id, error.signal) == ("n0", "SIGSEGV")
+        assert "faults" in error.stderr  # where it was
         (output,) = await through(other, [Text("")])
         assert int(output.value.text) != os.getpid()
 
@@ -193,6 +195,14 @@ async def test_a_native_node_that_holds_the_gil_can_be_left(hosts):
             await session.cancel("enough")
     assert session.context.status is SessionStatus.TERMINATED
     assert any("did not end by itself" in fault for fault in session.context.faults)
+
+
+async def test_a_native_node_that_holds_the_gil_too_long_is_named(hosts):
+    manifest = chain("hold_the_gil", executor_overrides={"n0": "native"}, process_timeout_secs=0.3)
+    error = await failure_of(hosted(manifest, hosts))
+    assert type(error) is NodeTimeoutError
+    assert (error.node_id, error.during, error.limit_s) == ("n0", "process", 0.3)
+    assert "faults" in error.stacks
 
 
 async def test_a_session_can_be_left_while_it_starts(hosts):

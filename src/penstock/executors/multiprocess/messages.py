@@ -135,9 +135,10 @@ class Spawn(_Message, frozen=True):
 
 
 class Watch(_Message, frozen=True):
-    """The host is blank no more, and must be ready in time."""
+    """The host is blank no more, and must be ready in time; and then what holds for its nodes."""
 
     init_timeout_s: float
+    process_timeout_s: float | None
 
 
 class Stop(_Message, frozen=True):

@@ -36,8 +36,10 @@ LADDER_S = STACKS_S + TERM_S + KILL_S + KILL_S + 0.2
 """How long the ladder may take after its first step, the orphans and the last word included."""
 _MAX_BACKLOG = 256
 
-HostMain = Callable[[int, int, int], None]
-"""Is a session's host, on its control channel, its channel to its supervisor, and its leash."""
+HostMain = Callable[[int, int, int, int], None]
+"""Is a session's host, on its control channel, that to its supervisor, its leash, its vitals."""
+HOST_MARGIN_S = 0.5
+"""How much later than the host itself its supervisor sees that a node in it is late."""
 
 
 class Supervisor:
@@ -95,6 +97,9 @@ class Supervisor:
                 host = self._children.get(messages.HOST)
                 if host is not None:
                     host.deadlines.expect("setup", message.init_timeout_s)
+                    if message.process_timeout_s is not None:
+                        limit_s = message.process_timeout_s + HOST_MARGIN_S
+                        host.deadlines.process_timeout_s = limit_s
             case messages.Stop():
                 self._stop = message
 
@@ -250,7 +255,7 @@ def _host(host_main: HostMain, descriptors: tuple[int, int]) -> Callable[[int, i
 
     def run(leash: int, vitals: int) -> None:
         answer_with_stacks(vitals)
-        host_main(*descriptors, leash)
+        host_main(*descriptors, leash, vitals)
 
     return run
 

@@ -35,7 +35,7 @@ class HostModule(Protocol):
     def prepare(self) -> None:
         """Called once, here, before the first one is forked."""
 
-    def main(self, control: int, supervisor: int, leash: int) -> None:
+    def main(self, control: int, supervisor: int, leash: int, vitals: int) -> None:
         """Is a host; called in its process."""
 
 

@@ -23,6 +23,7 @@ from penstock.executors.statistics import NodeStatistics
 from penstock.session.context import SessionExecutionContext
 from penstock.session.gateway import Gateway
 from penstock.session.hosting import messages
+from penstock.session.hosting.deaths import host_error
 from penstock.session.hosting.failures import as_error
 from penstock.session.hosting.hosts import BlankHost, Hosts
 from penstock.session.hosting.plans import encode_plan
@@ -162,7 +163,8 @@ class HostedEnsemble:
             blank.control, reactor, messages.FromHost, self._on_host, self._on_host_mute
         )
         init_s = self._plan.configuration.init_timeout_secs
-        self._supervisor.send(processes.Watch(init_s + SIGN_OF_LIFE_S))
+        process_s = self._plan.configuration.process_timeout_secs
+        self._supervisor.send(processes.Watch(init_s + SIGN_OF_LIFE_S, process_s))
         path = [str(entry) for entry in sys.path]
         plan = encode_plan(self._plan)
         self._control.send(messages.Open(self._context.session_id, plan, path, self._pool_bytes))
@@ -289,7 +291,7 @@ class HostedEnsemble:
         if not self._heard and not death.overdue:
             self._settle(_NoHostError("its host was gone before it had begun"))
         elif not self._stopping:
-            self._fail(_death(death))
+            self._fail(host_error(death, self._plan))
 
     def _on_supervisor_gone(self) -> None:
         if not self._gone.is_set():
@@ -324,11 +326,3 @@ class HostedEnsemble:
             if channel is not None:
                 channel.close()
         self._control = self._supervisor = None
-
-
-def _death(death: processes.Exited) -> PenstockError:
-    """A host that ended by itself, or that was ended because its time was up."""
-    how = f"was killed by {death.signal}" if death.signal else f"exited with {death.exit_code}"
-    why = "; it was not ready in time" if death.overdue else ""
-    last = f"\nits last output on stderr:\n{death.stderr.rstrip()}" if death.stderr.strip() else ""
-    return SupervisionError(f"its host process {death.pid} {how}{why}{last}")

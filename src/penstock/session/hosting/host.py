@@ -20,6 +20,7 @@ from penstock.errors import PenstockError, SupervisionError
 from penstock.executors.multiprocess import worker
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.transport import Reactor
+from penstock.executors.vitals import OwnVitals
 from penstock.nodes.catalogue import load
 from penstock.nodes.importing import importing_nodes
 from penstock.planning import NodeExecutionPlan
@@ -40,7 +41,11 @@ class Host:
     """One session in this process; its ``ExecutorEvents``, which it passes on."""
 
     def __init__(
-        self, control: socket.socket, supervisor: socket.socket, leash: socket.socket
+        self,
+        control: socket.socket,
+        supervisor: socket.socket,
+        leash: socket.socket,
+        vitals: OwnVitals,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._reactor = Reactor(watched=True)
@@ -52,6 +57,7 @@ class Host:
         loop.add_reader(leash.fileno(), self._on_leash)
         self._leash = leash
         self._supervisor = supervisor
+        self._vitals = vitals
         self._opened: asyncio.Future[messages.Open | None] = loop.create_future()
         self._stop: asyncio.Future[float] = loop.create_future()
         self._ensemble: LocalEnsemble | None = None
@@ -97,7 +103,7 @@ class Host:
     def _make_session(self, order: messages.Open) -> tuple[SessionExecutionContext, LocalEnsemble]:
         sys.path[:] = order.sys_path
         context = SessionExecutionContext(order.session_id, decode_plan(order.plan))
-        around = Surroundings(self._give_lane, self._supervisor)
+        around = Surroundings(self._give_lane, self._supervisor, self._vitals)
         ensemble = LocalEnsemble(context, Gateway(), self, order.pool_bytes, around)
         self._context, self._ensemble = context, ensemble
         self._unfinished = set(context.plan.order)

@@ -6,8 +6,10 @@ import asyncio
 import importlib
 import select
 import socket
+from typing import Any
 
 from penstock.executors.multiprocess import worker
+from penstock.executors.vitals import OwnVitals
 from penstock.nodes.builtin import BUILTIN
 from penstock.session.hosting.host import Host
 from penstock.session.hosting.rehearsal import rehearse
@@ -20,22 +22,22 @@ def prepare() -> None:
     rehearse()
 
 
-def main(control_fd: int, supervisor_fd: int, leash_fd: int) -> None:
+def main(control_fd: int, supervisor_fd: int, leash_fd: int, vitals_fd: int) -> None:
     """Have one session in this process; returns when that has ended.
 
     While none has come, the memory that a session writes to is copied, page by page, by having
     one: a page that the zygote still shares costs microseconds when it is first written to.
     """
-    sockets = [socket.socket(fileno=fd) for fd in (control_fd, supervisor_fd, leash_fd)]
-    if not _is_wanted(sockets[0]):
+    control, *others = (socket.socket(fileno=fd) for fd in (control_fd, supervisor_fd, leash_fd))
+    if not _is_wanted(control):
         rehearse()
     with asyncio.Runner(loop_factory=worker.loop_factory()) as runner:
-        runner.run(_host(*sockets))
+        runner.run(_host(control, *others, OwnVitals(vitals_fd)))
 
 
 def _is_wanted(control: socket.socket) -> bool:
     return bool(select.select([control], [], [], 0)[0])
 
 
-async def _host(control: socket.socket, supervisor: socket.socket, leash: socket.socket) -> None:
-    await Host(control, supervisor, leash).run()
+async def _host(*lines: Any) -> None:
+    await Host(*lines).run()

@@ -16,6 +16,7 @@ from penstock.data import CLIENT, ExecutorType, Kind, Message, Text
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.station import Station
 from penstock.executors.multiprocess.transport import guaranteed_pool, socket_pair
+from penstock.executors.vitals import OwnVitals
 from penstock.manifest import ManifestConfiguration
 from penstock.planning import (
     Default,
@@ -102,7 +103,7 @@ def rehearse() -> None:
 async def _rehearse() -> None:
     (control, ours), (supervisor, theirs), (leash, held) = (socket_pair() for _ in range(3))
     with theirs, held, supervisor:
-        host = Host(control, supervisor, leash)
+        host = Host(control, supervisor, leash, OwnVitals())
         door = _Door(ours, host)
         await host.run()
         door.close()
