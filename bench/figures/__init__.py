@@ -12,12 +12,18 @@ from bench.figures.hop_latency import HOP_LATENCY, HOP_PACED, HOP_PLACED
 from bench.figures.hop_throughput import EXECUTOR_THROUGHPUT, HOP_THROUGHPUT
 from bench.figures.memory import MEMORY_LARGE, MEMORY_SMALL
 from bench.figures.plan_time import PLAN_TIME
+from bench.figures.process_start import PROCESS_MEMORY, PROCESS_START
+from bench.figures.session_end import SERVICE_KILLED, SESSION_END
 from bench.figures.session_start import SESSION_START
 from bench.measurement import Figure
 
 _ALL = (
     PLAN_TIME,
+    PROCESS_START,
+    PROCESS_MEMORY,
     SESSION_START,
+    SESSION_END,
+    SERVICE_KILLED,
     CPU_BOUND,
     GRPC_EXECUTE,
     GRPC_STREAM,

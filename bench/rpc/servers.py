@@ -19,6 +19,13 @@ ECHO = ("bench.rpc.echo_server",)
 @contextmanager
 def server(module: str, *arguments: str) -> Iterator[str]:
     """A server, by the address that it says it listens on; ended with SIGTERM."""
+    with server_process(module, *arguments) as (_, address):
+        yield address
+
+
+@contextmanager
+def server_process(module: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The same with its process."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=_ROOT,
@@ -31,7 +38,7 @@ def server(module: str, *arguments: str) -> Iterator[str]:
         try:
             line = process.stdout.readline().strip()
             assert line.startswith(_LISTENING), line
-            yield line.removeprefix(_LISTENING)
+            yield process, line.removeprefix(_LISTENING)
         finally:
             process.terminate()
             process.wait(STOP_S)

@@ -21,6 +21,7 @@ from bench.transports.packages import WITHOUT
 ROOT = Path(__file__).parent.parent.parent
 CASES = {
     "plan_time": {"10 nodes", "1,000 nodes"},
+    "process_start": {"1 node", "10 nodes at once", "1 node, another interpreter"},
     "session_start": {"native only", "1 process node", "4 process nodes"},
     "cpu_bound": {"3 items through 3 nodes"},
     "hop_latency": set(SIZES),
@@ -31,6 +32,12 @@ CASES = {
 }
 TARGETS = {
     "plan_time": {("10 nodes", None, 10)},
+    "process_start": {
+        ("1 node", None, 10),
+        ("10 nodes at once", None, 60),
+        ("1 node, another interpreter", "import numpy", 2),
+    },
+    "service_killed": {("4 process nodes", None, 1000)},
     "cpu_bound": {("3 items through 3 nodes", "side by side", 1.05)},
     "grpc_execute": {("4 KB", "floor", 2)},
     "hop_latency": {

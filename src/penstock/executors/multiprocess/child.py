@@ -25,6 +25,7 @@ from penstock.executors.vitals import ChildVitals
 LAST_WORDS = 40
 """Lines of stderr that are kept for the report of a death."""
 _READ = 64 << 10
+_SEED_BYTES = 32
 
 OnOutput = Callable[[str, str, list[str]], None]
 
@@ -219,7 +220,7 @@ def _become(parent: int, body: Body, watched: tuple[int, int], pipes: tuple[int,
         stacks.shrink()
         kernel.name_process(body.title)
         gc.unfreeze()
-        numpy.random.seed()  # the legacy generator is what a fork duplicates
+        _reseed()
         sys.stdout, sys.stderr = _text(1), _text(2)
         body.run(*watched)
         code = 0
@@ -233,6 +234,11 @@ def _become(parent: int, body: Body, watched: tuple[int, int], pipes: tuple[int,
             sys.stderr.flush()
         finally:  # whoever read them may be gone, and the frames above are the supervisor's
             os._exit(code)
+
+
+def _reseed() -> None:
+    """The legacy generator is what a fork duplicates; finding its own seed takes it longer."""
+    numpy.random.seed(numpy.frombuffer(os.urandom(_SEED_BYTES), numpy.uint32))
 
 
 def _text(fd: int) -> TextIO:

@@ -19,7 +19,7 @@ from typing import Protocol, cast
 
 from penstock.executors.multiprocess import cgroup, kernel, messages, supervisor
 from penstock.executors.multiprocess import child as _warm  # noqa: F401  # imported to be forked
-from penstock.executors.multiprocess.channel import Channel
+from penstock.executors.multiprocess.channel import Channel, decoder
 from penstock.executors.multiprocess.interpreter import restore_blas_threads
 from penstock.executors.multiprocess.transport import Reactor
 
@@ -55,6 +55,8 @@ class Zygote:
 
     def run(self) -> None:
         kernel.become_subreaper()
+        for kinds in (messages.ToSupervisor, messages.ToNode):
+            decoder(kinds)  # now, and not in each that is forked
         _freeze()
         while self._supervisors or not self._caller_gone:
             self._reactor.poll(self._patience_s())
