@@ -34,7 +34,7 @@ class SupervisorRig:
         self._sock, theirs = socket_pair()
         with theirs:
             LAUNCHER.supervise(theirs)
-        self._sock.send(encoded(messages.Spawn("nobody", _INIT_TIMEOUT_S, None)))
+        self._sock.send(encoded(messages.Spawn("nobody", _INIT_TIMEOUT_S, None, None)))
         assert isinstance(self._hear(), messages.NotSpawned)  # for want of a descriptor
         self._controls: list[socket.socket] = []
         self.pids: list[int] = []
@@ -74,7 +74,7 @@ class SupervisorRig:
         self._controls.append(ours)
         ours.send(encoded(_configuration(name)))
         with theirs:
-            order = messages.Spawn(name, _INIT_TIMEOUT_S, python)
+            order = messages.Spawn(name, _INIT_TIMEOUT_S, None, python)
             socket.send_fds(self._sock, [encoded(order)], [theirs.fileno()])
         return ours
 
