@@ -10,10 +10,12 @@ from penstock.cli.surroundings import Surroundings, add_surroundings, surroundin
 from penstock.executors.multiprocess import cgroup
 from penstock.executors.multiprocess.heir import inheriting
 from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.executors.multiprocess.leftovers import find_leftovers, sweep
 from penstock.executors.multiprocess.limits import memory_limiter
 from penstock.service import serve
 
 _log = logging.getLogger(__name__)
+SWEEP_S = 5.0
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -32,8 +34,17 @@ def run(arguments: argparse.Namespace) -> int:
     LAUNCHER.warm_up()  # while there is no thread yet: gRPC has some
     around = surroundings(arguments)
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
+    _sweep()
     asyncio.run(_serve(around, arguments.bind))
     return 0
+
+
+def _sweep() -> None:
+    """Remove what services that were killed have left: this one may need the room."""
+    found = find_leftovers()
+    if found:
+        left = sweep(found, SWEEP_S)
+        _log.warning("dead programs had left %s%s", found, f"; still there: {left}" if left else "")
 
 
 async def _serve(around: Surroundings, bind: str | None) -> None:

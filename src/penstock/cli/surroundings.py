@@ -24,8 +24,12 @@ def add_manifest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", metavar="MANIFEST", type=Path, help="a JSON or YAML file")
 
 
-def add_surroundings(parser: argparse.ArgumentParser) -> None:
+def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", type=Path, help="penstock.toml to go by")
+
+
+def add_surroundings(parser: argparse.ArgumentParser) -> None:
+    add_config(parser)
     parser.add_argument(
         "--nodes",
         metavar="FILE|MODULE",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,20 +56,25 @@ def clear_socket_path(path: Path) -> None:
     Raises ``ConfigurationError`` where a living one listens, or the file is no socket: gRPC
     would replace either.
     """
-    try:
-        is_socket = stat.S_ISSOCK(path.stat().st_mode)
-    except FileNotFoundError:
+    if not path.exists():
         return
-    if not is_socket:
+    if not path.is_socket():
         raise refused(f"{UNIX}{path}", "there is a file that is no socket")
+    if not is_dead_socket(path):
+        raise refused(f"{UNIX}{path}", "another service listens there")
+    path.unlink(missing_ok=True)
+
+
+def is_dead_socket(path: Path) -> bool:
+    """Whether a socket is there that nobody listens at."""
+    if not path.is_socket():
+        return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))
-        except ConnectionRefusedError:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-            return
-    raise refused(f"{UNIX}{path}", "another service listens there")
+        except (ConnectionRefusedError, FileNotFoundError):
+            return True
+    return False
 
 
 def refused(bind: str, why: str) -> ConfigurationError:

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator
 
 from penstock.executors.multiprocess.launcher import LAUNCHER
-from penstock.executors.multiprocess.probe import zygote_answers
+from penstock.executors.multiprocess.probe import zygote_answers_soon
 from penstock.service.health import SESSION, HealthBoard
 from penstock.session import Budget, Cost, SessionStatus
 from penstock.wire.methods import PLANNING, SERVICES
@@ -67,7 +67,7 @@ class Readiness:
     async def _watch_zygote(self) -> None:
         """Have a new one as soon as one has died, and try again where there is none."""
         while True:
-            self._zygote = await _had()
+            self._zygote = await zygote_answers_soon(ANSWER_S)
             self._refresh()
             if self._zygote:
                 await _death_of(LAUNCHER.pid)
@@ -77,16 +77,6 @@ class Readiness:
             else:
                 _log.error("no zygote can be had; trying again in %g s", RETRY_S)
                 await asyncio.sleep(RETRY_S)
-
-
-async def _had() -> bool:
-    """Whether a zygote works; a thread that asks it is waited for whatever happens."""
-    asking = asyncio.ensure_future(asyncio.to_thread(zygote_answers, ANSWER_S))
-    try:
-        return await asyncio.shield(asking)
-    except asyncio.CancelledError:
-        await asking
-        raise
 
 
 async def _death_of(pid: int | None) -> None:

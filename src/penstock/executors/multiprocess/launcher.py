@@ -16,6 +16,7 @@ from penstock.executors.multiprocess.interpreter import (
     module_arguments,
     single_threaded_environment,
 )
+from penstock.executors.multiprocess.leftovers import PROGRAM, this_program
 from penstock.executors.multiprocess.transport import socket_pair
 
 _ZYGOTE = "penstock.executors.multiprocess.zygote"
@@ -94,7 +95,7 @@ def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     with theirs:
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
             [sys.executable, *module_arguments(_ZYGOTE), str(theirs.fileno())],
-            env=single_threaded_environment(),
+            env={**single_threaded_environment(), PROGRAM: this_program()},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import select
 import socket
 
@@ -14,18 +15,44 @@ from penstock.executors.multiprocess.transport import socket_pair
 def zygote_answers(limit_s: float) -> bool:
     """Start one where there is none, and see whether it does its work within ``limit_s``."""
     try:
-        ours, theirs = socket_pair()
-        with ours:
-            with theirs:
-                LAUNCHER.supervise(theirs)
-            ours.send(encoded(messages.Stop(0.0)))
-            return _answered(ours, limit_s)
+        with _asked() as answer:
+            readable = select.poll()
+            readable.register(answer, select.POLLIN)
+            return bool(readable.poll(limit_s * 1000)) and _is_word(answer)
     except OSError:  # it can't be started, or died at once
         return False
 
 
-def _answered(sock: socket.socket, limit_s: float) -> bool:
-    """A word, rather than the end of the channel."""
-    readable = select.poll()
-    readable.register(sock, select.POLLIN)
-    return bool(readable.poll(limit_s * 1000)) and bool(sock.recv(1))
+async def zygote_answers_soon(limit_s: float) -> bool:
+    """The same, while the event loop goes on; a zygote is started on its own thread."""
+    loop = asyncio.get_running_loop()
+    said = asyncio.Event()
+    try:
+        with _asked() as answer:
+            loop.add_reader(answer, said.set)
+            try:
+                async with asyncio.timeout(limit_s):
+                    await said.wait()
+            finally:
+                loop.remove_reader(answer)
+            return _is_word(answer)
+    except OSError:  # a TimeoutError is one, too
+        return False
+
+
+def _asked() -> socket.socket:
+    """Where a supervisor that was asked to stop will say that it has."""
+    ours, theirs = socket_pair()
+    try:
+        with theirs:
+            LAUNCHER.supervise(theirs)
+        ours.send(encoded(messages.Stop(0.0)))
+    except OSError:
+        ours.close()
+        raise
+    return ours
+
+
+def _is_word(answer: socket.socket) -> bool:
+    """Rather than the end of the channel."""
+    return bool(answer.recv(1))
