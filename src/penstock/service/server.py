@@ -12,11 +12,12 @@ from typing import Any
 import grpc
 
 from penstock.executors.multiprocess.launcher import LAUNCHER
-from penstock.manifest import Settings
+from penstock.manifest import Capacity, Settings
 from penstock.nodes import Catalogue
 from penstock.service.address import Address, clear_socket_path, parse_address, refused
 from penstock.service.admission import Admission
 from penstock.service.execution import ExecutionServicer
+from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
 from penstock.service.health import HealthServicer
 from penstock.service.planning import PlanningServicer
 from penstock.service.streaming import StreamingServicer
@@ -49,13 +50,16 @@ async def serve(
 
     A second signal ends those that are left at once. ``announce`` gets the line ``listening on
     ADDRESS`` once clients can connect. Raises ``ConfigurationError`` for an address that can't
-    be bound, or that another service has.
+    be bound, or that another service has, and for limits that this machine can't keep.
     """
+    wished, settings = settings.limits, fitted(settings, Capacity.here())
     LAUNCHER.warm_up()
+    allow_all_files()  # the zygote has those of who called us: nodes begin with as many
     try:
         with _stop_signals() as (stop, hurry):
             async with _serving(settings, bind or settings.service.bind, catalogue) as service:
                 announce(f"listening on {service.address}")
+                say_what_was_lowered(wished, settings.limits)
                 await stop.wait()
                 await _drain(service.admission, settings.service.drain_secs, hurry)
     finally:
