@@ -1,8 +1,10 @@
 """Every way to fail ends the session, names node and cause, and leaves nothing running."""
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -26,7 +28,12 @@ from penstock.errors import (
     StallError,
     SupervisionError,
 )
+from penstock.executors.multiprocess import messages
+from penstock.executors.multiprocess.channel import decoder, encoded
+from penstock.executors.multiprocess.child import Child
 from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.executors.multiprocess.supervisor import Supervisor
+from penstock.executors.multiprocess.transport import socket_pair
 from penstock.manifest import Limits
 from penstock.nodes.catalogue import load
 from penstock.session import Budget, Session, SessionStatus
@@ -201,6 +208,51 @@ async def test_a_killed_zygote_does_not_hurt_running_sessions_and_is_replaced():
         await session.end()
         assert [o.value.text async for o in session.outputs()] == ["before", "after"]
     assert LAUNCHER.pid != first
+
+
+async def test_a_zygote_that_is_stuck_is_replaced(monkeypatch):
+    monkeypatch.setattr("penstock.executors.multiprocess.executor.HIRE_S", 0.3)
+    async with Session(chain("EchoNode"), options()) as session:
+        stuck = LAUNCHER.pid
+        os.kill(stuck, signal.SIGSTOP)
+        async with Session(chain("EchoNode"), options()) as other:
+            await other.send("n0", Text("new"))
+            assert (await anext(other.outputs())).value == Text("new")
+            await other.end()
+        await session.send("n0", Text("old"))
+        assert (await anext(session.outputs())).value == Text("old")
+        await session.end()
+    assert LAUNCHER.pid != stuck
+
+
+async def test_a_supervisor_that_is_stuck_does_not_keep_its_session_from_its_end():
+    session = Session(chain("EchoNode", "setsid_grandchild"), options())
+    await session.start()
+    nodes = (await session.metrics()).nodes
+    os.kill(parent_of(nodes["n0"].pid), signal.SIGSTOP)
+    await asyncio.wait_for(session.cancel("enough"), 10)
+    assert "its supervisor did not stop in" in session.context.faults[0]
+
+
+async def test_a_supervisor_that_can_not_fork_says_so(monkeypatch):
+    """By a limit of processes that is reached, which root doesn't have: so by its fork."""
+    monkeypatch.setattr(Child, "start", no_more_processes)
+    ours, theirs = socket_pair()
+    control, ends = socket_pair()
+    supervisor = Supervisor(theirs)
+    order = encoded(messages.Spawn("n0", 1.0, None, None))
+    with ours, control, ends:
+        socket.send_fds(ours, [order], [ends.fileno()])
+        supervisor._reactor.poll(0)
+        frame = ours.recv(4096)
+        supervisor._owner.close()
+        supervisor._reactor.close()
+    said = decoder(messages.FromSupervisor).decode(frame[1:])
+    assert said.reason.startswith("the user, or the service's control group, has all the processes")
+
+
+def no_more_processes(*_):
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
 
 async def test_what_a_node_left_behind_goes_with_its_session():

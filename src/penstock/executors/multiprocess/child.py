@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import NoReturn, TextIO
 
@@ -61,7 +62,7 @@ class Child:
     ) -> None:
         self.name = name
         self.pid = pid
-        self.pidfd = os.pidfd_open(pid)
+        self.pidfd = kernel.watch_child(pid)
         self.vitals = vitals
         self.deadlines = Deadlines(vitals, self.pidfd)
         self._leash = leash
@@ -71,19 +72,24 @@ class Child:
 
     @classmethod
     def start(cls, name: str, body: Body, reactor: Reactor, on_output: OnOutput) -> Child:
-        """Fork a process, or have another interpreter exec'd there."""
-        ours, theirs = socket_pair()
-        out_read, out_write = os.pipe2(os.O_CLOEXEC)
-        err_read, err_write = os.pipe2(os.O_CLOEXEC)
-        vitals = ChildVitals()
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            _become(parent, body, (theirs.fileno(), vitals.fd), (out_write, err_write))
-        theirs.close()
-        os.close(out_write)
-        os.close(err_write)
-        child = cls(name, pid, ours, vitals, body.group)
+        """Fork a process, or have another interpreter exec'd there.
+
+        Raises ``OSError`` where the system has no more of something; then there is nothing.
+        """
+        with ExitStack() as lent, ExitStack() as undo:
+            ours, theirs = socket_pair()
+            undo.enter_context(ours)
+            lent.enter_context(theirs)
+            out_read, out_write = _pipe(undo, lent)
+            err_read, err_write = _pipe(undo, lent)
+            vitals = ChildVitals()
+            undo.callback(vitals.close)
+            parent = os.getpid()
+            pid = os.fork()
+            if pid == 0:
+                _become(parent, body, (theirs.fileno(), vitals.fd), (out_write, err_write))
+            child = cls(name, pid, ours, vitals, body.group)
+            undo.pop_all()
         child._listen(reactor, out_read, err_read, on_output)
         return child
 
@@ -239,6 +245,14 @@ def _become(parent: int, body: Body, watched: tuple[int, int], pipes: tuple[int,
 def _reseed() -> None:
     """The legacy generator is what a fork duplicates; finding its own seed takes it longer."""
     numpy.random.seed(numpy.frombuffer(os.urandom(_SEED_BYTES), numpy.uint32))
+
+
+def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
+    """A pipe from a child, whose ends two stacks close."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    ours.callback(os.close, read)
+    theirs.callback(os.close, write)
+    return read, write
 
 
 def _text(fd: int) -> TextIO:

@@ -38,6 +38,8 @@ FIRST_NODE = 1
 """Owns the slabs of the first node's process; 0 is the session's process."""
 MEASURE_S = 0.5
 """How long a busy node may take to tell its counters."""
+HIRE_S = 5.0
+"""How long a zygote may take to have a supervisor there that answers."""
 SIGN_OF_LIFE_S = 2.0
 """How much later than its deadline a supervisor may tell of a node that missed it."""
 LARGEST_FROM_NODE = 4 << 20
@@ -82,13 +84,16 @@ class MultiprocessExecutor:
         self._supervisor_pid = 0
 
     async def start(self, nodes: Sequence[NodeAssignment]) -> None:
+        patience = self._event_loop.call_later(HIRE_S, self._expect_word)
         try:
             await self._start(nodes)
-        except _NoSupervisorError:  # the zygote died as it was asked: there is another now
+        except _NoSupervisorError:  # the zygote died or is stuck: there is another now
             if self._given_supervisor is not None:
                 raise
             self._dismiss()
             await self._start(nodes)
+        finally:
+            patience.cancel()
 
     async def _start(self, nodes: Sequence[NodeAssignment]) -> None:
         self._stopped.clear()
@@ -126,7 +131,9 @@ class MultiprocessExecutor:
         self._measured.clear()
         for node_id in self._measuring:
             self._nodes[node_id].statistics.waits_for = []  # who doesn't answer is at work
-        self._tell_all(messages.Measure())
+        for remote in self._nodes.values():
+            if not remote.control.waiting:  # else it doesn't read, and has been asked before
+                remote.control.send(messages.Measure())
         try:
             async with asyncio.timeout(MEASURE_S):
                 while self._measuring:
@@ -172,6 +179,14 @@ class MultiprocessExecutor:
             self._on_supervisor,
             self._on_supervisor_gone,
         )
+
+    def _expect_word(self) -> None:
+        """Where a supervisor was hired and nobody has answered, the zygote is stuck: replace it."""
+        if not self._hired and self._given_supervisor is None and self._supervisor is not None:
+            self._supervisor.close()  # its end is no news any more
+            LAUNCHER.replace()
+            said = f"the zygote gave it no supervisor in {HIRE_S:g} s"
+            self._fail(None, _NoSupervisorError(said))
 
     def _spawn(
         self,

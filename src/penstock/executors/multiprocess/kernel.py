@@ -48,6 +48,16 @@ def close_all_but(keep: Collection[int]) -> None:
     os.closerange(low, os.sysconf("SC_OPEN_MAX"))
 
 
+def watch_child(pid: int) -> int:
+    """The pidfd of a child; where none can be had, the child is ended and ``OSError`` raised."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+
+
 def children() -> list[int]:
     """The living and the unreaped children of this process, adopted ones among them."""
     with open(f"/proc/self/task/{os.getpid()}/children") as listing:

@@ -51,11 +51,10 @@ class Launcher:
                 self._drop()
                 socket.send_fds(self._connected(), [frame], descriptors)
 
-    def replace(self, pid: int | None) -> None:
-        """Have another zygote from now on, if the one of that number is still the one."""
+    def replace(self) -> None:
+        """Have another zygote from now on: this one doesn't do its work."""
         with self._lock:
-            if self.pid == pid:
-                self._drop()
+            self._drop()
 
     def close(self) -> None:
         """End the zygote once its last session has ended; the next session starts another."""

@@ -71,7 +71,7 @@ class Zygote:
             pid = os.fork()
             if pid == 0:
                 _become_supervisor(host, descriptors)
-            pidfd = os.pidfd_open(pid)
+            pidfd = kernel.watch_child(pid)
         except (OSError, ImportError, AttributeError):
             traceback.print_exc()
             return
