@@ -244,12 +244,13 @@ class HoldTheGil(Striking):
 
 @node("stop_in_process")
 class StopInProcess(Striking):
-    """Be stopped by SIGSTOP, as by a debugger: alive, and deaf to SIGTERM."""
+    """Be stopped by SIGSTOP whenever it is continued: alive, and deaf to SIGTERM."""
 
     during = "process"
 
     def strike(self) -> None:
-        os.kill(os.getpid(), signal.SIGSTOP)
+        while True:
+            os.kill(os.getpid(), signal.SIGSTOP)
 
 
 @node("ignore_sigterm")

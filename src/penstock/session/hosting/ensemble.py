@@ -296,9 +296,8 @@ class HostedEnsemble:
     def _on_supervisor_gone(self) -> None:
         if not self._gone.is_set():
             self._set_gone()
-            said = "its supervisor process has died"
-            if not self._settle(_NoHostError(said)):
-                self._events.failed(SupervisionError(said))
+            kind = SupervisionError if self._heard else _NoHostError
+            self._fail(kind("its supervisor process has died"))
 
     def _set_gone(self) -> None:
         """Nobody is left to answer."""
