@@ -23,7 +23,9 @@ GRAPHS = {
         "PassThrough", "EchoNode", "EchoNode", "PassThrough",
         connections=[("n0", "n1"), ("n0", "n2"), ("n1", "n3"), ("n2", "n3")],
     ),
-    "drops": chain("EchoNode", "slow", "PassThrough", channel_capacity=4, enable_backpressure=False),
+    "drops": chain(
+        "EchoNode", "slow", "PassThrough", channel_capacity=4, enable_backpressure=False
+    ),
 }  # fmt: skip
 
 
@@ -35,11 +37,15 @@ async def crash(kind, executor, hosts) -> None:
     """A session that fails, of the same service."""
     manifest = chain("PassThrough", kind, "EchoNode", executor_overrides={"n1": executor})
     with pytest.raises(PenstockError):
-        async with hosted(manifest, hosts) as session:
-            for _ in range(3):
-                await session.send("n0", Text("x"))
-            await session.end()
-            await read(session)
+        await run_through(hosted(manifest, hosts))
+
+
+async def run_through(session) -> None:
+    async with session:
+        for _ in range(3):
+            await session.send("n0", Text("x"))
+        await session.end()
+        await read(session)
 
 
 async def read(session) -> int:
