@@ -14,7 +14,7 @@ from typing import Self
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import decoder, encoded
 from penstock.executors.multiprocess.launcher import LAUNCHER
-from penstock.executors.multiprocess.transport import guaranteed_pool, socket_pair
+from penstock.executors.multiprocess.transport import socket_pair
 from penstock.nodes.builtin.echo import Echo
 
 _INIT_TIMEOUT_S = 60.0
@@ -83,18 +83,14 @@ class SupervisorRig:
         return said
 
 
-def _configuration(name: str) -> messages.Configure:
-    return messages.Configure(
+def _configuration(name: str) -> messages.Prepare:
+    return messages.Prepare(
         session_id="bench",
         node_id=name,
         provider=f"{Echo.__module__}:{Echo.__qualname__}",
         params={},
-        emits=frozenset(),
         sys_path=list(sys.path),
         whole_path=True,
-        owner=1,
-        pool_bytes=guaranteed_pool(_MESSAGE_BYTES),
-        max_message_bytes=_MESSAGE_BYTES,
     )
 
 

@@ -211,7 +211,7 @@ async def test_a_killed_zygote_does_not_hurt_running_sessions_and_is_replaced():
 
 
 async def test_a_zygote_that_is_stuck_is_replaced(monkeypatch):
-    monkeypatch.setattr("penstock.executors.multiprocess.executor.HIRE_S", 0.3)
+    monkeypatch.setattr("penstock.executors.multiprocess.supervision.HIRE_S", 0.3)
     async with Session(chain("EchoNode"), options()) as session:
         stuck = LAUNCHER.pid
         os.kill(stuck, signal.SIGSTOP)

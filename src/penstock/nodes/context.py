@@ -41,11 +41,15 @@ class NodeContext:
     __slots__ = ("_host", "arrival", "logger", "node_id", "session_id")
 
     def __init__(self, node_id: str, session_id: str, host: Host) -> None:
+        self.enter(node_id, session_id)
+        self.arrival: Message | None = None
+        self._host = host
+
+    def enter(self, node_id: str, session_id: str) -> None:
+        """Be in a session; for executors, which may set a node up before it has one."""
         self.node_id = node_id
         self.session_id = session_id
-        self.arrival: Message | None = None
         self.logger = logging.getLogger(f"penstock.node.{node_id}")
-        self._host = host
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Report how far ``setup`` is: ``fraction`` in [0, 1] and what it is doing."""

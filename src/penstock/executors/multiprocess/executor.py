@@ -6,11 +6,11 @@ Talks to the session's supervisor about processes, and to each node about its wo
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from penstock.bridges import Lane, LaneSpec
 from penstock.data import ExecutorType
@@ -24,10 +24,10 @@ from penstock.executors.base import ExecutorEvents
 from penstock.executors.multiprocess import messages, supervisor
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.launcher import LAUNCHER
-from penstock.executors.multiprocess.limits import Allowance
-from penstock.executors.multiprocess.remote import Remote, foreign_python
+from penstock.executors.multiprocess.remote import Remote, allowance_of, foreign_python
 from penstock.executors.multiprocess.reports import exit_error, failure_error
 from penstock.executors.multiprocess.station import DEATH_NOTICE_S, Station
+from penstock.executors.multiprocess.supervision import Supervision
 from penstock.executors.multiprocess.transport import socket_pair
 from penstock.executors.multiprocess.transport.frames import close_all
 from penstock.executors.statistics import NodeStatistics
@@ -38,12 +38,22 @@ FIRST_NODE = 1
 """Owns the slabs of the first node's process; 0 is the session's process."""
 MEASURE_S = 0.5
 """How long a busy node may take to tell its counters."""
-HIRE_S = 5.0
-"""How long a zygote may take to have a supervisor there that answers."""
 SIGN_OF_LIFE_S = 2.0
 """How much later than its deadline a supervisor may tell of a node that missed it."""
 LARGEST_FROM_NODE = 4 << 20
 """Bytes of the largest control message that a node's process may send."""
+
+
+@dataclass(frozen=True, slots=True)
+class WarmProcess:
+    """A process that has set a node up, and the channels to its supervisor and to itself."""
+
+    pid: int
+    supervisor: socket.socket
+    control: socket.socket
+
+
+NO_WARM_PROCESSES: Mapping[str, WarmProcess] = MappingProxyType({})
 
 
 class _NoSupervisorError(SupervisionError):
@@ -64,27 +74,28 @@ class MultiprocessExecutor:
         *,
         station: Station,
         supervisor: socket.socket | None = None,
+        warm: Mapping[str, WarmProcess] = NO_WARM_PROCESSES,
     ) -> None:
-        """``pool_bytes`` is each node's; without a ``supervisor`` there, one is hired."""
+        """``pool_bytes`` is each node's; without a ``supervisor`` there, one is hired.
+
+        For the nodes in ``warm`` there are processes already, which wait for them.
+        """
         self._session_id = session_id
         self._config = config
         self._events = events
         self._pool_bytes = pool_bytes
         self._station = station
         self._given_supervisor = supervisor
+        self._warm = warm
         self._event_loop = asyncio.get_running_loop()
         self._nodes: dict[str, Remote] = {}
         self._lanes: dict[int, Lane] = {}
         self._measuring: set[str] = set()
         self._measured = asyncio.Event()
         self._stopping = False
-        self._stopped = asyncio.Event()
-        self._supervisor: Channel[messages.FromSupervisor] | None = None
-        self._hired = False
-        self._supervisor_pid = 0
+        self._supervisions: list[Supervision] = []
 
     async def start(self, nodes: Sequence[NodeAssignment]) -> None:
-        patience = self._event_loop.call_later(HIRE_S, self._expect_word)
         try:
             await self._start(nodes)
         except _NoSupervisorError:  # the zygote died or is stuck: there is another now
@@ -92,14 +103,18 @@ class MultiprocessExecutor:
                 raise
             self._dismiss()
             await self._start(nodes)
-        finally:
-            patience.cancel()
 
     async def _start(self, nodes: Sequence[NodeAssignment]) -> None:
-        self._stopped.clear()
-        self._supervisor = self._hire()
+        own = self._hire()
         for owner, assignment in enumerate(nodes, start=FIRST_NODE):
-            self._nodes[assignment.node_id] = self._spawn(self._supervisor, owner, assignment)
+            warm = self._warm.get(assignment.node_id)
+            remote = (
+                self._spawn(own, owner, assignment)
+                if warm is None
+                else self._adopt(warm, owner, assignment)
+            )
+            self._nodes[assignment.node_id] = remote
+            remote.join(self._session_id, self._config, self._pool_bytes)
         ready = [remote.ready for remote in self._nodes.values()]
         try:
             async with asyncio.timeout(self._config.init_timeout_secs + SIGN_OF_LIFE_S):
@@ -151,102 +166,88 @@ class MultiprocessExecutor:
 
     async def stop(self, ask_s: float) -> None:
         self._stopping = True
-        if self._supervisor is None:
-            self._dismiss()
-            return
         self._station.ending = True
-        self._supervisor.send(messages.Stop(ask_s))
-        ladder_s = ask_s + supervisor.LADDER_S
-        try:
-            async with asyncio.timeout(ladder_s):
-                await self._stopped.wait()
-        except TimeoutError:
-            self._events.faulted(SupervisionError(f"its supervisor did not stop in {ladder_s:g} s"))
-            if self._supervisor_pid and not self._stopped.is_set():
-                os.kill(self._supervisor_pid, signal.SIGKILL)  # its nodes die with it
+        in_time = await asyncio.gather(*(one.stop(ask_s) for one in self._supervisions))
+        if not all(in_time):
+            said = f"its supervisor did not stop in {ask_s + supervisor.LADDER_S:g} s"
+            self._events.faulted(SupervisionError(said))
         self._dismiss()
 
-    def _hire(self) -> Channel[messages.FromSupervisor]:
-        ours = self._given_supervisor
-        if ours is None:
-            ours, theirs = socket_pair()
-            with theirs:
-                LAUNCHER.supervise(theirs)
-        return Channel(
-            ours,
-            self._station.reactor,
-            messages.FromSupervisor,
-            self._on_supervisor,
-            self._on_supervisor_gone,
-        )
-
-    def _expect_word(self) -> None:
-        """Where a supervisor was hired and nobody has answered, the zygote is stuck: replace it."""
-        if not self._hired and self._given_supervisor is None and self._supervisor is not None:
-            self._supervisor.close()  # its end is no news any more
-            LAUNCHER.replace()
-            said = f"the zygote gave it no supervisor in {HIRE_S:g} s"
-            self._fail(None, _NoSupervisorError(said))
-
-    def _spawn(
-        self,
-        supervisor: Channel[messages.FromSupervisor],
-        owner: int,
-        assignment: NodeAssignment,
-    ) -> Remote:
-        node_id = assignment.node_id
+    def _hire(self) -> Supervision:
+        if self._given_supervisor is not None:
+            return self._supervised(self._given_supervisor)
         ours, theirs = socket_pair()
-        remote = Remote(
-            assignment,
-            owner,
-            Channel(
-                ours,
-                self._station.reactor,
-                messages.FromNode,
-                partial(self._on_node, node_id),
-                partial(self._on_node_silent, node_id),
-            ),
-            self._event_loop.create_future(),
-        )
-        remote.control.largest = LARGEST_FROM_NODE
-        remote.configure(self._session_id, self._config, self._pool_bytes)
-        python = foreign_python(self._config)
-        config = self._config
-        allowance = Allowance(config.node_memory_bytes, self._pool_bytes, config.open_files)
-        limits = (config.init_timeout_secs, config.process_timeout_secs)
-        order = messages.Spawn(node_id, *limits, python, allowance)
         with theirs:
-            supervisor.send(order, [theirs.fileno()])
+            LAUNCHER.supervise(theirs)
+        hired = self._supervised(ours)
+        hired.expect_word()
+        return hired
+
+    def _supervised(self, sock: socket.socket, node_id: str | None = None) -> Supervision:
+        reactor = self._station.reactor
+        one = Supervision(sock, reactor, self._on_process, self._on_supervisor_gone, node_id)
+        self._supervisions.append(one)
+        return one
+
+    def _spawn(self, supervision: Supervision, owner: int, assignment: NodeAssignment) -> Remote:
+        ours, theirs = socket_pair()
+        config = self._config
+        remote = self._remote(assignment, owner, ours)
+        remote.prepare(self._session_id, config)
+        order = messages.Spawn(
+            assignment.node_id,
+            config.init_timeout_secs,
+            config.process_timeout_secs,
+            foreign_python(config),
+            allowance_of(config, self._pool_bytes),
+        )
+        supervision.tell(order, theirs)
         return remote
+
+    def _adopt(self, warm: WarmProcess, owner: int, assignment: NodeAssignment) -> Remote:
+        """A process that has set the node up; it says no more that it is ready."""
+        node_id, timeout_s = assignment.node_id, self._config.process_timeout_secs
+        self._supervised(warm.supervisor, node_id).tell(messages.Limit(timeout_s))
+        remote = self._remote(assignment, owner, warm.control)
+        remote.pid = warm.pid
+        remote.ready.set_result(None)
+        self._events.progress(node_id, "ready", 1.0, "")
+        return remote
+
+    def _remote(self, assignment: NodeAssignment, owner: int, sock: socket.socket) -> Remote:
+        node_id = assignment.node_id
+        control: Channel[messages.FromNode] = Channel(
+            sock,
+            self._station.reactor,
+            messages.FromNode,
+            partial(self._on_node, node_id),
+            partial(self._on_node_silent, node_id),
+        )
+        control.largest = LARGEST_FROM_NODE
+        return Remote(assignment, owner, control, self._event_loop.create_future())
 
     def _tell_all(self, message: messages.ToNode) -> None:
         for remote in self._nodes.values():
             remote.control.send(message)
 
-    def _on_supervisor(self, message: messages.FromSupervisor, _descriptors: list[int]) -> None:
-        self._hired = True
+    def _on_process(self, message: messages.OfProcess) -> None:
+        """What a supervisor says of a process."""
+        remote = self._nodes[message.node_id]
         match message:
             case messages.Spawned():
-                self._nodes[message.node_id].pid = message.pid
-                self._supervisor_pid = message.supervisor
+                remote.pid = message.pid
             case messages.NotSpawned():
-                remote = self._nodes[message.node_id]
                 reason = f"its process can't be started: {message.reason}"
                 self._fail(remote, NodeError(message.node_id, reason))
             case messages.Output():
                 if message.stream == "stderr":
-                    self._nodes[message.node_id].stderr.extend(message.lines)
+                    remote.stderr.extend(message.lines)
                 self._events.output(message.node_id, message.stream, message.lines)
             case messages.Exited():
                 self._on_exit(message)
-            case messages.Stopped():
-                self._stopped.set()
 
     def _on_supervisor_gone(self) -> None:
-        if self._stopped.is_set():
-            return  # it has said so
-        self._stopped.set()
-        if self._hired:
+        if any(one.has_spoken for one in self._supervisions):
             self._fail(None, SupervisionError("its supervisor process has died"))
         else:
             self._fail(None, _NoSupervisorError("its supervisor could not be started"))
@@ -337,5 +338,5 @@ class MultiprocessExecutor:
     def _dismiss(self) -> None:
         for remote in self._nodes.values():
             remote.control.close()
-        if self._supervisor is not None:
-            self._supervisor.close()
+        while self._supervisions:
+            self._supervisions.pop().close()

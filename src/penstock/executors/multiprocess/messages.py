@@ -19,20 +19,31 @@ class _Message(msgspec.Struct, frozen=True, tag=True):
 # From the session to a node's process.
 
 
-class Configure(_Message, frozen=True):
-    """First of all: what to run, and this process's share of memory.
+class Prepare(_Message, frozen=True):
+    """First of all: the node to set up.
 
-    ``owner`` makes its slab IDs unique in the session. ``sys_path`` is the session's: the
-    process takes it over whole, or, with another interpreter, adds it to its own.
+    ``sys_path`` is the session's: the process takes it over whole, or, with another
+    interpreter, adds it to its own.
     """
 
     session_id: str
     node_id: str
     provider: str
     params: dict[str, Any]
-    emits: frozenset[Kind]
     sys_path: list[str]
     whole_path: bool
+
+
+class Join(_Message, frozen=True):
+    """The session that the node is one of, and this process's share of memory.
+
+    A node that was set up before any session wanted it is told another ``node_id`` now.
+    ``owner`` makes its slab IDs unique in the session.
+    """
+
+    session_id: str
+    node_id: str
+    emits: frozenset[Kind]
     owner: int
     pool_bytes: int
     max_message_bytes: int
@@ -57,7 +68,7 @@ class Measure(_Message, frozen=True):
     """Answer with ``Measured``."""
 
 
-ToNode: TypeAlias = Configure | AddLane | Run | StopProducing | Measure
+ToNode: TypeAlias = Prepare | Join | AddLane | Run | StopProducing | Measure
 
 
 # From a node's process to the session.
@@ -141,6 +152,12 @@ class Watch(_Message, frozen=True):
     process_timeout_s: float | None
 
 
+class Limit(_Message, frozen=True):
+    """What holds from now on for the calls of the one node that this supervisor has."""
+
+    process_timeout_s: float | None
+
+
 class Stop(_Message, frozen=True):
     """End all processes: ask, wait ``ask_s`` seconds, then the ladder.
 
@@ -150,7 +167,7 @@ class Stop(_Message, frozen=True):
     ask_s: float
 
 
-ToSupervisor: TypeAlias = Spawn | Watch | Stop
+ToSupervisor: TypeAlias = Spawn | Watch | Limit | Stop
 
 
 # From the supervisor to the session about its nodes, and to the owner about the host.
@@ -203,7 +220,8 @@ class Stopped(_Message, frozen=True):
     """Everything that was to be stopped is gone."""
 
 
-FromSupervisor: TypeAlias = Spawned | NotSpawned | Output | Exited | Stopped
+OfProcess: TypeAlias = Spawned | NotSpawned | Output | Exited
+FromSupervisor: TypeAlias = OfProcess | Stopped
 
 
 # From a program to its zygote.

@@ -11,6 +11,7 @@ from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.child import LAST_WORDS
 from penstock.executors.multiprocess.interpreter import own_path
+from penstock.executors.multiprocess.limits import Allowance
 from penstock.executors.statistics import NodeStatistics
 from penstock.manifest import ManifestConfiguration
 from penstock.planning import NodeAssignment
@@ -37,23 +38,42 @@ class Remote:
     def node_id(self) -> str:
         return self.assignment.node_id
 
-    def configure(self, session_id: str, config: ManifestConfiguration, pool_bytes: int) -> None:
-        """Tell the process, before all else, what it is to run and what it may use."""
-        same = foreign_python(config) is None
+    def prepare(self, session_id: str, config: ManifestConfiguration) -> None:
+        """Tell the process, before all else, what it is to run."""
+        self.control.send(prepare_order(self.assignment, config, session_id))
+
+    def join(self, session_id: str, config: ManifestConfiguration, pool_bytes: int) -> None:
+        """Make the node one of the session, with ``pool_bytes`` of shared memory."""
         self.control.send(
-            messages.Configure(
+            messages.Join(
                 session_id=session_id,
                 node_id=self.node_id,
-                provider=self.assignment.provider,
-                params=dict(self.assignment.params),
                 emits=self.assignment.emits,
-                sys_path=[str(entry) for entry in (sys.path if same else own_path())],
-                whole_path=same,
                 owner=self.owner,
                 pool_bytes=pool_bytes,
                 max_message_bytes=config.max_message_bytes,
             )
         )
+
+
+def prepare_order(
+    node: NodeAssignment, config: ManifestConfiguration, session_id: str
+) -> messages.Prepare:
+    """What a process is told to set a node up."""
+    same = foreign_python(config) is None
+    return messages.Prepare(
+        session_id=session_id,
+        node_id=node.node_id,
+        provider=node.provider,
+        params=dict(node.params),
+        sys_path=[str(entry) for entry in (sys.path if same else own_path())],
+        whole_path=same,
+    )
+
+
+def allowance_of(config: ManifestConfiguration, pool_bytes: int) -> Allowance:
+    """What a node's process may use."""
+    return Allowance(config.node_memory_bytes, pool_bytes, config.open_files)
 
 
 def foreign_python(config: ManifestConfiguration) -> str | None:

@@ -100,6 +100,9 @@ class Supervisor:
                     if message.process_timeout_s is not None:
                         limit_s = message.process_timeout_s + HOST_MARGIN_S
                         host.deadlines.process_timeout_s = limit_s
+            case messages.Limit():
+                for child in self._children.values():
+                    child.deadlines.process_timeout_s = message.process_timeout_s
             case messages.Stop():
                 self._stop = message
 

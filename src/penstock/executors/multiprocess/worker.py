@@ -30,7 +30,7 @@ from penstock.executors.calling import (
 )
 from penstock.executors.concurrent_loop import loop_class
 from penstock.executors.emitter import Identity
-from penstock.executors.multiprocess import messages
+from penstock.executors.multiprocess import kernel, messages
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.limits import allow_last_words
 from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, Reactor
@@ -106,20 +106,24 @@ class Worker:
         self._leash = leash
         leash.setblocking(False)
         self.reactor.register(leash.fileno(), self._on_leash)
-        self._config: messages.Configure | None = None
+        self._order: messages.Prepare | None = None
+        self._session: messages.Join | None = None
+        self._node: Node | None = None
+        self._is_set_up = False
         self._plane: DataPlane | None = None
         self._loop: NodeLoop | None = None
         self._task: asyncio.Task[Any] | None = None
         self._call: Caller = call_plain
+        self._pump: Pump = _PlainPump(self)
         self._running = False
         self._stopping = False
 
     def run(self) -> None:
         """The process's whole life."""
         try:
-            config = self._wait_for_config()
-            node_class = self._load(config)
-            life = self._live(config, node_class)
+            order = self._wait_for_order()
+            node_class = self._load(order)
+            life = self._live(order, node_class)
             if is_async(node_class):
                 _run_in_loop(life)
             else:
@@ -145,46 +149,38 @@ class Worker:
     def stopping(self) -> bool:
         return self._stopping or (self._loop is not None and not self._loop.producing)
 
-    def _wait_for_config(self) -> messages.Configure:
-        while self._config is None:
+    def _wait_for_order(self) -> messages.Prepare:
+        while self._order is None:
             self.reactor.poll(None)
             self.check()
-        return self._config
+        return self._order
 
-    def _load(self, config: messages.Configure) -> type[Node]:
-        if config.whole_path:
-            sys.path[:] = config.sys_path
+    def _load(self, order: messages.Prepare) -> type[Node]:
+        if order.whole_path:
+            sys.path[:] = order.sys_path
         else:
-            sys.path += [entry for entry in config.sys_path if entry not in sys.path]
+            sys.path += [entry for entry in order.sys_path if entry not in sys.path]
         self._control.send(messages.Progress("starting", 0.0, ""))
         try:
             with importing_nodes():
-                return load(config.provider)
+                return load(order.provider)
         except ConfigurationError as exc:
             self._fail("setup", exc)
             raise _Stopped from exc
 
-    async def _live(self, config: messages.Configure, node_class: type[Node]) -> None:
-        pump = self._make_pump(node_class)
-        self._plane = DataPlane(
-            self.reactor,
-            config.owner,
-            config.pool_bytes,
-            config.max_message_bytes,
-            self._on_broken,
-        )
-        self._plane.on_hoarding = self._on_hoarding
+    async def _live(self, order: messages.Prepare, node_class: type[Node]) -> None:
+        self._pump = pump = self._make_pump(node_class)
         try:
-            if await self._set_up(config, node_class, pump) and await self._work(pump):
+            if await self._set_up(order, node_class) and await self._work(pump):
                 while True:
                     await pump.idle()
         finally:
-            if self._loop is not None:
-                await self._tear_down(self._loop.node)
+            if self._node is not None:
+                await self._tear_down(self._node)
 
     def _make_pump(self, node_class: type[Node]) -> Pump:
         if not is_async(node_class):
-            return _PlainPump(self)
+            return self._pump
         self._task = asyncio.current_task()
         self._call = call_here
         pump = _ReactorPump(self)
@@ -192,30 +188,47 @@ class Worker:
         asyncio.get_running_loop().add_reader(self.reactor.fileno(), pump.ready)
         return pump
 
-    async def _set_up(self, config: messages.Configure, node_class: type[Node], pump: Pump) -> bool:
+    async def _set_up(self, order: messages.Prepare, node_class: type[Node]) -> bool:
         """Make the node ready for its first input; False where that failed and was reported."""
         self._control.send(messages.Progress("loading_model", 0.0, ""))
-        context = make_context(node_class, config.node_id, config.session_id, self)
+        context = make_context(node_class, order.node_id, order.session_id, self)
         try:
-            node = node_class(node_class.Params.model_validate(config.params), context)
-            identity = Identity(config.node_id, config.emits)
-            direct = not is_async_method(node_class, "process")
-            make_loop = loop_class(node_class)
-            self._loop = make_loop(node, identity, pump, self._call, self._pulse, direct=direct)
+            self._node = node_class(node_class.Params.model_validate(order.params), context)
             with self._pulse.during("setup"):
-                await self._call(node.setup)
+                await self._call(self._node.setup)
         except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
             self._fail("setup", exc)
             return False
+        self._is_set_up = True
+        self._join()
         self._leash.send(READY)
         self._control.send(messages.Ready())
         return True
 
+    def _join(self) -> None:
+        """Be one of the session's nodes, once that is known and the node is set up."""
+        session, node = self._session, self._node
+        if session is None or node is None or not self._is_set_up:
+            return
+        node.ctx.enter(session.node_id, session.session_id)
+        kernel.name_process(f"pn:{session.node_id}")
+        self._plane = DataPlane(
+            self.reactor,
+            session.owner,
+            session.pool_bytes,
+            session.max_message_bytes,
+            self._on_broken,
+        )
+        self._plane.on_hoarding = self._on_hoarding
+        identity = Identity(session.node_id, session.emits)
+        direct = not is_async_method(type(node), "process")
+        make_loop = loop_class(type(node))
+        self._loop = make_loop(node, identity, self._pump, self._call, self._pulse, direct=direct)
+
     async def _work(self, pump: Pump) -> bool:
         """Run the node to its end, or report why it ended early; whether it reached it."""
-        assert self._loop is not None  # noqa: S101  # made in setup
         try:
-            while not self._running:
+            while self._loop is None or not self._running:
                 await pump.idle()
             await self._loop.run()
         except NodeFault as fault:
@@ -239,8 +252,11 @@ class Worker:
 
     def _on_message(self, message: messages.ToNode, descriptors: list[int]) -> None:
         match message:
-            case messages.Configure():
-                self._config = message
+            case messages.Prepare():
+                self._order = message
+            case messages.Join():
+                self._session = message
+                self._join()
             case messages.AddLane():
                 self._add_lane(message, socket.socket(fileno=descriptors[0]))
             case messages.Run():
@@ -252,7 +268,7 @@ class Worker:
                 self._control.send(self._measured())
 
     def _add_lane(self, message: messages.AddLane, sock: socket.socket) -> None:
-        assert self._plane is not None  # noqa: S101  # lanes come to a node that is ready
+        assert self._plane is not None  # noqa: S101  # lanes come to a node that has joined
         assert self._loop is not None  # noqa: S101  # the same
         if message.inbound:
             self._loop.inputs.append(self._plane.receiver(message.spec, sock))

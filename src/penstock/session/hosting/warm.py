@@ -1,0 +1,209 @@
+"""Node processes that are initialised before any session wants them; each goes to one session.
+
+Each has a supervisor of its own, whose channel goes along with it: whoever has that keeps the
+process alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from penstock.executors.multiprocess import messages
+from penstock.executors.multiprocess.channel import Channel
+from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.executors.multiprocess.limits import Allowance
+from penstock.executors.multiprocess.remote import allowance_of, foreign_python, prepare_order
+from penstock.executors.multiprocess.supervision import Supervision
+from penstock.executors.multiprocess.transport import Reactor, socket_pair
+from penstock.executors.multiprocess.transport.frames import close_all
+from penstock.manifest import ManifestConfiguration
+from penstock.nodes.catalogue import load
+from penstock.planning import NodeAssignment
+
+_log = logging.getLogger(__name__)
+RETRY_S = 10.0
+"""How long to wait before another is started in place of one that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a node's process was made for; what has the same can stand in for it."""
+
+    provider: str
+    params: str
+    python: str | None
+    allowance: Allowance
+
+    @classmethod
+    def of(cls, node: NodeAssignment, config: ManifestConfiguration, pool_bytes: int) -> Recipe:
+        params = load(node.provider).Params.model_validate(node.params)
+        allowance = allowance_of(config, pool_bytes)
+        return cls(node.provider, params.model_dump_json(), foreign_python(config), allowance)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How many processes of one kind should wait; ``node`` stands for all that fit."""
+
+    node: NodeAssignment
+    config: ManifestConfiguration
+    pool_bytes: int
+    count: int
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe.of(self.node, self.config, self.pool_bytes)
+
+
+class WarmNode:
+    """One node's process, from its fork until a session has it."""
+
+    def __init__(
+        self, order: Order, reactor: Reactor, on_end: Callable[[WarmNode, str], None]
+    ) -> None:
+        self.order = order
+        self.is_ready = False
+        self.pid = 0
+        self._on_end = on_end
+        to_supervisor, its_end = socket_pair()
+        to_node, its_control = socket_pair()
+        self._sockets = (to_supervisor.dup(), to_node.dup())
+        self._supervision = Supervision(
+            to_supervisor, reactor, self._heard, lambda: self._end("its supervisor died")
+        )
+        self._control: Channel[messages.FromNode] = Channel(
+            to_node, reactor, messages.FromNode, self._said, lambda: self._end("it ended")
+        )
+        with its_end, its_control:
+            LAUNCHER.supervise(its_end)
+            self._prepare(its_control)
+
+    def hand_over(self) -> tuple[socket.socket, socket.socket]:
+        """The channels to its supervisor and to itself: it is the caller's now."""
+        self._let_go()
+        return self._sockets
+
+    def close(self) -> None:
+        """Let it end."""
+        self._let_go()
+        for sock in self._sockets:
+            sock.close()
+
+    def _prepare(self, its_control: socket.socket) -> None:
+        order, config = self.order, self.order.config
+        self._control.send(prepare_order(order.node, config, session_id=""))
+        spawn = messages.Spawn(
+            node_id=order.node.node_type,
+            init_timeout_s=config.init_timeout_secs,
+            process_timeout_s=None,
+            python=foreign_python(config),
+            allowance=allowance_of(config, order.pool_bytes),
+        )
+        self._supervision.tell(spawn, its_control.dup())
+
+    def _let_go(self) -> None:
+        self._control.close()
+        self._supervision.close()
+
+    def _heard(self, message: messages.OfProcess) -> None:
+        match message:
+            case messages.Spawned():
+                self.pid = message.pid
+            case messages.NotSpawned():
+                self._end(message.reason)
+            case messages.Exited():
+                how = message.signal or f"exit code {message.exit_code}"
+                self._end(f"it ended ({how})\n{message.stderr}".rstrip())
+            case messages.Output():
+                for line in message.lines:
+                    _log.info("%s, waiting: %s", message.node_id, line)
+
+    def _said(self, message: messages.FromNode, unwanted: list[int]) -> None:
+        close_all(unwanted)
+        match message:
+            case messages.Ready():
+                self.is_ready = True
+            case messages.Failed():
+                self._end(
+                    f"{message.during} raised {message.exception_type}: "
+                    f"{message.exception_message}\n{message.traceback}"
+                )
+
+    def _end(self, why: str) -> None:
+        self._on_end(self, why)
+
+
+class WarmNodes:
+    """Keeps as many of each kind as were ordered, on the event loop that it was made on."""
+
+    def __init__(self, orders: tuple[Order, ...] = ()) -> None:
+        self._wanted = {order.recipe: order for order in orders}
+        self._waiting: dict[Recipe, deque[WarmNode]] = {recipe: deque() for recipe in self._wanted}
+        self._loop = asyncio.get_running_loop()
+        self._reactor: Reactor | None = None
+        self._retry: asyncio.TimerHandle | None = None
+
+    @property
+    def ready(self) -> Mapping[str, int]:
+        """How many wait, initialised, by node type."""
+        return Counter(
+            warm.order.node.node_type
+            for queue in self._waiting.values()
+            for warm in queue
+            if warm.is_ready
+        )
+
+    def refill(self) -> None:
+        """Have as many started as there should be."""
+        if self._wanted and self._reactor is None:
+            self._reactor = Reactor(watched=True)
+            self._loop.add_reader(self._reactor.fileno(), self._reactor.poll_batch)
+        for recipe, order in self._wanted.items():
+            queue = self._waiting[recipe]
+            while len(queue) < order.count and self._reactor is not None:
+                queue.append(WarmNode(order, self._reactor, self._ended))
+
+    def take(
+        self, node: NodeAssignment, config: ManifestConfiguration, pool_bytes: int
+    ) -> WarmNode | None:
+        """One that is ready to be this node; None where there is none."""
+        if not self._wanted:
+            return None
+        queue = self._waiting.get(Recipe.of(node, config, pool_bytes), deque())
+        warm = next((warm for warm in queue if warm.is_ready), None)
+        if warm is not None:
+            queue.remove(warm)
+        return warm
+
+    def close(self) -> None:
+        """Let all that wait end."""
+        self._wanted = {}
+        if self._retry is not None:
+            self._retry.cancel()
+        for queue in self._waiting.values():
+            while queue:
+                queue.popleft().close()
+        if self._reactor is not None:
+            self._loop.remove_reader(self._reactor.fileno())
+            self._reactor.close()
+            self._reactor = None
+
+    def _ended(self, warm: WarmNode, why: str) -> None:
+        """One that failed is not replaced at once: the next might fail as well."""
+        queue = self._waiting[warm.order.recipe]
+        if warm not in queue:
+            return
+        queue.remove(warm)
+        warm.close()
+        _log.error("a %s could not be kept ready: %s", warm.order.node.node_type, why)
+        if self._retry is None or self._retry.cancelled():
+            self._retry = self._loop.call_later(RETRY_S, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self.refill()
