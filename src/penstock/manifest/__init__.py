@@ -25,6 +25,7 @@ from penstock.manifest.schema import (
 from penstock.manifest.settings import (
     ExecutorSettings,
     PatternSettings,
+    PrewarmSettings,
     ServiceSettings,
     Settings,
     load_settings,
@@ -48,6 +49,7 @@ __all__ = [
     "MultiprocessOptions",
     "NodeSpec",
     "PatternSettings",
+    "PrewarmSettings",
     "ServiceSettings",
     "Settings",
     "Source",

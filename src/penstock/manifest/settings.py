@@ -44,13 +44,21 @@ class ExecutorSettings(Document):
     patterns: Annotated[tuple[PatternSettings, ...], Field(strict=False)] = ()
 
 
+class PrewarmSettings(Document):
+    """Keeps ``count`` processes of a node type ready, which have set it up with ``params``."""
+
+    node_type: Annotated[str, Field(min_length=1)]
+    params: dict[str, Any] = Field(default_factory=dict)
+    count: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
 class ServiceSettings(Document):
     """``[service]``: ``bind`` is ``HOST:PORT`` or ``unix:PATH``.
 
     A stream's client hears of its metrics every ``metrics_interval_secs``. A session that
     neither gets an input nor gives an output for ``session_idle_secs`` is ended (None: never).
     A service that is told to stop gives its sessions ``drain_secs`` to finish. ``spare_hosts``
-    processes wait to be a session's host.
+    processes wait to be a session's host; ``prewarm`` says which nodes' processes wait too.
     """
 
     bind: Annotated[str, Field(min_length=1)] = "127.0.0.1:50051"
@@ -58,6 +66,7 @@ class ServiceSettings(Document):
     session_idle_secs: Annotated[float, Field(gt=0, le=7 * 86_400)] | None = 3600.0
     drain_secs: Annotated[float, Field(ge=0, le=3600)] = 10.0
     spare_hosts: Annotated[int, Field(ge=0, le=1000)] = 2
+    prewarm: Annotated[tuple[PrewarmSettings, ...], Field(strict=False)] = ()
 
 
 class Settings(Document):

@@ -14,6 +14,7 @@ from penstock.errors import ServiceError, SessionCancelledError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
+from penstock.service.prewarm import prewarm_cost, prewarm_orders
 from penstock.service.readiness import Readiness
 from penstock.session import (
     Budget,
@@ -36,6 +37,8 @@ REMEMBERED = 64
 REMEMBERED_BYTES = 16 << 10
 """The largest manifest whose plan is."""
 STOPPING = "the service is stopping"
+_PREWARMED = "[prewarmed]"
+"""What the processes that wait for a session are called where sessions have their IDs."""
 _log = logging.getLogger(__name__)
 _SAID_VERSION = re.compile(r"v(\d+)(\.\d+)*")
 
@@ -50,13 +53,15 @@ class Admission:
     Each is in a host of its own: nothing of a pipeline runs in this process.
     """
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, hosts: Hosts) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        orders = prewarm_orders(settings, catalogue)
         self.settings = settings
         self.catalogue = catalogue
-        self._hosts = hosts
+        self.hosts = Hosts(settings.service.spare_hosts, orders)
         self.stopping = False
         self.refusing = False
         self._budget = Budget(settings.limits)
+        self._budget.reserve(_PREWARMED, prewarm_cost(orders))
         self.readiness = Readiness(self._budget, smallest_cost(hosted=True))
         self._durations = Durations()
         self._registry = ExecutorRegistry.from_settings(settings)
@@ -91,7 +96,7 @@ class Admission:
             budget=self._budget,
             durations=self._durations,
             on_progress=on_progress,
-            hosts=self._hosts,
+            hosts=self.hosts,
             on_status=functools.partial(self.readiness.session, session_id),
         )
         session = Session(self._planned(manifest), options)

@@ -21,7 +21,6 @@ from penstock.service.fitting import allow_all_files, fitted, say_what_was_lower
 from penstock.service.health import HealthServicer
 from penstock.service.planning import PlanningServicer
 from penstock.service.streaming import StreamingServicer
-from penstock.session.hosting import Hosts
 from penstock.wire.methods import (
     CHECK_HEALTH,
     EXECUTE_PIPELINE,
@@ -85,13 +84,12 @@ class _Service:
 @contextlib.asynccontextmanager
 async def _serving(settings: Settings, bind: str, catalogue: Catalogue) -> AsyncIterator[_Service]:
     address = parse_address(bind)
-    hosts = Hosts(settings.service.spare_hosts)
-    admission = Admission(settings, catalogue, hosts)
+    admission = Admission(settings, catalogue)
     server = grpc.aio.server(options=_options(settings))
     server.add_generic_rpc_handlers(tuple(_handlers(admission)))
     port = _bind(server, address)
     await server.start()
-    hosts.refill()
+    admission.hosts.refill()
     try:
         async with admission.readiness.watching():
             yield _Service(address.with_port(port), admission)
@@ -100,7 +98,7 @@ async def _serving(settings: Settings, bind: str, catalogue: Catalogue) -> Async
         refusing = asyncio.create_task(server.stop(STOP_S))
         await admission.stop()
         await refusing
-        hosts.close()
+        admission.hosts.close()
         if address.socket_path is not None:
             address.socket_path.unlink(missing_ok=True)
 

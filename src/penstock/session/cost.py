@@ -50,7 +50,7 @@ def smallest_cost(*, hosted: bool) -> Cost:
 
 
 def _buffered_bytes(plan: NodeExecutionPlan, *, hosted: bool) -> int:
-    if _queues(plan):
+    if _queues(plan, hosted=hosted):
         return plan.configuration.buffered_bytes
     return READ_AHEAD_BYTES if hosted else 0
 
@@ -58,14 +58,15 @@ def _buffered_bytes(plan: NodeExecutionPlan, *, hosted: bool) -> int:
 def queue_bytes(plan: NodeExecutionPlan) -> int:
     """What each lane within the session's process may hold of what they may hold together."""
     together = plan.configuration.buffered_bytes - READ_AHEAD_BYTES
-    return together // max(_queues(plan), 1)
+    return together // max(_queues(plan, hosted=False), 1)
 
 
-def _queues(plan: NodeExecutionPlan) -> int:
-    """Lanes that don't leave the session's process."""
+def _queues(plan: NodeExecutionPlan, *, hosted: bool) -> int:
+    """Lanes that don't leave the process of the native nodes, which the client's do in a host."""
     lanes = [(edge.source, edge.target) for edge in plan.edges]
-    lanes += [(CLIENT, node_id) for node_id in plan.sources]
-    lanes += [(node_id, CLIENT) for node_id in plan.sinks]
+    if not hosted:
+        lanes += [(CLIENT, node_id) for node_id in plan.sources]
+        lanes += [(node_id, CLIENT) for node_id in plan.sinks]
     return sum(_is_here(plan, source) and _is_here(plan, target) for source, target in lanes)
 
 

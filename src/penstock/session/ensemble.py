@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from penstock.data import ExecutorType
 from penstock.errors import PenstockError, SessionError
 from penstock.executors.base import ExecutorEvents, NodeExecutor, NodeRecords
-from penstock.executors.multiprocess.executor import MultiprocessExecutor
+from penstock.executors.multiprocess.executor import (
+    NO_WARM_PROCESSES,
+    MultiprocessExecutor,
+    WarmProcess,
+)
 from penstock.executors.multiprocess.station import Station
 from penstock.executors.native import NativeExecutor
 from penstock.executors.vitals import OwnVitals
@@ -54,12 +58,14 @@ class Ensemble(Protocol):
 class Surroundings:
     """Where a hosted session meets what is outside its process.
 
-    The ``door`` leads to its client, and its ``supervisor`` reads its ``vitals``.
+    The ``door`` leads to its client, and its ``supervisor`` reads its ``vitals``. For the nodes
+    in ``warm`` there are processes already.
     """
 
     door: Door
     supervisor: socket.socket
     vitals: OwnVitals
+    warm: Mapping[str, WarmProcess]
 
 
 class LocalEnsemble:
@@ -109,6 +115,7 @@ class LocalEnsemble:
                 self._pool_bytes,
                 station=self._station,
                 supervisor=around.supervisor if around else None,
+                warm=around.warm if around else NO_WARM_PROCESSES,
             )
             self.executors.append(multiprocess)
         for executor in self.executors:

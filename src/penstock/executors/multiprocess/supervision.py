@@ -73,6 +73,8 @@ class Supervision:
 
     async def has_stopped(self, limit_s: float) -> bool:
         """Wait for the end of its processes; whether it came in time."""
+        if self._stopped.is_set() or not limit_s:
+            return self._stopped.is_set()
         try:
             async with asyncio.timeout(limit_s):
                 await self._stopped.wait()

@@ -2,5 +2,6 @@
 
 from penstock.session.hosting.ensemble import HostedEnsemble
 from penstock.session.hosting.hosts import Hosts
+from penstock.session.hosting.warm import Order
 
-__all__ = ["HostedEnsemble", "Hosts"]
+__all__ = ["HostedEnsemble", "Hosts", "Order"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -18,6 +16,7 @@ from penstock.executors.multiprocess import supervisor
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.executor import FIRST_NODE, MEASURE_S, SIGN_OF_LIFE_S
 from penstock.executors.multiprocess.station import Station
+from penstock.executors.multiprocess.supervision import Supervision
 from penstock.executors.multiprocess.transport.frames import close_all
 from penstock.executors.statistics import NodeStatistics
 from penstock.session.context import SessionExecutionContext
@@ -29,6 +28,7 @@ from penstock.session.hosting.hosts import BlankHost, Hosts
 from penstock.session.hosting.plans import encode_plan
 from penstock.session.wiring import executor_of, lane_specs
 
+_LAST_EVENTS = 1000
 ANSWER_S = 0.5
 """How long a host may take to answer that it stops, before it is taken for mute."""
 
@@ -83,15 +83,12 @@ class HostedEnsemble:
         self._outlets: dict[int, ConsumerEnd] = {}
         self._measured = asyncio.Event()
         self._answered = asyncio.Event()
-        self._gone = asyncio.Event()
         self._heard = False
         self._stopping = False
-        self._pid = 0
-        self._supervisor_pid = 0
         self._ready: asyncio.Future[None] | None = None
         self._station: Station | None = None
         self._control: Channel[messages.FromHost] | None = None
-        self._supervisor: Channel[processes.FromSupervisor] | None = None
+        self._supervision: Supervision | None = None
 
     @property
     def executors(self) -> list[HostedRecords]:
@@ -140,31 +137,31 @@ class HostedEnsemble:
         if self._station is None:
             return
         self._station.ending = True
-        if self._supervisor is not None:
-            await self._end_host(ask_s)
-            while self._station.reactor.poll(0):
-                pass  # what the host said last
-        self._dismiss()
-        self._station.close()
+        try:
+            if self._supervision is not None:
+                await self._end_host(self._supervision, ask_s)
+            for _ in range(_LAST_EVENTS):
+                if not self._station.reactor.poll(0):
+                    break  # everything that the host said last is heard
+        finally:
+            self._dismiss()
+            self._station.close()
 
     async def _open(self, blank: BlankHost) -> None:
         assert self._station is not None  # noqa: S101  # made in start
         reactor, loop = self._station.reactor, asyncio.get_running_loop()
-        self._gone.clear()
         self._ready = ready = loop.create_future()
-        self._supervisor = Channel(
-            blank.supervisor,
-            reactor,
-            processes.FromSupervisor,
-            self._on_supervisor,
-            self._on_supervisor_gone,
+        self._supervision = Supervision(
+            blank.supervisor, reactor, self._on_process, self._on_supervisor_gone
         )
+        self._supervision.expect_word()
         self._control = Channel(
             blank.control, reactor, messages.FromHost, self._on_host, self._on_host_mute
         )
         init_s = self._plan.configuration.init_timeout_secs
         process_s = self._plan.configuration.process_timeout_secs
-        self._supervisor.send(processes.Watch(init_s + SIGN_OF_LIFE_S, process_s))
+        self._supervision.tell(processes.Watch(init_s + SIGN_OF_LIFE_S, process_s))
+        self._give_warm_nodes(self._control)
         path = [str(entry) for entry in sys.path]
         plan = encode_plan(self._plan)
         self._control.send(messages.Open(self._context.session_id, plan, path, self._pool_bytes))
@@ -173,6 +170,19 @@ class HostedEnsemble:
                 await ready
         except TimeoutError:
             raise SupervisionError("its host gives no sign of life") from None
+
+    def _give_warm_nodes(self, control: Channel[messages.FromHost]) -> None:
+        """Processes that have set up nodes like some of these."""
+        config = self._plan.configuration
+        for node in self._plan.nodes:
+            if node.executor is not ExecutorType.MULTIPROCESS:
+                continue
+            warm = self._hosts.warm.take(node, config, self._pool_bytes)
+            if warm is not None:
+                supervisor, its_control = warm.hand_over()
+                with supervisor, its_control:
+                    adopt = messages.Adopt(node.node_id, warm.pid)
+                    control.send(adopt, [supervisor.fileno(), its_control.fileno()])
 
     def _lay(self, spec: LaneSpec) -> None:
         """Know a lane of which the client has one end, or neither."""
@@ -192,29 +202,19 @@ class HostedEnsemble:
             self._outlets[spec.lane_id] = outlet = self._station.receiver(spec, sock)
             self._gateway.add_outlet(spec.source, outlet)
 
-    async def _end_host(self, ask_s: float) -> None:
+    async def _end_host(self, supervision: Supervision, ask_s: float) -> None:
         """Have the host stop its nodes and end; where it is mute or slow, have it ended."""
         self._tell(messages.Stop(ask_s))
-        ladder_s = ask_s + supervisor.LADDER_S
-        await self._within(ANSWER_S, self._answered)
-        if self._answered.is_set():
-            await self._within(ladder_s, self._gone)
-        if self._gone.is_set():
+        limit_s = ask_s + supervisor.LADDER_S
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._answered.wait()
+        except TimeoutError:
+            limit_s = 0.0
+        if await supervision.has_stopped(limit_s):
             return
         self._events.faulted(SupervisionError("its host did not end by itself"))
-        if self._supervisor is not None:
-            self._supervisor.send(processes.Stop(0.0))
-        await self._within(2 * supervisor.KILL_S, self._gone)
-        if not self._gone.is_set() and self._supervisor_pid:
-            os.kill(self._supervisor_pid, signal.SIGKILL)  # everything below dies with it
-
-    async def _within(self, limit_s: float, event: asyncio.Event) -> None:
-        """Wait for it, but not for ever."""
-        try:
-            async with asyncio.timeout(limit_s):
-                await event.wait()
-        except TimeoutError:
-            return
+        await supervision.stop(0.0)
 
     def _tell(self, message: messages.ToHost) -> None:
         if self._control is not None:
@@ -222,6 +222,14 @@ class HostedEnsemble:
 
     def _on_host(self, message: messages.FromHost, descriptors: list[int]) -> None:
         self._heard = True
+        try:
+            self._hear(message, descriptors)
+        except LookupError as exc:
+            self._fail(SupervisionError(f"its host spoke of what there is not: {exc!r}"))
+        finally:
+            close_all(descriptors)
+
+    def _hear(self, message: messages.FromHost, descriptors: list[int]) -> None:
         match message:
             case messages.ClientLane() if descriptors:
                 sock = socket.socket(fileno=descriptors.pop())
@@ -238,7 +246,6 @@ class HostedEnsemble:
                 self._fail(SupervisionError("its host gave it a lane without an end"))
             case _:
                 self._pass_on(message)
-        close_all(descriptors)
 
     def _pass_on(self, event: messages.Event) -> None:
         """What an executor in the host tells its session."""
@@ -261,10 +268,11 @@ class HostedEnsemble:
         for node_id, record in measured.nodes.items():
             executor = self._plan.node(node_id).executor
             self._by_executor[executor].records[node_id] = record
-        for lane_id, producer in measured.outbound.items():
-            self._lanes[lane_id].reported_producer = producer
-        for lane_id, consumer in measured.inbound.items():
-            self._lanes[lane_id].reported_consumer = consumer
+        for lane_id, lane in self._lanes.items():
+            if lane_id in measured.outbound:
+                lane.reported_producer = measured.outbound[lane_id]
+            if lane_id in measured.inbound:
+                lane.reported_consumer = measured.inbound[lane_id]
         self._measured.set()
 
     def _on_host_mute(self) -> None:
@@ -272,36 +280,29 @@ class HostedEnsemble:
         if self._control is not None and (fault := self._control.fault) is not None:
             self._fail(SupervisionError(f"its host sent what is no control message: {fault}"))
 
-    def _on_supervisor(self, message: processes.FromSupervisor, descriptors: list[int]) -> None:
-        close_all(descriptors)
+    def _on_process(self, message: processes.OfProcess) -> None:
         match message:
-            case processes.Spawned():
-                self._supervisor_pid = message.supervisor
             case processes.NotSpawned():
                 self._fail(SupervisionError(f"its host can't be started: {message.reason}"))
             case processes.Output():
                 self._events.output(message.node_id, message.stream, message.lines)
             case processes.Exited():
                 self._on_exit(message)
-            case processes.Stopped():
-                self._set_gone()
 
     def _on_exit(self, death: processes.Exited) -> None:
-        self._answered.set()
+        self._wait_no_more()
         if not self._heard and not death.overdue:
             self._settle(_NoHostError("its host was gone before it had begun"))
         elif not self._stopping:
             self._fail(host_error(death, self._plan))
 
     def _on_supervisor_gone(self) -> None:
-        if not self._gone.is_set():
-            self._set_gone()
-            kind = SupervisionError if self._heard else _NoHostError
-            self._fail(kind("its supervisor process has died"))
+        self._wait_no_more()
+        kind = SupervisionError if self._heard else _NoHostError
+        self._fail(kind("its supervisor process has died"))
 
-    def _set_gone(self) -> None:
+    def _wait_no_more(self) -> None:
         """Nobody is left to answer."""
-        self._gone.set()
         self._answered.set()
         self._measured.set()
 
@@ -321,7 +322,8 @@ class HostedEnsemble:
         return True
 
     def _dismiss(self) -> None:
-        for channel in (self._control, self._supervisor):
-            if channel is not None:
-                channel.close()
-        self._control = self._supervisor = None
+        if self._control is not None:
+            self._control.close()
+        if self._supervision is not None:
+            self._supervision.close()
+        self._control = self._supervision = None

@@ -19,6 +19,7 @@ from penstock.data import CLIENT, ExecutorType
 from penstock.errors import PenstockError, SupervisionError
 from penstock.executors.multiprocess import worker
 from penstock.executors.multiprocess.channel import Channel
+from penstock.executors.multiprocess.executor import WarmProcess
 from penstock.executors.multiprocess.transport import Reactor
 from penstock.executors.vitals import OwnVitals
 from penstock.nodes.catalogue import load
@@ -58,6 +59,7 @@ class Host:
         self._leash = leash
         self._supervisor = supervisor
         self._vitals = vitals
+        self._warm: dict[str, WarmProcess] = {}
         self._opened: asyncio.Future[messages.Open | None] = loop.create_future()
         self._stop: asyncio.Future[float] = loop.create_future()
         self._ensemble: LocalEnsemble | None = None
@@ -103,7 +105,7 @@ class Host:
     def _make_session(self, order: messages.Open) -> tuple[SessionExecutionContext, LocalEnsemble]:
         sys.path[:] = order.sys_path
         context = SessionExecutionContext(order.session_id, decode_plan(order.plan))
-        around = Surroundings(self._give_lane, self._supervisor, self._vitals)
+        around = Surroundings(self._give_lane, self._supervisor, self._vitals, self._warm)
         ensemble = LocalEnsemble(context, Gateway(), self, order.pool_bytes, around)
         self._context, self._ensemble = context, ensemble
         self._unfinished = set(context.plan.order)
@@ -125,8 +127,11 @@ class Host:
         with sock:
             self._control.send(messages.ClientLane(spec.lane_id), [sock.fileno()])
 
-    def _on_message(self, message: messages.ToHost, _descriptors: list[int]) -> None:
+    def _on_message(self, message: messages.ToHost, descriptors: list[int]) -> None:
         match message:
+            case messages.Adopt():
+                supervisor, control = (socket.socket(fileno=fd) for fd in descriptors)
+                self._warm[message.node_id] = WarmProcess(message.pid, supervisor, control)
             case messages.Open():
                 self._opened.set_result(message)
             case messages.Stop():

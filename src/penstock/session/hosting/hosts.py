@@ -5,10 +5,12 @@ from __future__ import annotations
 import select
 import socket
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.transport import socket_pair
+from penstock.session.hosting.warm import Order, WarmNodes
 
 HOST_PROCESS = "penstock.session.hosting.process"
 """The module that the zygote makes hosts of: it isn't imported here."""
@@ -45,9 +47,10 @@ class BlankHost:
 
 
 class Hosts:
-    """Keeps ``spare`` blank hosts ready."""
+    """Keeps ``spare`` blank hosts ready, and node processes for their sessions (``warm``)."""
 
-    def __init__(self, spare: int) -> None:
+    def __init__(self, spare: int, warm: Sequence[Order] = ()) -> None:
+        self.warm = WarmNodes(warm)
         self._spare = spare
         self._blanks: deque[BlankHost] = deque()
         self._closed = False
@@ -56,6 +59,8 @@ class Hosts:
         """Have as many forked as there should be; best when nobody waits for one."""
         while len(self._blanks) < self._spare and not self._closed:
             self._blanks.append(BlankHost.fork())
+        if not self._closed:
+            self.warm.refill()
 
     def take(self) -> BlankHost:
         """One for a session, which owns it now."""
@@ -64,6 +69,7 @@ class Hosts:
     def close(self) -> None:
         """Let all that wait end."""
         self._closed = True
+        self.warm.close()
         while self._blanks:
             self._blanks.popleft().close()
 

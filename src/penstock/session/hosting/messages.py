@@ -18,8 +18,15 @@ class _Message(msgspec.Struct, frozen=True, tag=True):
 # From the front door to the host.
 
 
+class Adopt(_Message, frozen=True):
+    """A process that has set a node up, before ``Open``; its two channels come with this."""
+
+    node_id: str
+    pid: int
+
+
 class Open(_Message, frozen=True):
-    """First of all: the session to be; ``plan`` is as ``encode_plan`` has it.
+    """The session to be; ``plan`` is as ``encode_plan`` has it.
 
     ``sys_path`` is the service's, and taken over whole.
     """
@@ -48,7 +55,7 @@ class Stop(_Message, frozen=True):
     ask_s: float
 
 
-ToHost: TypeAlias = Open | Begin | StopProducing | Measure | Stop
+ToHost: TypeAlias = Adopt | Open | Begin | StopProducing | Measure | Stop
 
 
 # From the host to the front door.

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.executors.multiprocess import messages
@@ -67,6 +67,7 @@ class WarmNode:
         self, order: Order, reactor: Reactor, on_end: Callable[[WarmNode, str], None]
     ) -> None:
         self.order = order
+        self._type = order.node.node_type
         self.is_ready = False
         self.pid = 0
         self._on_end = on_end
@@ -98,7 +99,7 @@ class WarmNode:
         order, config = self.order, self.order.config
         self._control.send(prepare_order(order.node, config, session_id=""))
         spawn = messages.Spawn(
-            node_id=order.node.node_type,
+            node_id=self._type,
             init_timeout_s=config.init_timeout_secs,
             process_timeout_s=None,
             python=foreign_python(config),
@@ -128,6 +129,7 @@ class WarmNode:
         match message:
             case messages.Ready():
                 self.is_ready = True
+                _log.info("a %s is set up and waits, process %d", self._type, self.pid)
             case messages.Failed():
                 self._end(
                     f"{message.during} raised {message.exception_type}: "
@@ -139,12 +141,12 @@ class WarmNode:
 
 
 class WarmNodes:
-    """Keeps as many of each kind as were ordered, on the event loop that it was made on."""
+    """Keeps as many of each kind as were ordered, on the event loop that it is first filled on."""
 
-    def __init__(self, orders: tuple[Order, ...] = ()) -> None:
+    def __init__(self, orders: Sequence[Order] = ()) -> None:
         self._wanted = {order.recipe: order for order in orders}
         self._waiting: dict[Recipe, deque[WarmNode]] = {recipe: deque() for recipe in self._wanted}
-        self._loop = asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._reactor: Reactor | None = None
         self._retry: asyncio.TimerHandle | None = None
 
@@ -160,20 +162,25 @@ class WarmNodes:
 
     def refill(self) -> None:
         """Have as many started as there should be."""
-        if self._wanted and self._reactor is None:
+        if not self._wanted:
+            return
+        if self._reactor is None:
             self._reactor = Reactor(watched=True)
+            self._loop = asyncio.get_running_loop()
             self._loop.add_reader(self._reactor.fileno(), self._reactor.poll_batch)
         for recipe, order in self._wanted.items():
             queue = self._waiting[recipe]
-            while len(queue) < order.count and self._reactor is not None:
+            while len(queue) < order.count and self._retry is None:
                 queue.append(WarmNode(order, self._reactor, self._ended))
 
     def take(
         self, node: NodeAssignment, config: ManifestConfiguration, pool_bytes: int
     ) -> WarmNode | None:
         """One that is ready to be this node; None where there is none."""
-        if not self._wanted:
+        if self._reactor is None:
             return None
+        while self._reactor.poll(0):
+            pass  # whether one has died meanwhile
         queue = self._waiting.get(Recipe.of(node, config, pool_bytes), deque())
         warm = next((warm for warm in queue if warm.is_ready), None)
         if warm is not None:
@@ -188,7 +195,7 @@ class WarmNodes:
         for queue in self._waiting.values():
             while queue:
                 queue.popleft().close()
-        if self._reactor is not None:
+        if self._reactor is not None and self._loop is not None:
             self._loop.remove_reader(self._reactor.fileno())
             self._reactor.close()
             self._reactor = None
@@ -201,7 +208,7 @@ class WarmNodes:
         queue.remove(warm)
         warm.close()
         _log.error("a %s could not be kept ready: %s", warm.order.node.node_type, why)
-        if self._retry is None or self._retry.cancelled():
+        if self._retry is None and self._loop is not None:
             self._retry = self._loop.call_later(RETRY_S, self._try_again)
 
     def _try_again(self) -> None:
