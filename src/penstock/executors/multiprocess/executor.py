@@ -97,15 +97,18 @@ class MultiprocessExecutor:
 
     async def start(self, nodes: Sequence[NodeAssignment]) -> None:
         try:
-            await self._start(nodes)
+            await self._start(nodes, in_time=True)
         except _NoSupervisorError:  # the zygote died or is stuck: there is another now
             if self._given_supervisor is not None:
                 raise
             self._dismiss()
-            await self._start(nodes)
+            await self._start(nodes, in_time=False)
 
-    async def _start(self, nodes: Sequence[NodeAssignment]) -> None:
+    async def _start(self, nodes: Sequence[NodeAssignment], *, in_time: bool) -> None:
+        """``in_time``: a zygote that forks nothing is replaced; the next has to start first."""
         own = self._hire()
+        if in_time and self._given_supervisor is None:
+            own.expect_word()
         for owner, assignment in enumerate(nodes, start=FIRST_NODE):
             warm = self._warm.get(assignment.node_id)
             remote = (
@@ -179,9 +182,7 @@ class MultiprocessExecutor:
         ours, theirs = socket_pair()
         with theirs:
             LAUNCHER.supervise(theirs)
-        hired = self._supervised(ours)
-        hired.expect_word()
-        return hired
+        return self._supervised(ours)
 
     def _supervised(self, sock: socket.socket, node_id: str | None = None) -> Supervision:
         reactor = self._station.reactor

@@ -100,10 +100,10 @@ class HostedEnsemble:
         size = config.max_message_bytes
         self._station = Station(owner, self._pool_bytes, size, self._events)
         try:
-            await self._open(self._hosts.take())
+            await self._open(self._hosts.take(), in_time=True)
         except _NoHostError:  # it died as it was taken: there is another
             self._dismiss()
-            await self._open(self._hosts.take())
+            await self._open(self._hosts.take(), in_time=False)
         finally:
             self._hosts.refill()
         for records in self.executors:
@@ -147,17 +147,19 @@ class HostedEnsemble:
             self._dismiss()
             self._station.close()
 
-    async def _open(self, blank: BlankHost) -> None:
+    async def _open(self, blank: BlankHost, *, in_time: bool) -> None:
+        """``in_time``: a zygote that forks nothing is replaced; the next has to start first."""
         assert self._station is not None  # noqa: S101  # made in start
         reactor, loop = self._station.reactor, asyncio.get_running_loop()
         self._ready = ready = loop.create_future()
         self._supervision = Supervision(
             blank.supervisor, reactor, self._on_process, self._on_supervisor_gone
         )
-        self._supervision.expect_word()
         self._control = Channel(
             blank.control, reactor, messages.FromHost, self._on_host, self._on_host_mute
         )
+        if in_time:
+            self._supervision.expect_word()
         init_s = self._plan.configuration.init_timeout_secs
         process_s = self._plan.configuration.process_timeout_secs
         self._supervision.tell(processes.Watch(init_s + SIGN_OF_LIFE_S, process_s))
