@@ -11,6 +11,7 @@ from bench.figures.hop_frameworks import HOP_FRAMEWORKS, HOP_FRAMEWORKS_PACED
 from bench.figures.hop_latency import HOP_LATENCY, HOP_PACED, HOP_PLACED
 from bench.figures.hop_throughput import EXECUTOR_THROUGHPUT, HOP_THROUGHPUT
 from bench.figures.memory import MEMORY_LARGE, MEMORY_SMALL
+from bench.figures.neighbours import NEIGHBOURS
 from bench.figures.plan_time import PLAN_TIME
 from bench.figures.process_start import PROCESS_MEMORY, PROCESS_START
 from bench.figures.session_end import SERVICE_KILLED, SESSION_END
@@ -43,5 +44,6 @@ _ALL = (
     CPU_RATE,
     MEMORY_SMALL,
     MEMORY_LARGE,
+    NEIGHBOURS,
 )
 FIGURES: dict[str, Figure] = {figure.name: figure for figure in _ALL}

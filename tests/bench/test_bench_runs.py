@@ -61,7 +61,9 @@ TARGETS = {
     "hop_throughput": {("4 KB", None, 60_000), ("3.84 MB", "numpy.copyto", 0.8)},
     "hop_executors": {("native → native, 4 KB", None, 5)},
 }
-WITHOUT_TARGETS = {"session_start", "grpc_stream", "grpc_stream_rate", "executor_throughput"}
+WITHOUT_TARGETS = {
+    *("session_start", "grpc_stream", "grpc_stream_rate", "executor_throughput", "neighbours")
+}
 
 
 def measured(figure: str, out: Path) -> dict[str, Any]:

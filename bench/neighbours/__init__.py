@@ -1,0 +1,1 @@
+"""A quiet session of a service, and one beside it that burns whatever it gets."""
