@@ -329,3 +329,11 @@ async def test_a_failing_session_leaves_the_others_alone(wire: WireClient) -> No
     assert results([await read_until(call, "result")]) == [(0, "n0", "still here")]
     await call.write(CLOSE)
     await read_until(call, "closed")
+
+
+async def test_what_a_failure_leaves_undelivered_is_told_before_it(wire: WireClient) -> None:
+    manifest = pipeline("PassThrough", "hang_in_process", process_timeout_secs=0.3)
+    inputs = [chunk(str(number)) for number in range(9)]
+    *_, metrics, error = await converse(wire, init(manifest), *inputs)
+    assert error.error.failing_node_id == "n1"
+    assert 1 <= metrics.metrics.buffer_items <= 9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, SessionError
 from penstock.service.outputs import write_output
 from penstock.service.status import Context, leaving
 from penstock.session import NodeProgress, Output, Session
@@ -68,6 +68,15 @@ class Replies:
     async def metrics(self, session: Session) -> None:
         message = encode_stream_metrics(await session.metrics())
         await self._write(pb.StreamResponse(metrics=message))
+
+    async def undelivered(self, session: Session) -> None:
+        """The metrics of a session that failed, where it leaves something undelivered."""
+        try:
+            metrics = await session.metrics()
+        except SessionError:
+            return  # it was never started
+        if metrics.waiting:
+            await self._write(pb.StreamResponse(metrics=encode_stream_metrics(metrics)))
 
     async def closed(self, session: Session, reason: str) -> None:
         """The last word of a stream that ended as its client wished."""

@@ -82,6 +82,7 @@ class StreamCall:
             self.log.session_id = session.session_id
             await self._converse(session, init)
             if self._failure is not None and not self._ended_by_client:
+                await self.replies.undelivered(session)
                 raise self._failure
             reason = CANCELLED if self._cancelled else COMPLETED
             await self.replies.closed(session, reason)
