@@ -21,11 +21,14 @@ from penstock.data import Audio, Json, Text
 from penstock.manifest import Limits, MultiprocessOptions, Settings, load_settings
 from penstock.nodes import Catalogue
 from penstock.planning import check_manifest
+from penstock.service.prewarm import prewarm_orders
 from penstock.session import SESSION_TABLE
 from penstock.testing import run_node
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+_OPEN = ("interpreters", "executors.mappings", "service.prewarm.params")
+"""Tables of ``penstock.toml`` whose keys are the operator's own."""
 
 
 def tool(name: str) -> ModuleType:
@@ -147,7 +150,10 @@ def test_what_is_shown_as_a_default_is_one(tmp_path: Path) -> None:
     path = tmp_path / "penstock.toml"
     path.write_text(block("operations.md", "toml"))
     shown, default = load_settings(path), Settings()
-    assert shown.service == default.service
+    examples = {"prewarm"}
+    assert shown.service.model_dump(exclude=examples) == default.service.model_dump(
+        exclude=examples
+    )
     assert shown.executors.default == default.executors.default
     fixed = {
         name: field.default
@@ -155,6 +161,13 @@ def test_what_is_shown_as_a_default_is_one(tmp_path: Path) -> None:
         if field.default is not None and field.default_factory is None  # the others are examples
     }
     assert shown.limits.model_dump(include=set(fixed)) == fixed
+
+
+def test_what_is_prewarmed_as_an_example_can_be(tmp_path: Path) -> None:
+    path = tmp_path / "penstock.toml"
+    path.write_text(block("operations.md", "toml"))
+    [order] = prewarm_orders(load_settings(path), Catalogue.installed())
+    assert (order.node.node_type, order.count) == ("PocketSphinxNode", 2)
 
 
 def _keys(model: type[BaseModel], above: str = "") -> set[str]:
@@ -177,7 +190,7 @@ def _shown(table: dict[str, Any], above: str = "") -> set[str]:
         path = f"{above}{name}"
         if isinstance(value, list):
             found |= set().union(*(_shown(item, f"{path}.") for item in value))
-        elif isinstance(value, dict) and path not in ("interpreters", "executors.mappings"):
+        elif isinstance(value, dict) and path not in _OPEN:
             found |= _shown(value, f"{path}.")
         else:
             found.add(path)
