@@ -21,8 +21,8 @@ from penstock.data import Audio, Json, Text
 from penstock.manifest import Limits, MultiprocessOptions, Settings, load_settings
 from penstock.nodes import Catalogue
 from penstock.planning import check_manifest
-from penstock.service.prewarm import prewarm_orders
 from penstock.session import SESSION_TABLE
+from penstock.session.hosting import prewarm_orders
 from penstock.testing import run_node
 
 ROOT = Path(__file__).parent.parent

@@ -169,13 +169,29 @@ def test_limits_tell_what_a_session_takes_of_what_there_is(
     assert "refused" not in out
 
 
+def test_what_waits_for_sessions_is_not_free(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "penstock.toml"
+    config.write_text(
+        "[limits]\nmax_processes = 7\n[multiprocess]\nmax_processes_per_session = 7\n"
+        '[[service.prewarm]]\nnode_type = "EchoNode"\ncount = 5\n'
+    )
+    assert main(["plan", ASSISTANT, "--limits", "--config", str(config)]) == 0
+    out = capsys.readouterr().out
+    assert limits([line.split() for line in out.splitlines()])["processes"] == ["3", "7", "2"]
+    assert "it would be refused: processes: 3 wished, 2 free of 7" in out
+
+
 def test_limits_say_why_a_session_would_be_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "penstock.toml"
     config.write_text("[limits]\nmax_buffered_bytes = 3_000_000\nmax_shared_memory_bytes = 1\n")
     manifest = tmp_path / "native.json"
-    manifest.write_text('{"version": "v1", "nodes": [{"id": "p", "node_type": "PassThrough"}]}')
+    nodes = [{"id": name, "node_type": "PassThrough"} for name in "ab"]
+    connections = [{"from": "a", "to": "b"}]
+    manifest.write_text(json.dumps({"version": "v1", "nodes": nodes, "connections": connections}))
     assert main(["plan", str(manifest), "--limits", "--json", "--config", str(config)]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["shortage"].startswith("shared_memory_bytes: ")

@@ -133,6 +133,13 @@ def test_what_can_not_be_kept_ready_is_refused_before_anything_starts(prewarm, m
     assert told.value.faults[0].path == "service.prewarm[0]"
 
 
+async def test_a_plan_tells_what_those_that_wait_leave_free():
+    async with warmed(2) as (client, _):
+        plan = await client.plan(pipeline(3))
+    (processes,) = [one for one in plan.resources if one.name == "processes"]
+    assert (processes.cost, processes.free) == (3, processes.limit - 2)
+
+
 async def test_those_that_wait_count_as_processes():
     few = Settings(
         limits=Limits(max_processes=3),

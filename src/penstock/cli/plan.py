@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.bridges import strategy_for
 from penstock.cli.status import report
-from penstock.cli.surroundings import add_manifest, add_surroundings, surroundings
+from penstock.cli.surroundings import Surroundings, add_manifest, add_surroundings, surroundings
 from penstock.cli.table import columns
 from penstock.errors import ManifestError
-from penstock.manifest import Limits
 from penstock.planning import Edge, NodeExecutionPlan, check_manifest
 from penstock.session import Budget, cost_of
+from penstock.session.hosting import prewarm_orders, reserve_prewarmed
 
 if TYPE_CHECKING:
     from penstock.client import PipelinePlan
@@ -49,7 +49,7 @@ def _planned(arguments: argparse.Namespace) -> dict[str, Any]:
     if found.plan is None:
         raise ManifestError(found.faults)
     data = as_data(found.plan)
-    return data | limits_of(found.plan, around.settings.limits) if arguments.limits else data
+    return data | limits_of(found.plan, around) if arguments.limits else data
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -87,9 +87,10 @@ def as_data(plan: NodeExecutionPlan) -> dict[str, Any]:
     }
 
 
-def limits_of(plan: NodeExecutionPlan, limits: Limits) -> dict[str, Any]:
-    """What a session of a service takes, and what one with those limits has when it is idle."""
-    budget, cost = Budget(limits), cost_of(plan, hosted=True)
+def limits_of(plan: NodeExecutionPlan, around: Surroundings) -> dict[str, Any]:
+    """What a session of a service takes, and what one configured so has when it is idle."""
+    budget, cost = Budget(around.settings.limits), cost_of(plan, hosted=True)
+    reserve_prewarmed(budget, prewarm_orders(around.settings, around.catalogue))
     shortage = budget.shortage(cost)
     resources = [
         {

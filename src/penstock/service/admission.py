@@ -14,7 +14,6 @@ from penstock.errors import ServiceError, SessionCancelledError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
-from penstock.service.prewarm import prewarm_cost, prewarm_orders
 from penstock.service.readiness import Readiness
 from penstock.session import (
     Budget,
@@ -25,7 +24,7 @@ from penstock.session import (
     cost_of,
     smallest_cost,
 )
-from penstock.session.hosting import Hosts
+from penstock.session.hosting import Hosts, prewarm_orders, reserve_prewarmed
 from penstock.wire.manifests import decode_manifest
 from penstock.wire.methods import PROTOCOL
 from penstock.wire.plans import encode_plan
@@ -37,8 +36,6 @@ REMEMBERED = 64
 REMEMBERED_BYTES = 16 << 10
 """The largest manifest whose plan is."""
 STOPPING = "the service is stopping"
-_PREWARMED = "[prewarmed]"
-"""What the processes that wait for a session are called where sessions have their IDs."""
 _log = logging.getLogger(__name__)
 _SAID_VERSION = re.compile(r"v(\d+)(\.\d+)*")
 
@@ -61,7 +58,7 @@ class Admission:
         self.stopping = False
         self.refusing = False
         self._budget = Budget(settings.limits)
-        self._budget.reserve(_PREWARMED, prewarm_cost(orders))
+        reserve_prewarmed(self._budget, orders)
         self.readiness = Readiness(self._budget, smallest_cost(hosted=True))
         self._durations = Durations()
         self._registry = ExecutorRegistry.from_settings(settings)

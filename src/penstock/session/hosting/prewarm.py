@@ -8,10 +8,13 @@ from penstock.executors.multiprocess.transport import guaranteed_pool
 from penstock.manifest import PrewarmSettings, Settings, parse_manifest, path_of
 from penstock.nodes import Catalogue
 from penstock.planning import make_plan
-from penstock.session import Cost
-from penstock.session.hosting import Order
+from penstock.session.budget import Budget
+from penstock.session.cost import Cost
+from penstock.session.hosting.warm import Order
 
 _AT = ("service", "prewarm")
+_PREWARMED = "[prewarmed]"
+"""What the processes that wait for a session are called where sessions have their IDs."""
 
 
 def prewarm_orders(settings: Settings, catalogue: Catalogue) -> tuple[Order, ...]:
@@ -24,11 +27,15 @@ def prewarm_orders(settings: Settings, catalogue: Catalogue) -> tuple[Order, ...
     return tuple(_order(number, wish, settings, catalogue) for number, wish in wishes)
 
 
-def prewarm_cost(orders: tuple[Order, ...]) -> Cost:
-    """What the processes that wait take from all sessions' budget."""
+def reserve_prewarmed(budget: Budget, orders: tuple[Order, ...]) -> None:
+    """Take what the processes that wait need from all sessions' budget, for good.
+
+    Raises ``ResourceLimitError`` where it hasn't that much.
+    """
     processes = sum(order.count for order in orders)
     memory = sum(order.count * (order.config.node_memory_bytes or 0) for order in orders)
-    return Cost(processes=processes, shared_memory_bytes=0, node_memory_bytes=memory, sessions=0)
+    cost = Cost(processes=processes, shared_memory_bytes=0, node_memory_bytes=memory, sessions=0)
+    budget.reserve(_PREWARMED, cost)
 
 
 def _order(number: int, wish: PrewarmSettings, settings: Settings, catalogue: Catalogue) -> Order:
