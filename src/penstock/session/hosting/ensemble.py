@@ -104,8 +104,6 @@ class HostedEnsemble:
         except _NoHostError:  # it died as it was taken: there is another
             self._dismiss()
             await self._open(self._hosts.take(), in_time=False)
-        finally:
-            self._hosts.refill()
         for records in self.executors:
             self._context.bind(records)
         for spec in self._specs.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import select
 import socket
 from collections import deque
@@ -14,6 +15,11 @@ from penstock.session.hosting.warm import Order, WarmNodes
 
 HOST_PROCESS = "penstock.session.hosting.process"
 """The module that the zygote makes hosts of: it isn't imported here."""
+REFILL_S = 0.02
+"""How long a session that took a host has the processors to itself before the next is forked.
+
+Most calls are answered by then, and forking takes longer than answering.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +59,28 @@ class Hosts:
         self.warm = WarmNodes(warm)
         self._spare = spare
         self._blanks: deque[BlankHost] = deque()
+        self._refill: asyncio.TimerHandle | None = None
         self._closed = False
 
     def refill(self) -> None:
-        """Have as many forked as there should be; best when nobody waits for one."""
+        """Have as many forked as there should be."""
+        self._refill = None
         while len(self._blanks) < self._spare and not self._closed:
             self._blanks.append(BlankHost.fork())
         if not self._closed:
             self.warm.refill()
 
     def take(self) -> BlankHost:
-        """One for a session, which owns it now."""
+        """One for a session, which owns it now; another will soon wait in its place."""
+        if self._refill is None and not self._closed:
+            self._refill = asyncio.get_running_loop().call_later(REFILL_S, self.refill)
         return self._living() or BlankHost.fork()
 
     def close(self) -> None:
         """Let all that wait end."""
         self._closed = True
+        if self._refill is not None:
+            self._refill.cancel()
         self.warm.close()
         while self._blanks:
             self._blanks.popleft().close()
