@@ -47,12 +47,14 @@ class Target:
     """A bound for our figure, from above unless ``at_least``.
 
     ``limit`` is a ratio to the contender ``of``, or, where that is None, in the figure's unit.
-    "Three times faster than a peer" is a ratio of at most one third.
+    "Three times faster than a peer" is a ratio of at most one third. With ``times`` the limit,
+    in the figure's unit, is on what ours has more than so many times the contender's.
     """
 
     limit: float
     of: str | None = None
     at_least: bool = False
+    times: float | None = None
 
     def holds(self, measured: float) -> bool:
         return measured >= self.limit if self.at_least else measured <= self.limit
@@ -111,7 +113,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A target and what was measured: a ratio or a value; None where its reference is missing."""
+    """A target and what was measured: a ratio, a value, or how much more ours has.
+
+    None where its reference is missing.
+    """
 
     target: Target
     measured: float | None

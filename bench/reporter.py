@@ -103,6 +103,9 @@ def _bound(target: Target, unit: str) -> tuple[str, Callable[[float], str]]:
     how = "at least" if target.at_least else "at most"
     if target.of is None:
         return f"{how} {_number(target.limit)} {unit}", _number
+    if target.times is not None:
+        beyond = f"{_number(target.limit)} {unit} more than {target.times:g} × {target.of}"
+        return f"{how} {beyond}", _number
     if target.at_least:
         return f"at least {target.limit:.0%} of {target.of}", "{:.0%}".format
     if target.limit < 1:

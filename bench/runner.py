@@ -59,7 +59,7 @@ def judged(
         values=values,
         ratios=ratios,
         missing=missing,
-        verdicts=tuple(_verdict(target, values[OURS], ratios) for target in case.targets),
+        verdicts=tuple(_verdict(target, values) for target in case.targets),
         message_bytes=case.message_bytes,
         x=case.x,
     )
@@ -100,6 +100,24 @@ def _ratio(ours: Spread, theirs: Spread) -> float:
     return median(our / their for our, their in zip(ours.rounds, theirs.rounds, strict=True))
 
 
-def _verdict(target: Target, ours: Spread, ratios: Mapping[str, float]) -> Verdict:
-    measured = ours.p50 if target.of is None else ratios.get(target.of)
+def _excess(ours: Spread, theirs: Spread, times: float) -> float:
+    """By how much ours is more than so many times theirs."""
+    return median(
+        our - times * their for our, their in zip(ours.rounds, theirs.rounds, strict=True)
+    )
+
+
+def _verdict(target: Target, values: Mapping[str, Spread]) -> Verdict:
+    measured = _measured(target, values)
     return Verdict(target, measured, None if measured is None else target.holds(measured))
+
+
+def _measured(target: Target, values: Mapping[str, Spread]) -> float | None:
+    """What a target bounds."""
+    ours = values[OURS]
+    if target.of is None:
+        return ours.p50
+    if target.of not in values:
+        return None
+    theirs = values[target.of]
+    return _ratio(ours, theirs) if target.times is None else _excess(ours, theirs, target.times)

@@ -39,7 +39,7 @@ TARGETS = {
     },
     "service_killed": {("4 process nodes", None, 1000)},
     "cpu_bound": {("3 items through 3 nodes", "side by side", 1.05)},
-    "grpc_execute": {("4 KB", "floor", 2)},
+    "grpc_execute": {("4 KB, a host waits", "floor", 4), ("4 KB, none waits", "floor", 10_000)},
     "hop_latency": {
         ("4 KB", "floor", 1.25),
         ("1 MB", "floor", 1.15),

@@ -42,6 +42,7 @@ ALONE = row(
     None,
     Verdict(Target(4), 3, reached=True),
     Verdict(Target(0.8, "floor", at_least=True), 0.85, reached=True),
+    Verdict(Target(10, "floor", times=4), -2.5, reached=True),
 )
 MORE = row("more", {"penstock": Spread(5, 5, (5,))})
 RESULT = Result("hop", "A hop", "µs", (HOP, ALONE, MORE))
@@ -68,12 +69,13 @@ def test_many_contenders_go_down() -> None:
 
 
 def test_each_target_is_told_with_what_came_of_it() -> None:
-    assert section(RESULT).splitlines()[-5:] == [
+    assert section(RESULT).splitlines()[-6:] == [
         "- p → p: at most 2 × floor: 2.500 ×, **missed**",
         "- p → p: at least 3 × faster than floor: 0.40 ×, **missed**",
         "- p → p: at least 2 × faster than ray: can't be judged (not installed)",
         "- alone: at most 4 µs: 3, reached",
         "- alone: at least 80% of floor: 85%, reached",
+        "- alone: at most 10 µs more than 4 × floor: -2.5, reached",
     ]
 
 
@@ -104,7 +106,7 @@ def test_only_what_is_between_the_marks_changes(tmp_path: Path) -> None:
     document(page, to_markdown(MACHINE, "make bench", [RESULT]))
     written = page.read_text(encoding="utf-8")
     assert written.startswith(f"before\n{begin}\n\n`make bench` on a processor, 2 cores")
-    assert written.endswith(f"- alone: at least 80% of floor: 85%, reached\n\n{end}\nafter\n")
+    assert written.endswith(f"4 × floor: -2.5, reached\n\n{end}\nafter\n")
     assert "old" not in written
 
 

@@ -128,10 +128,14 @@ def test_one_disturbed_round_does_not_decide() -> None:
         (Target(4.1, at_least=True), 4, False),
         (Target(0.8, "peer", at_least=True), 0.5, False),
         (Target(1 / 3, "peer"), 0.5, False),
+        (Target(1, "floor", times=1.5), 1, True),
+        (Target(0.9, "floor", times=1.5), 1, False),
+        (Target(0, "floor", times=3), -2, True),
+        (Target(1, "nobody", times=2), None, None),
     ],
 )
-def test_a_target_bounds_a_ratio_or_the_value(
-    target: Target, measured: float, reached: bool
+def test_a_target_bounds_a_ratio_the_value_or_what_it_has_more(
+    target: Target, measured: float | None, reached: bool | None
 ) -> None:
     rounds = [{"floor": [2.0], "penstock": [4.0], "peer": [8.0]}]
     (verdict,) = judged(case(target), rounds, {}).verdicts
