@@ -40,6 +40,7 @@ class BridgeReport:
 class ExecutionReport:
     """A session from its start to its end.
 
+    ``cpu_time_s`` and ``peak_memory_bytes`` add up the processes of its nodes and its host.
     ``decoding_s`` and ``encoding_s`` are what the service spent between messages and values.
     """
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import time
+from typing import Self
+
 import msgspec
 
 
@@ -21,3 +26,17 @@ class NodeStatistics(msgspec.Struct):
     peak_memory_bytes: int = 0
     waits_for: list[str] = msgspec.field(default_factory=list)
     for_any: bool = False
+
+
+class ProcessStatistics(msgspec.Struct, frozen=True):
+    """What a process has used: CPU time in ns, and the peak of its memory in bytes."""
+
+    pid: int
+    cpu_ns: int
+    peak_memory_bytes: int
+
+    @classmethod
+    def own(cls) -> Self:
+        """Those of this process."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return cls(os.getpid(), time.process_time_ns(), peak)

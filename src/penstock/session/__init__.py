@@ -8,7 +8,7 @@ from penstock.session.context import (
 )
 from penstock.session.cost import Cost, cost_of, smallest_cost
 from penstock.session.durations import Durations
-from penstock.session.metrics import LaneMetrics, NodeMetrics, SessionMetrics
+from penstock.session.metrics import HostMetrics, LaneMetrics, NodeMetrics, SessionMetrics
 from penstock.session.options import NodeOutput, NodeProgress, Output, SessionOptions
 from penstock.session.session import Session
 from penstock.session.stall import Blocking, find_ring, held_up_by
@@ -22,6 +22,7 @@ __all__ = [
     "Cost",
     "Durations",
     "ExecutorDataFlow",
+    "HostMetrics",
     "LaneMetrics",
     "NodeMetrics",
     "NodeOutput",

@@ -21,6 +21,7 @@ from penstock.executors.multiprocess.executor import (
 )
 from penstock.executors.multiprocess.station import Station
 from penstock.executors.native import NativeExecutor
+from penstock.executors.statistics import ProcessStatistics
 from penstock.executors.vitals import OwnVitals
 from penstock.planning import NodeAssignment
 from penstock.session.context import SessionExecutionContext
@@ -37,6 +38,10 @@ class Ensemble(Protocol):
     @property
     def executors(self) -> Sequence[NodeRecords]:
         """What is known of each executor's nodes."""
+
+    @property
+    def host(self) -> ProcessStatistics | None:
+        """The process that has the session, as last measured; None where that is this one."""
 
     async def start(self) -> None:
         """Initialise all nodes at once, then lay all lanes; raises the first failure."""
@@ -74,6 +79,8 @@ class LocalEnsemble:
     Each process may own ``pool_bytes`` of shared memory. Without ``surroundings`` the client
     is here too, and a supervisor is hired where one is needed.
     """
+
+    host = None
 
     def __init__(
         self,

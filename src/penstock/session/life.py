@@ -134,7 +134,8 @@ class Life:
             if self._options.on_output is not None:
                 _call_back(self._options.on_output, NodeOutput(node_id, stream, line))
             else:
-                logging.getLogger(f"penstock.node.{node_id}").info("%s: %s", stream, line)
+                log = logging.getLogger(f"penstock.node.{node_id}")
+                log.info("session %s, %s: %s", self.context.session_id, stream, line)
 
     def failed(self, error: PenstockError) -> None:
         """The first failure ends the session; one on the way out is only recorded."""

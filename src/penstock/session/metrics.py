@@ -15,6 +15,7 @@ from penstock.bridges import (
     LaneState,
 )
 from penstock.data import ExecutorType, Kind
+from penstock.executors.statistics import ProcessStatistics
 from penstock.session.stall import Blocking, held_up_by
 
 _REMEMBERED = 4096
@@ -36,6 +37,15 @@ class NodeMetrics:
     cpu_time_s: float
     peak_memory_bytes: int
     unmatched: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HostMetrics:
+    """The process that a service has for a session: its native nodes, and what is between nodes."""
+
+    pid: int
+    cpu_time_s: float
+    peak_memory_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,8 @@ class SessionMetrics:
     """One session, from zero: it runs once. ``waiting`` and ``dropped`` count on all lanes.
 
     ``average_latency_s`` is from an input to the outputs that carry its sequence number, None
-    while there is none. ``cpu_time_s`` and ``peak_memory_bytes`` add up the nodes' processes.
+    while there is none. ``host`` is None where the session has no process of its own.
+    ``cpu_time_s`` and ``peak_memory_bytes`` add up the processes of the nodes and the host.
     """
 
     session_id: str
@@ -87,6 +98,14 @@ class SessionMetrics:
     waiting: int
     dropped: int
     average_latency_s: float | None
+    host: HostMetrics | None = None
+
+
+def host_metrics(host: ProcessStatistics | None) -> HostMetrics | None:
+    """The same in the units of metrics."""
+    if host is None:
+        return None
+    return HostMetrics(host.pid, host.cpu_ns / 1e9, host.peak_memory_bytes)
 
 
 def lane_metrics(bridges: Iterable[DataBridge], joins: Set[str]) -> tuple[LaneMetrics, ...]:

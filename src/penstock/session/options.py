@@ -32,7 +32,10 @@ class NodeProgress:
 
 @dataclass(frozen=True, slots=True)
 class NodeOutput:
-    """A line that a node wrote to ``stdout`` or ``stderr``."""
+    """A line that a node wrote to ``stdout`` or ``stderr``.
+
+    Native nodes of a session that has a host share a process: ``node_id`` is ``@host`` there.
+    """
 
     node_id: str
     stream: str

@@ -29,7 +29,14 @@ from penstock.session.budget import Budget
 from penstock.session.context import SessionExecutionContext
 from penstock.session.cost import cost_of
 from penstock.session.life import Life
-from penstock.session.metrics import Latency, NodeMetrics, SessionMetrics, lane_metrics
+from penstock.session.metrics import (
+    HostMetrics,
+    Latency,
+    NodeMetrics,
+    SessionMetrics,
+    host_metrics,
+    lane_metrics,
+)
 from penstock.session.options import Output, SessionOptions
 
 Written = str | bytes | os.PathLike[str] | Mapping[str, Any] | Manifest
@@ -243,12 +250,14 @@ class Session:
             for executor in life.ensemble.executors
             for node_id, stats in executor.statistics.items()
         }
+        host = host_metrics(life.ensemble.host)
+        processes: list[NodeMetrics | HostMetrics] = [*nodes.values(), *([host] if host else [])]
         bridges = tuple(bridge.statistics() for bridge in self.context.data_bridges)
         return SessionMetrics(
             session_id=self.session_id,
             wall_time_s=(life.ended_at or time.monotonic()) - life.started_at,
-            cpu_time_s=sum(node.cpu_time_s for node in nodes.values()),
-            peak_memory_bytes=sum(node.peak_memory_bytes for node in nodes.values()),
+            cpu_time_s=sum(one.cpu_time_s for one in processes),
+            peak_memory_bytes=sum(one.peak_memory_bytes for one in processes),
             nodes=nodes,
             bridges=bridges,
             lanes=lane_metrics(self.context.data_bridges, self.plan.joins),
@@ -258,6 +267,7 @@ class Session:
             waiting=sum(bridge.buffered for bridge in self.context.data_bridges),
             dropped=sum(bridge.dropped for bridge in bridges),
             average_latency_s=self._latency.average_s,
+            host=host,
         )
 
     def _on_root_done(self, root: asyncio.Task[None]) -> None:

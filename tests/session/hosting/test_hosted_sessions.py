@@ -1,6 +1,7 @@
 """A session in a host is what it would be here, and what happens to its host is told."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -252,6 +253,34 @@ async def test_output_of_native_nodes_is_heard(hosts):
     async with session:
         await through(session, [Text("loud")])
     assert "loud" in [output.line for output in said]
+
+
+async def test_output_that_nobody_asked_for_is_logged_with_its_session_and_its_host(hosts, caplog):
+    caplog.set_level(logging.INFO, logger="penstock.node")
+    async with hosted(chain("whereabouts"), hosts) as session:
+        await through(session, [Text("loud")])
+    [told] = [record for record in caplog.records if record.name == "penstock.node.@host"]
+    assert told.getMessage() == f"session {session.session_id}, stdout: loud"
+
+
+async def test_what_the_host_takes_is_told_and_counts(hosts):
+    async with hosted(chain("whereabouts", "EchoNode"), hosts) as session:
+        await through(session, [Text("")])
+        live = await session.metrics()
+    for metrics in (live, await session.metrics()):
+        native, own = metrics.nodes["n0"], metrics.nodes["n1"]
+        assert native.pid == metrics.host.pid != own.pid
+        assert 0 < metrics.host.cpu_time_s < metrics.wall_time_s + 1
+        assert metrics.host.peak_memory_bytes > 1 << 20
+        assert metrics.cpu_time_s == metrics.host.cpu_time_s + own.cpu_time_s
+        both = metrics.host.peak_memory_bytes + own.peak_memory_bytes
+        assert metrics.peak_memory_bytes == both
+
+
+async def test_a_session_here_has_no_host():
+    async with Session(chain("PassThrough"), options()) as session:
+        await through(session, [Text("")])
+        assert (await session.metrics()).host is None
 
 
 async def blank_pid(hosts) -> int:

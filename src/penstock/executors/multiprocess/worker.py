@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import socket
 import sys
 import time
@@ -36,7 +35,7 @@ from penstock.executors.multiprocess.limits import allow_last_words
 from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, Reactor
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump, Pump
-from penstock.executors.statistics import NodeStatistics
+from penstock.executors.statistics import NodeStatistics, ProcessStatistics
 from penstock.executors.vitals import OwnVitals, Pulse
 from penstock.executors.whereabouts import answer_with_stacks
 from penstock.nodes import Node
@@ -278,9 +277,8 @@ class Worker:
     def _measured(self) -> messages.Measured:
         if self._loop is None:
             return messages.Measured(NodeStatistics(), {}, {})
-        stats = self._loop.measured()
-        stats.cpu_ns = time.process_time_ns()
-        stats.peak_memory_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        stats, own = self._loop.measured(), ProcessStatistics.own()
+        stats.cpu_ns, stats.peak_memory_bytes = own.cpu_ns, own.peak_memory_bytes
         return messages.Measured(
             stats,
             {end.spec.lane_id: end.statistics() for end in self._loop.outputs},

@@ -18,7 +18,7 @@ from penstock.executors.multiprocess.executor import FIRST_NODE, MEASURE_S, SIGN
 from penstock.executors.multiprocess.station import Station
 from penstock.executors.multiprocess.supervision import Supervision
 from penstock.executors.multiprocess.transport.frames import close_all
-from penstock.executors.statistics import NodeStatistics
+from penstock.executors.statistics import NodeStatistics, ProcessStatistics
 from penstock.session.context import SessionExecutionContext
 from penstock.session.gateway import Gateway
 from penstock.session.hosting import messages
@@ -70,6 +70,7 @@ class HostedEnsemble:
         self._plan = context.plan
         self._gateway = gateway
         self._events = events
+        self.host: ProcessStatistics | None = None
         self._pool_bytes = pool_bytes
         self._hosts = hosts
         self._by_executor = {
@@ -265,6 +266,7 @@ class HostedEnsemble:
                 self._fail(as_error(failure))
 
     def _record(self, measured: messages.Measured) -> None:
+        self.host = measured.host
         for node_id, record in measured.nodes.items():
             executor = self._plan.node(node_id).executor
             self._by_executor[executor].records[node_id] = record

@@ -14,6 +14,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+import msgspec
+
 from penstock.bridges import LaneSpec
 from penstock.data import CLIENT, ExecutorType
 from penstock.errors import PenstockError, SupervisionError
@@ -21,6 +23,7 @@ from penstock.executors.multiprocess import worker
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.executor import WarmProcess
 from penstock.executors.multiprocess.transport import Reactor
+from penstock.executors.statistics import ProcessStatistics
 from penstock.executors.vitals import OwnVitals
 from penstock.nodes.catalogue import load
 from penstock.nodes.importing import importing_nodes
@@ -65,6 +68,7 @@ class Host:
         self._ensemble: LocalEnsemble | None = None
         self._context: SessionExecutionContext | None = None
         self._unfinished: set[str] = set()
+        self._cpu_ns_before = 0
 
     async def run(self) -> None:
         """The process's whole life."""
@@ -103,6 +107,7 @@ class Host:
         self._control.send(messages.Finished(node_id))
 
     def _make_session(self, order: messages.Open) -> tuple[SessionExecutionContext, LocalEnsemble]:
+        self._cpu_ns_before = time.process_time_ns()
         sys.path[:] = order.sys_path
         context = SessionExecutionContext(order.session_id, decode_plan(order.plan))
         around = Surroundings(self._give_lane, self._supervisor, self._vitals, self._warm)
@@ -153,7 +158,7 @@ class Host:
     def _measured(self) -> messages.Measured:
         """What is known here: the client's ends of its lanes are counted where they are."""
         if self._ensemble is None or self._context is None:
-            return messages.Measured({}, {}, {})
+            return messages.Measured(self._own(), {}, {}, {})
         nodes = {
             node_id: messages.NodeRecord(executor.pid(node_id), stats)
             for executor in self._ensemble.executors
@@ -162,7 +167,11 @@ class Host:
         lanes = [ln for bridge in self._context.data_bridges for ln in bridge.lanes.values()]
         outbound = {ln.spec.lane_id: ln.producer for ln in lanes if ln.spec.source != CLIENT}
         inbound = {ln.spec.lane_id: ln.consumer for ln in lanes if ln.spec.target != CLIENT}
-        return messages.Measured(nodes, outbound, inbound)
+        return messages.Measured(self._own(), nodes, outbound, inbound)
+
+    def _own(self) -> ProcessStatistics:
+        own = ProcessStatistics.own()
+        return msgspec.structs.replace(own, cpu_ns=own.cpu_ns - self._cpu_ns_before)
 
     def _on_door_gone(self) -> None:
         self._stop_within(DOOR_GONE_S)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from penstock.bridges import ConsumerStatistics, ProducerStatistics
-from penstock.executors.statistics import NodeStatistics
+from penstock.executors.statistics import NodeStatistics, ProcessStatistics
 from penstock.session.hosting.failures import Failure
 
 
@@ -117,8 +117,12 @@ class NodeRecord(msgspec.Struct, frozen=True):
 
 
 class Measured(_Message, frozen=True):
-    """All nodes by their IDs, and the lane ends that are not the client's, by lane ID."""
+    """The host itself, all nodes by their IDs, and the lane ends that are not the client's.
 
+    The latter by lane ID. The host's CPU time is what it has used for its session.
+    """
+
+    host: ProcessStatistics
     nodes: dict[str, NodeRecord]
     outbound: dict[int, ProducerStatistics]
     inbound: dict[int, ConsumerStatistics]
