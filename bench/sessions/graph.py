@@ -82,6 +82,7 @@ def _manifest(graph: Graph, link: str) -> dict[str, Any]:
     multiprocess = {
         "executor_overrides": dict.fromkeys(graph.nodes, "multiprocess"),
         "max_processes_per_session": len(graph.nodes),
+        "max_message_bytes": 32 << 20,  # so that each process may have 64 MiB on their way
     }
     nodes = [
         {"id": name, "node_type": kind, "params": {} if kind == PASSING else {"link": link}}

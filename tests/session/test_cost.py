@@ -23,21 +23,22 @@ def planned(*types, **multiprocess):
 
 
 @pytest.mark.parametrize(
-    ("types", "processes", "pools", "pools_hosted", "queued"),
+    ("types", "processes", "pools", "queued", "queued_hosted"),
     [
-        (["PassThrough"], 0, 0, 2, 10 << 20),
-        (["EchoNode"], 1, 2, 3, 0),
-        (["PassThrough", "EchoNode"], 1, 2, 3, 10 << 20),
-        (["EchoNode", "EchoNode"], 2, 3, 4, 0),
+        (["PassThrough"], 0, 0, 10 << 20, READ_AHEAD_BYTES),
+        (["PassThrough", "PassThrough"], 0, 0, 10 << 20, 10 << 20),
+        (["EchoNode"], 1, 2, 0, READ_AHEAD_BYTES),
+        (["PassThrough", "EchoNode"], 1, 2, 10 << 20, READ_AHEAD_BYTES),
+        (["EchoNode", "EchoNode"], 2, 3, 0, READ_AHEAD_BYTES),
     ],
 )
-def test_processes_pools_and_queues(types, processes, pools, pools_hosted, queued):
+def test_processes_pools_and_queues(types, processes, pools, queued, queued_hosted):
     plan = planned(*types)
     here, hosted = cost_of(plan, hosted=False), cost_of(plan, hosted=True)
     assert here.processes == hosted.processes == processes
     assert here.shared_memory_bytes == pools * POOL
-    assert hosted.shared_memory_bytes == pools_hosted * POOL
-    assert (here.buffered_bytes, hosted.buffered_bytes) == (queued, queued or READ_AHEAD_BYTES)
+    assert hosted.shared_memory_bytes == (processes + 2) * POOL
+    assert (here.buffered_bytes, hosted.buffered_bytes) == (queued, queued_hosted)
     assert here.sessions == 1
 
 

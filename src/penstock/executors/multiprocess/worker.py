@@ -46,6 +46,8 @@ from penstock.nodes.importing import importing_nodes
 READY = b"ready"
 STOP = b"stop"
 LAST_WORDS_S = 1.0
+RESERVE_BYTES = 4 << 20
+"""Kept back by a node's process, so that there is memory to say that there is none."""
 LONGEST_TEXT = 256 << 10
 """Characters of an exception or a progress message that the session hears."""
 
@@ -116,6 +118,7 @@ class Worker:
         self._pump: Pump = _PlainPump(self)
         self._running = False
         self._stopping = False
+        self._reserve: bytearray | None = bytearray(RESERVE_BYTES)  # never touched: takes nothing
 
     def run(self) -> None:
         """The process's whole life."""
@@ -129,6 +132,8 @@ class Worker:
                 _run_plain(life)
         except (_Stopped, asyncio.CancelledError):
             pass
+        except MemoryError as exc:  # there was none left to report the first one
+            self._fail("process", exc)
         finally:
             self._say_last_words()
 
@@ -287,6 +292,7 @@ class Worker:
 
     def _fail(self, during: str, cause: BaseException | None) -> None:
         if isinstance(cause, MemoryError):
+            self._reserve = None
             allow_last_words()
         error = describe_fault("", during, cause)
         said = _cut(error.exception_message)
