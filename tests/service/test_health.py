@@ -19,6 +19,8 @@ from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.manifest import Settings
 from penstock.service import health, readiness
 from penstock.service.health import HealthBoard
+from penstock.testing import ProcessTree
+from penstock.testing.leaks import descendants
 from penstock.wire.methods import SERVICES
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
@@ -105,6 +107,33 @@ async def test_a_node_that_dies_flips_its_session_and_no_other(
     assert await checked(ready) == Status.SERVING
     watch.cancel()
     await finished(other)
+
+
+async def test_a_host_that_is_killed_flips_its_session_and_no_other(
+    ready: Any, wire: WireClient
+) -> None:
+    doomed, name = await opened(wire, "PassThrough", "EchoNode")
+    victim = host_beside("n1")
+    other, beside = await opened(wire, "PassThrough")
+    watch = ready.Watch(pb.HealthCheckRequest(service=name))
+    await seen(watch, Status.SERVING)
+    os.kill(victim, signal.SIGKILL)
+    assert await seen(watch, Status.SERVICE_UNKNOWN) == [
+        Status.NOT_SERVING,
+        Status.SERVICE_UNKNOWN,
+    ]
+    assert await checked(ready, beside) == Status.SERVING
+    assert await checked(ready) == Status.SERVING
+    watch.cancel()
+    assert kinds(await rest(doomed))[-1] == "error"
+    await finished(other)
+
+
+def host_beside(node_id: str) -> int:
+    """The host of the session that has the only node process of that name."""
+    [node] = [one for one in descendants() if one.name == f"pn:{node_id}"]
+    [host] = ProcessTree(node.parent).named("penstock-host")
+    return host.pid
 
 
 class TestWithRoomForOneSession:
