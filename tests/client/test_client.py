@@ -67,6 +67,13 @@ async def test_execute_gives_every_output_and_what_was_measured(client: Client) 
     assert outcome.metrics.items_by_kind == {"audio": 1}
 
 
+async def test_what_native_nodes_take_of_their_host_counts(client: Client) -> None:
+    outcome = await client.execute(chain("PassThrough"), {"n0": Text("x")})
+    assert outcome.metrics.nodes["n0"].peak_memory_bytes == 0  # it has no process of its own
+    assert outcome.metrics.cpu_time_s > 0
+    assert outcome.metrics.peak_memory_bytes > 1 << 20
+
+
 async def test_a_failing_node_raises_with_all_facts(client: Client) -> None:
     with pytest.raises(ServiceError) as caught:
         await client.execute(chain("raise_in_process"), {"n0": Text("x")})
