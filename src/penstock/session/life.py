@@ -63,7 +63,14 @@ class Life:
         """In a host, where there are hosts."""
         if options.hosts is None:
             return LocalEnsemble(self.context, self.gateway, self, pool_bytes)
-        return HostedEnsemble(self.context, self.gateway, self, pool_bytes, options.hosts)
+        return HostedEnsemble(
+            self.context,
+            self.gateway,
+            self,
+            pool_bytes,
+            options.hosts,
+            listens=options.on_progress is not None,
+        )
 
     async def run(self) -> None:
         """The root task: it keeps the first failure, and whatever happens, it cleans up."""

@@ -14,7 +14,8 @@ from penstock.executors.multiprocess.transport.frames import close_all
 
 LARGEST_MESSAGE = 64 << 20
 """Bytes that a message may have, and no more, where a channel says nothing else."""
-_MOST_DESCRIPTORS = 8
+MOST_DESCRIPTORS = 8
+"""That come with one message."""
 _FRAGMENT = 64 << 10
 _MORE, _LAST = b"\x00", b"\x01"
 _encoder = msgspec.msgpack.Encoder()
@@ -96,9 +97,9 @@ class Channel(Port, Generic[Incoming]):
             return f"expected a frame that starts with 00 or 01, got {frame[:8].hex(' ')}"
         if self._gathered > self.largest:
             return f"expected a message of at most {self.largest} bytes, got {self._gathered}"
-        if len(self._descriptors) > _MOST_DESCRIPTORS:
+        if len(self._descriptors) > MOST_DESCRIPTORS:
             return (
-                f"expected at most {_MOST_DESCRIPTORS} descriptors with a message, "
+                f"expected at most {MOST_DESCRIPTORS} descriptors with a message, "
                 f"got {len(self._descriptors)}"
             )
         return None

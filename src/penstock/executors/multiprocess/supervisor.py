@@ -96,10 +96,7 @@ class Supervisor:
             case messages.Watch():
                 host = self._children.get(messages.HOST)
                 if host is not None:
-                    host.deadlines.expect("setup", message.init_timeout_s)
-                    if message.process_timeout_s is not None:
-                        limit_s = message.process_timeout_s + HOST_MARGIN_S
-                        host.deadlines.process_timeout_s = limit_s
+                    _watch(host, message)
             case messages.Limit():
                 for child in self._children.values():
                     child.deadlines.process_timeout_s = message.process_timeout_s
@@ -261,6 +258,14 @@ def _host(host_main: HostMain, descriptors: tuple[int, int]) -> Callable[[int, i
         host_main(*descriptors, leash, vitals)
 
     return run
+
+
+def _watch(host: Child, limits: messages.Watch) -> None:
+    """Bound what a host does from now on; it may have been quick to be ready."""
+    if not host.is_set_up:
+        host.deadlines.expect("setup", limits.init_timeout_s)
+    if limits.process_timeout_s is not None:
+        host.deadlines.process_timeout_s = limits.process_timeout_s + HOST_MARGIN_S
 
 
 def _signal_name(number: int) -> str:

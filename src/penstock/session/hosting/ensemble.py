@@ -56,6 +56,7 @@ class HostedEnsemble:
     """The ``Ensemble`` in a host, of which only the client's ends of lanes are here.
 
     Each process may own ``pool_bytes`` of shared memory, this one and the host among them.
+    ``events`` hear of progress where somebody ``listens``.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class HostedEnsemble:
         events: ExecutorEvents,
         pool_bytes: int,
         hosts: Hosts,
+        *,
+        listens: bool,
     ) -> None:
         self._context = context
         self._plan = context.plan
@@ -73,6 +76,7 @@ class HostedEnsemble:
         self.host: ProcessStatistics | None = None
         self._pool_bytes = pool_bytes
         self._hosts = hosts
+        self._listens = listens
         self._by_executor = {
             kind: HostedRecords(kind)
             for kind in ExecutorType
@@ -161,16 +165,23 @@ class HostedEnsemble:
             self._supervision.expect_word()
         init_s = self._plan.configuration.init_timeout_secs
         process_s = self._plan.configuration.process_timeout_secs
-        self._supervision.tell(processes.Watch(init_s + SIGN_OF_LIFE_S, process_s))
         self._give_warm_nodes(self._control)
-        path = [str(entry) for entry in sys.path]
-        plan = encode_plan(self._plan)
-        self._control.send(messages.Open(self._context.session_id, plan, path, self._pool_bytes))
+        self._control.send(self._order())
+        self._supervision.tell(processes.Watch(init_s + SIGN_OF_LIFE_S, process_s))
         try:
             async with asyncio.timeout(init_s + 2 * SIGN_OF_LIFE_S):
                 await ready
         except TimeoutError:
             raise SupervisionError("its host gives no sign of life") from None
+
+    def _order(self) -> messages.Open:
+        return messages.Open(
+            session_id=self._context.session_id,
+            plan=encode_plan(self._plan),
+            sys_path=[str(entry) for entry in sys.path],
+            pool_bytes=self._pool_bytes,
+            listens=self._listens,
+        )
 
     def _give_warm_nodes(self, control: Channel[messages.FromHost]) -> None:
         """Processes that have set up nodes like some of these."""
@@ -232,9 +243,10 @@ class HostedEnsemble:
 
     def _hear(self, message: messages.FromHost, descriptors: list[int]) -> None:
         match message:
-            case messages.ClientLane() if descriptors:
-                sock = socket.socket(fileno=descriptors.pop())
-                self._connect(self._specs[message.lane_id], sock)
+            case messages.ClientLanes(lane_ids) if len(lane_ids) == len(descriptors):
+                for lane_id in lane_ids:
+                    spec = self._specs[lane_id]
+                    self._connect(spec, socket.socket(fileno=descriptors.pop(0)))
             case messages.Ready():
                 self._settle(None)
             case messages.Measured():
@@ -243,7 +255,7 @@ class HostedEnsemble:
                 self._answered.set()
             case messages.Stopped():
                 self._record(message.last)
-            case messages.ClientLane():
+            case messages.ClientLanes():
                 self._fail(SupervisionError("its host gave it a lane without an end"))
             case _:
                 self._pass_on(message)

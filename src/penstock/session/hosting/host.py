@@ -20,7 +20,7 @@ from penstock.bridges import LaneSpec
 from penstock.data import CLIENT, ExecutorType
 from penstock.errors import PenstockError, SupervisionError
 from penstock.executors.multiprocess import worker
-from penstock.executors.multiprocess.channel import Channel
+from penstock.executors.multiprocess.channel import MOST_DESCRIPTORS, Channel
 from penstock.executors.multiprocess.executor import WarmProcess
 from penstock.executors.multiprocess.transport import Reactor
 from penstock.executors.statistics import ProcessStatistics
@@ -69,6 +69,8 @@ class Host:
         self._context: SessionExecutionContext | None = None
         self._unfinished: set[str] = set()
         self._cpu_ns_before = 0
+        self._client_ends: list[tuple[int, socket.socket]] = []
+        self._listens = False
 
     async def run(self) -> None:
         """The process's whole life."""
@@ -85,7 +87,8 @@ class Host:
         self._say_last_words()
 
     def progress(self, node_id: str, stage: str, fraction: float, message: str) -> None:
-        self._control.send(messages.Progress(node_id, stage, fraction, message))
+        if self._listens:
+            self._control.send(messages.Progress(node_id, stage, fraction, message))
 
     def failed(self, error: PenstockError) -> None:
         self._control.send(messages.Failed(as_failure(error), on_the_way_out=False))
@@ -109,6 +112,7 @@ class Host:
     def _make_session(self, order: messages.Open) -> tuple[SessionExecutionContext, LocalEnsemble]:
         self._cpu_ns_before = time.process_time_ns()
         sys.path[:] = order.sys_path
+        self._listens = order.listens
         context = SessionExecutionContext(order.session_id, decode_plan(order.plan))
         around = Surroundings(self._give_lane, self._supervisor, self._vitals, self._warm)
         ensemble = LocalEnsemble(context, Gateway(), self, order.pool_bytes, around)
@@ -125,12 +129,24 @@ class Host:
         except Exception as exc:  # noqa: BLE001  # whatever it is, the front door must hear of it
             self.failed(SupervisionError(f"its host can't initialise it: {exc!r}"))
         else:
+            self._send_client_ends()
             self._leash.send(worker.READY)
             self._control.send(messages.Ready())
 
     def _give_lane(self, spec: LaneSpec, sock: socket.socket) -> None:
-        with sock:
-            self._control.send(messages.ClientLane(spec.lane_id), [sock.fileno()])
+        self._client_ends.append((spec.lane_id, sock))
+        if len(self._client_ends) == MOST_DESCRIPTORS:
+            self._send_client_ends()
+
+    def _send_client_ends(self) -> None:
+        """As few messages as there can be: each wakes the front door."""
+        ends, self._client_ends = self._client_ends, []
+        if not ends:
+            return
+        lane_ids = [lane_id for lane_id, _ in ends]
+        self._control.send(messages.ClientLanes(lane_ids), [sock.fileno() for _, sock in ends])
+        for _, sock in ends:
+            sock.close()
 
     def _on_message(self, message: messages.ToHost, descriptors: list[int]) -> None:
         match message:

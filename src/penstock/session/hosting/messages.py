@@ -28,13 +28,15 @@ class Adopt(_Message, frozen=True):
 class Open(_Message, frozen=True):
     """The session to be; ``plan`` is as ``encode_plan`` has it.
 
-    ``sys_path`` is the service's, and taken over whole.
+    ``sys_path`` is the service's, and taken over whole. ``Progress`` is told where somebody
+    ``listens``.
     """
 
     session_id: str
     plan: bytes
     sys_path: list[str]
     pool_bytes: int
+    listens: bool
 
 
 class Begin(_Message, frozen=True):
@@ -61,10 +63,10 @@ ToHost: TypeAlias = Adopt | Open | Begin | StopProducing | Measure | Stop
 # From the host to the front door.
 
 
-class ClientLane(_Message, frozen=True):
-    """The client's end of a lane of the plan comes with this, as a descriptor."""
+class ClientLanes(_Message, frozen=True):
+    """The client's ends of some lanes of the plan come with this, as descriptors."""
 
-    lane_id: int
+    lane_ids: list[int]
 
 
 class Ready(_Message, frozen=True):
@@ -140,4 +142,4 @@ class Stopped(_Message, frozen=True):
 
 Event: TypeAlias = Progress | Output | Failed | Hoarding | Finished
 """What the host's executors tell their session."""
-FromHost: TypeAlias = ClientLane | Ready | Event | Measured | Stopping | Stopped
+FromHost: TypeAlias = ClientLanes | Ready | Event | Measured | Stopping | Stopped

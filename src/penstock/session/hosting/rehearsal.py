@@ -64,7 +64,7 @@ class _Door:
         self._channel: Channel[messages.FromHost] = Channel(
             control, self._station.reactor, messages.FromHost, self._on_message, _nothing
         )
-        self._channel.send(messages.Open("rehearsal", encode_plan(_PLAN), sys.path, pool_bytes))
+        self._channel.send(_order(pool_bytes))
 
     def close(self) -> None:
         self._channel.close()
@@ -72,8 +72,9 @@ class _Door:
 
     def _on_message(self, message: messages.FromHost, descriptors: list[int]) -> None:
         match message:
-            case messages.ClientLane():
-                self._connect(message.lane_id, socket.socket(fileno=descriptors[0]))
+            case messages.ClientLanes():
+                for lane_id, descriptor in zip(message.lane_ids, descriptors, strict=True):
+                    self._connect(lane_id, socket.socket(fileno=descriptor))
             case messages.Ready() if self._inlet is not None:
                 self._channel.send(messages.Begin())
                 self._inlet.offer(Message(Text("word"), 1))
@@ -92,6 +93,11 @@ class _Door:
             self._outlet.take()
             if self._outlet.ended:
                 self._channel.send(messages.Stop(0.1))
+
+
+def _order(pool_bytes: int) -> messages.Open:
+    plan = encode_plan(_PLAN)
+    return messages.Open("rehearsal", plan, sys.path, pool_bytes, listens=False)
 
 
 def rehearse() -> None:
