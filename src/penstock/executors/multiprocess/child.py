@@ -65,7 +65,6 @@ class Child:
         self.pidfd = kernel.watch_child(pid)
         self.vitals = vitals
         self.deadlines = Deadlines(vitals, self.pidfd)
-        self.is_set_up = False
         self._leash = leash
         self._group = group
         self._streams: list[_Stream] = []
@@ -160,8 +159,7 @@ class Child:
         except ConnectionResetError:  # it ended with our word unread
             said = b""
         if said == worker.READY:
-            self.is_set_up = True
-            self.deadlines.met()
+            self.deadlines.set_up()
         elif not said:
             reactor.unregister(self._leash.fileno())
 

@@ -39,6 +39,7 @@ class Deadlines:
         self._vitals = vitals
         self._pidfd = pidfd
         self._expected: tuple[int, Overdue] | None = None
+        self._is_set_up = False
         self._kill_at_ns: int | None = None
         self._stopped_ns: int | None = None
 
@@ -47,8 +48,14 @@ class Deadlines:
         at_ns = perf_counter_ns() + round(limit_s * _SECOND_NS)
         self._expected = (at_ns, Overdue(method, limit_s))
 
-    def met(self) -> None:
-        """It has."""
+    def expect_setup(self, limit_s: float) -> None:
+        """The same of being set up, unless it is: it may have been quicker than this order."""
+        if not self._is_set_up:
+            self.expect("setup", limit_s)
+
+    def set_up(self) -> None:
+        """It says so."""
+        self._is_set_up = True
         self._expected = None
 
     def stopped(self, *, is_stopped: bool) -> None:

@@ -143,7 +143,7 @@ class Supervisor:
         finally:
             for fd in descriptors:
                 os.close(fd)
-        child.deadlines.expect("setup", order.init_timeout_s)
+        child.deadlines.expect_setup(order.init_timeout_s)
         child.deadlines.process_timeout_s = order.process_timeout_s
         self._keep(child)
 
@@ -261,9 +261,8 @@ def _host(host_main: HostMain, descriptors: tuple[int, int]) -> Callable[[int, i
 
 
 def _watch(host: Child, limits: messages.Watch) -> None:
-    """Bound what a host does from now on; it may have been quick to be ready."""
-    if not host.is_set_up:
-        host.deadlines.expect("setup", limits.init_timeout_s)
+    """Bound what a host does from now on."""
+    host.deadlines.expect_setup(limits.init_timeout_s)
     if limits.process_timeout_s is not None:
         host.deadlines.process_timeout_s = limits.process_timeout_s + HOST_MARGIN_S
 
