@@ -44,7 +44,8 @@ def test_processes_pools_and_queues(types, processes, pools, queued, queued_host
 
 def test_a_nodes_memory_counts_for_each():
     plan = planned("EchoNode", "PassThrough", "EchoNode", node_memory_bytes=100 << 20)
-    assert cost_of(plan, hosted=True).node_memory_bytes == 200 << 20
+    assert cost_of(plan, hosted=False).node_memory_bytes == 200 << 20
+    assert cost_of(plan, hosted=True).node_memory_bytes == 300 << 20  # its host is limited too
 
 
 def test_lanes_within_a_process_share_what_may_be_buffered():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penstock.data import CLIENT, ExecutorType
+from penstock.executors.multiprocess.limits import Allowance
 from penstock.executors.multiprocess.transport import guaranteed_pool
 from penstock.manifest import READ_AHEAD_BYTES
 from penstock.planning import NodeExecutionPlan
@@ -34,19 +35,30 @@ def cost_of(plan: NodeExecutionPlan, *, hosted: bool) -> Cost:
     """The cost of one session; ``hosted`` says that its native nodes have a process too."""
     config = plan.configuration
     processes = sum(node.executor is ExecutorType.MULTIPROCESS for node in plan.nodes)
+    limited = processes + (_native_nodes(plan) if hosted else 0)
     pools = processes + 2 if hosted else processes + 1 if processes else 0
     return Cost(
         processes=processes,
         shared_memory_bytes=pools * guaranteed_pool(config.max_message_bytes),
         buffered_bytes=_buffered_bytes(plan, hosted=hosted),
-        node_memory_bytes=processes * (config.node_memory_bytes or 0),
+        node_memory_bytes=limited * (config.node_memory_bytes or 0),
     )
+
+
+def host_allowance(plan: NodeExecutionPlan, pool_bytes: int) -> Allowance:
+    """What a host may use: what its native nodes may, together."""
+    each, native = plan.configuration.node_memory_bytes, _native_nodes(plan)
+    return Allowance(each * native if each is not None and native else None, pool_bytes)
 
 
 def smallest_cost(*, hosted: bool) -> Cost:
     """What any session takes at least."""
     pools = 2 if hosted else 0
     return Cost(0, pools * guaranteed_pool(1), READ_AHEAD_BYTES if hosted else 0)
+
+
+def _native_nodes(plan: NodeExecutionPlan) -> int:
+    return sum(node.executor is ExecutorType.NATIVE for node in plan.nodes)
 
 
 def _buffered_bytes(plan: NodeExecutionPlan, *, hosted: bool) -> int:

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+from pathlib import Path
 
 import hosted_nodes
 import msgspec
@@ -29,6 +30,7 @@ from penstock.manifest import Limits
 from penstock.session import Budget, Session, SessionStatus
 from penstock.session.hosting.hosts import BlankHost
 
+EMPTY = Text("")
 CHAINS = [("PassThrough",), ("EchoNode",), ("shout", "repeat_native", "collect")]
 
 
@@ -114,17 +116,17 @@ async def test_what_a_node_raises_arrives_with_its_traceback(kind, expected, exe
     assert "faults" in error.traceback
 
 
-async def failure_of(session) -> PenstockError:
+async def failure_of(session, value=EMPTY) -> PenstockError:
     """What the session fails with, at its start or for one input."""
     with pytest.raises(PenstockError) as told:
-        await one_input(session)
+        await one_input(session, value)
     assert session.context.status is SessionStatus.TERMINATED
     return told.value
 
 
-async def one_input(session):
+async def one_input(session, value):
     async with session:
-        await session.send("n0", Text(""))
+        await session.send("n0", value)
         await session.end()
         async for _ in session.outputs():
             pass
@@ -204,6 +206,31 @@ async def test_a_native_node_that_holds_the_gil_too_long_is_named(hosts):
     assert type(error) is NodeTimeoutError
     assert (error.node_id, error.during, error.limit_s) == ("n0", "process", 0.3)
     assert "faults" in error.stacks
+
+
+@pytest.mark.parametrize("how", ["at once", "numpy"])
+async def test_native_nodes_have_their_memory_together(how, hosts):
+    """Each pays for its own session, and a session without a limit has none."""
+    manifest = chain("hungry", "PassThrough", executor_overrides={"n0": "native"})
+    async with hosted(manifest, hosts) as session:
+        assert len(await through(session, [Text("at once")])) == 1
+    manifest["metadata"]["multiprocess"]["node_memory_bytes"] = 100 << 20
+    error = await failure_of(hosted(manifest, hosts), Text(how))
+    assert type(error) is NodeExecutionError
+    assert error.node_id == "n0"
+    assert error.exception_type.endswith("MemoryError")
+
+
+async def test_hosts_go_before_the_service_when_memory_is_short(hosts):
+    async with hosted(chain("whereabouts", "EchoNode"), hosts) as session:
+        await through(session, [Text("")])
+        nodes = (await session.metrics()).nodes.values()
+        scores = [oom_score(node.pid) for node in nodes]
+    assert min(scores) > oom_score(os.getpid())
+
+
+def oom_score(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
 
 
 async def test_a_session_can_be_left_while_it_starts(hosts):

@@ -93,9 +93,9 @@ class NodeGroup:
         if swap.exists():  # not where the kernel has no swap accounting
             _write(swap, "0")
 
-    def enter(self) -> None:
-        """Move this process into it."""
-        _write(self.path / _PROCS, "0")
+    def enter(self, pid: int = 0) -> None:
+        """Move a process into it: this one, where no other is named."""
+        _write(self.path / _PROCS, str(pid))
 
     def kill(self) -> None:
         """SIGKILL to everything in it."""

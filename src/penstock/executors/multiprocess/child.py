@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -109,6 +110,12 @@ class Child:
         except ProcessLookupError:
             signal.pidfd_send_signal(self.pidfd, number)
 
+    def confine(self, allowance: limits.Allowance, group: NodeGroup | None) -> None:
+        """Limit its memory, though it runs already; where it has ended, there is nothing to."""
+        self._group = group
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            limits.confine_memory_of(self.pid, allowance, group)
+
     @property
     def exceeded_bytes(self) -> int | None:
         """The limit of memory that the kernel killed it for."""
@@ -214,6 +221,7 @@ def _become(parent: int, body: Body, watched: tuple[int, int], pipes: tuple[int,
     code = 1
     try:
         kernel.die_with(parent)
+        kernel.go_before_others()
         os.setpgid(0, 0)
         _reset_signals()
         for fd, target in zip(pipes, (1, 2), strict=True):

@@ -69,6 +69,15 @@ def confine(allowance: Allowance, group: cgroup.NodeGroup | None) -> None:
         _set(resource.RLIMIT_DATA, nbytes, hard=nbytes + LAST_WORDS_BYTES)
 
 
+def confine_memory_of(pid: int, allowance: Allowance, group: cgroup.NodeGroup | None) -> None:
+    """Limit the memory of another process, which runs already."""
+    if group is not None:
+        group.enter(pid)
+    elif allowance.memory_bytes is not None:
+        nbytes = _data_bytes(pid) + allowance.memory_bytes
+        resource.prlimit(pid, resource.RLIMIT_DATA, (nbytes, nbytes + LAST_WORDS_BYTES))
+
+
 class SessionLimits:
     """The groups of a session's nodes, where nodes are limited by groups."""
 
@@ -121,9 +130,9 @@ def shortage(error: OSError) -> str:
     return str(error) if reason is None else f"{reason}: {error}"
 
 
-def _data_bytes() -> int:
-    """What ``RLIMIT_DATA`` counts of this process."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+def _data_bytes(pid: int | None = None) -> int:
+    """What ``RLIMIT_DATA`` counts of a process, this one without ``pid``."""
+    status = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="utf-8").splitlines()
     [line] = [line for line in status if line.startswith(_DATA)]
     return int(line.split()[1]) << 10
 

@@ -146,10 +146,14 @@ class Spawn(_Message, frozen=True):
 
 
 class Watch(_Message, frozen=True):
-    """The host is blank no more, and must be ready in time; and then what holds for its nodes."""
+    """The host is blank no more, and must be ready in time; and then what holds for its nodes.
+
+    ``allowance`` is what they may use together.
+    """
 
     init_timeout_s: float
     process_timeout_s: float | None
+    allowance: Allowance = Allowance()
 
 
 class Limit(_Message, frozen=True):

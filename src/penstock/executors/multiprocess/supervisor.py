@@ -94,14 +94,20 @@ class Supervisor:
             case messages.Spawn():
                 self._spawn(message, descriptors)
             case messages.Watch():
-                host = self._children.get(messages.HOST)
-                if host is not None:
-                    _watch(host, message)
+                if (host := self._children.get(messages.HOST)) is not None:
+                    self._watch(host, message)
             case messages.Limit():
                 for child in self._children.values():
                     child.deadlines.process_timeout_s = message.process_timeout_s
             case messages.Stop():
                 self._stop = message
+
+    def _watch(self, host: Child, order: messages.Watch) -> None:
+        """Bound what a host does from now on."""
+        host.deadlines.expect_setup(order.init_timeout_s)
+        if order.process_timeout_s is not None:
+            host.deadlines.process_timeout_s = order.process_timeout_s + HOST_MARGIN_S
+        host.confine(order.allowance, self._limits.group_for(order.allowance))
 
     def _on_owner_gone(self) -> None:
         self._owner_gone = True
@@ -258,13 +264,6 @@ def _host(host_main: HostMain, descriptors: tuple[int, int]) -> Callable[[int, i
         host_main(*descriptors, leash, vitals)
 
     return run
-
-
-def _watch(host: Child, limits: messages.Watch) -> None:
-    """Bound what a host does from now on."""
-    host.deadlines.expect_setup(limits.init_timeout_s)
-    if limits.process_timeout_s is not None:
-        host.deadlines.process_timeout_s = limits.process_timeout_s + HOST_MARGIN_S
 
 
 def _signal_name(number: int) -> str:

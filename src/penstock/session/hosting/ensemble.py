@@ -20,6 +20,7 @@ from penstock.executors.multiprocess.supervision import Supervision
 from penstock.executors.multiprocess.transport.frames import close_all
 from penstock.executors.statistics import NodeStatistics, ProcessStatistics
 from penstock.session.context import SessionExecutionContext
+from penstock.session.cost import host_allowance
 from penstock.session.gateway import Gateway
 from penstock.session.hosting import messages
 from penstock.session.hosting.deaths import host_error
@@ -166,8 +167,14 @@ class HostedEnsemble:
         init_s = self._plan.configuration.init_timeout_secs
         process_s = self._plan.configuration.process_timeout_secs
         self._give_warm_nodes(self._control)
+        allowance = host_allowance(self._plan, self._pool_bytes)
+        watch = processes.Watch(init_s + SIGN_OF_LIFE_S, process_s, allowance)
+        limited = allowance.memory_bytes is not None
+        if limited:  # before it takes any
+            self._supervision.tell(watch)
         self._control.send(self._order())
-        self._supervision.tell(processes.Watch(init_s + SIGN_OF_LIFE_S, process_s))
+        if not limited:
+            self._supervision.tell(watch)
         try:
             async with asyncio.timeout(init_s + 2 * SIGN_OF_LIFE_S):
                 await ready
