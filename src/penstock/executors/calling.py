@@ -17,6 +17,8 @@ _METHODS = ("setup", "process", "produce", "flush", "teardown")
 END = object()
 """Stands for the value after the last."""
 MAX_TRACEBACK = 64 << 10
+LONGEST_TEXT = 256 << 10
+"""Characters of what a node says of itself, an exception or its progress, that anybody hears."""
 
 
 class NodeFault(Exception):  # never leaves the executors; the cause is the error
@@ -40,9 +42,18 @@ def describe_fault(node_id: str, during: str, cause: BaseException | None) -> No
 
 def _message(cause: BaseException | None) -> str:
     try:
-        return _sendable(str(cause))
+        return cut(_sendable(str(cause)))
     except Exception as exc:  # noqa: BLE001  # the author's __str__ can raise anything
         return f"(its message can't be had: {type(exc).__name__})"
+
+
+def cut(text: str) -> str:
+    """As much of a text as a control message should carry: its beginning and its end."""
+    left_out = len(text) - LONGEST_TEXT
+    if left_out <= 0:
+        return text
+    half = LONGEST_TEXT // 2
+    return f"{text[:half]}\n[{left_out} characters left out]\n{text[-half:]}"
 
 
 def _sendable(text: str) -> str:

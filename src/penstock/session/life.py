@@ -14,7 +14,9 @@ from typing import TypeVar
 
 from penstock.bridges import LaneSpec
 from penstock.data import CLIENT, ExecutorType
-from penstock.errors import PenstockError, SessionCancelledError, SessionError, StallError
+from penstock.errors import PenstockError, SessionCancelledError, StallError, SupervisionError
+from penstock.executors.multiprocess.limits import unavailable
+from penstock.executors.multiprocess.messages import HOST
 from penstock.planning import NodeExecutionPlan
 from penstock.session.context import SessionExecutionContext
 from penstock.session.ensemble import Ensemble, LocalEnsemble
@@ -25,11 +27,14 @@ from penstock.session.stall import Wait, find_ring, stuck
 from penstock.session.status import SessionEvent, SessionStatus, fail
 
 _log = logging.getLogger(__name__)
+_node_log = logging.getLogger("penstock.node")
 Told = TypeVar("Told")
 END_S = 2.0
 """How long nodes may take to tear down after a pipeline that completed."""
 ABORT_S = 0.5
 """The same after a failure, or when the client has left."""
+MOST_NOTES = 1000
+"""Faults on the way out, and warnings, that a session keeps of each."""
 _Look = dict[str, tuple[list[str], int]]
 _LOOKS = 3
 """What nodes wait for must be the same so often before it is taken for a stall."""
@@ -137,12 +142,12 @@ class Life:
             _call_back(self._options.on_progress, said)
 
     def output(self, node_id: str, stream: str, lines: Sequence[str]) -> None:
+        who = "its host" if node_id == HOST else f"node {node_id!r}"
         for line in lines:
             if self._options.on_output is not None:
                 _call_back(self._options.on_output, NodeOutput(node_id, stream, line))
             else:
-                log = logging.getLogger(f"penstock.node.{node_id}")
-                log.info("session %s, %s: %s", self.context.session_id, stream, line)
+                _node_log.info("session %s, %s, %s: %r", self.context.session_id, who, stream, line)
 
     def failed(self, error: PenstockError) -> None:
         """The first failure ends the session; one on the way out is only recorded."""
@@ -152,10 +157,14 @@ class Life:
             self._end_early(error)
 
     def faulted(self, error: PenstockError) -> None:
+        if len(self.context.faults) == MOST_NOTES:
+            return  # it may be a process out of its mind that says so
         self.context.faults.append(str(error))
         _log.warning("session %s, on its way out: %s", self.context.session_id, error)
 
     def hoarding(self, lane: LaneSpec, held: int, held_bytes: int) -> None:
+        if len(self.context.warnings) == MOST_NOTES:
+            return
         keepers = _keepers(self.context.plan, lane.target)
         named = ["the client" if name == CLIENT else f"node {name!r}" for name in keepers]
         source = lane.source.removeprefix("@")
@@ -216,8 +225,10 @@ class Life:
             await self.ensemble.start()
         except PenstockError as exc:
             self.failure = self.failure or exc
-        except Exception as exc:  # noqa: BLE001  # no descriptors left, say: it must still end
-            self.failure = self.failure or SessionError(f"it can't be initialised: {exc!r}")
+        except OSError as exc:  # no descriptors left, say
+            self.failure = self.failure or unavailable(exc)
+        except Exception as exc:  # noqa: BLE001  # whatever it is, it must still end
+            self.failure = self.failure or SupervisionError(f"it can't be initialised: {exc!r}")
         except asyncio.CancelledError:
             if self.failure is None or root is None:
                 raise

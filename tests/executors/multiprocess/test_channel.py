@@ -1,5 +1,6 @@
 """Control messages arrive whole, and what is none ends the channel with a word on why."""
 
+import contextlib
 import os
 import socket
 
@@ -104,3 +105,18 @@ def test_a_message_that_nobody_would_take_is_not_sent(pair):
     _, other = pair
     with pytest.raises(ValueError, match="Failed: at most 67108864 bytes, got 67108"):
         other.send(messages.Failed("process", "ValueError", "x" * (64 << 20), ""))
+
+
+def test_what_the_system_refuses_later_ends_the_channel_once(ends):
+    """Nobody is there to be told any more: the peer would wait for ever."""
+    while not ends.channel.waiting:
+        ends.channel.send_frame(b"\x01")
+    ends.channel.send_frame(b"\x01" * (8 << 20))  # longer than any socket's datagram
+    ends.raw.setblocking(False)
+    for _ in range(100):
+        with contextlib.suppress(BlockingIOError):
+            while ends.raw.recv(16):
+                pass
+        ends.reactor.poll(0)
+    assert ends.ends == 1
+    assert ends.channel.waiting == 0

@@ -20,6 +20,14 @@ class Whereabouts(Node):
         return Text(str(os.getpid()))
 
 
+@node("long_winded", executor=ExecutorType.NATIVE)
+class LongWinded(Node):
+    """Raise more than fits into any control message."""
+
+    def process(self, item: Text) -> Text:
+        raise ValueError("x" * (65 << 20))
+
+
 async def gone(*pids: int) -> None:
     """Wait until all of them have ended, by the kernel's word."""
     loop = asyncio.get_running_loop()

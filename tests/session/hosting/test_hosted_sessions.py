@@ -285,9 +285,11 @@ async def test_output_of_native_nodes_is_heard(hosts):
 async def test_output_that_nobody_asked_for_is_logged_with_its_session_and_its_host(hosts, caplog):
     caplog.set_level(logging.INFO, logger="penstock.node")
     async with hosted(chain("whereabouts"), hosts) as session:
-        await through(session, [Text("loud")])
-    [told] = [record for record in caplog.records if record.name == "penstock.node.@host"]
-    assert told.getMessage() == f"session {session.session_id}, stdout: loud"
+        await through(session, [Text("steer\x1b[2Jme")])
+    [told] = [record for record in caplog.records if record.name.startswith("penstock.node")]
+    assert told.name == "penstock.node"  # no logger for each node: they would pile up
+    said = r"'steer\x1b[2Jme'"
+    assert told.getMessage() == f"session {session.session_id}, its host, stdout: {said}"
 
 
 async def test_what_the_host_takes_is_told_and_counts(hosts):
@@ -326,3 +328,50 @@ def test_closing_ends_those_that_wait(no_leaks):
     blank = BlankHost.fork()
     assert not blank.is_gone
     blank.close()
+
+
+async def test_a_node_that_kills_its_host_as_it_is_imported_is_told_of(hosts, tmp_path):
+    """The host has said nothing by then: another has been tried, and nothing is left of either."""
+    module = tmp_path / "deadly_nodes.py"
+    module.write_text(
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "from penstock.nodes import Node, node\n"
+        "if Path('/proc/self/comm').read_text() == 'penstock-host\\n':\n"
+        "    os.write(2, b'about to die\\n')\n"
+        "    os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "@node('deadly', executor='native')\n"
+        "class Deadly(Node):\n"
+        "    def process(self, item): return item\n"
+    )
+    error = await failure_of(Session(chain("deadly"), options([str(module)], hosts=hosts)))
+    assert isinstance(error, SupervisionError)
+    assert "was killed by SIGSEGV" in str(error)
+    assert "about to die" in str(error)
+
+
+async def test_what_a_native_node_raises_at_length_is_cut(hosts):
+    error = await failure_of(hosted(chain("long_winded"), hosts))
+    assert type(error) is NodeExecutionError
+    assert error.node_id == "n0"
+    assert "characters left out" in error.exception_message
+
+
+async def test_a_node_that_kills_its_host_in_setup_is_named_and_not_tried_again(hosts, tmp_path):
+    """Also where nobody listens to its progress, so that its host has said nothing yet."""
+    log = tmp_path / "tries"
+    module = tmp_path / "short_lived_nodes.py"
+    module.write_text(
+        "import os, signal\n"
+        "from penstock.nodes import Node, node\n"
+        "@node('short_lived', executor='native')\n"
+        "class ShortLived(Node):\n"
+        "    def setup(self):\n"
+        f"        with open({str(log)!r}, 'a') as log: log.write('x')\n"
+        "        os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "    def process(self, item): return item\n"
+    )
+    error = await failure_of(Session(chain("short_lived"), options([str(module)], hosts=hosts)))
+    assert isinstance(error, NodeExitedError)
+    assert (error.node_id, error.signal) == ("n0", "SIGSEGV")
+    assert log.read_text() == "x"

@@ -5,8 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock import errors
-from penstock.errors import Fault, ManifestError, NodeExecutionError, PenstockError, StallError
+from penstock.errors import (
+    ConservationError,
+    Fault,
+    InvalidTransition,
+    LaneClosedError,
+    ManifestError,
+    MissingExtraError,
+    NodeExecutionError,
+    NodeExitedError,
+    NodeTimeoutError,
+    PenstockError,
+    ResourceLimitError,
+    StallError,
+    SupervisionError,
+)
 from penstock.manifest import Settings, parse_manifest
 from penstock.nodes import Catalogue
 from penstock.planning import make_plan
@@ -42,17 +55,54 @@ def test_an_error_keeps_its_class_its_message_and_its_facts(error):
         assert getattr(arrived, name) == expected
 
 
-@pytest.mark.parametrize("kind", ["Fault", "Sequence", "dataclass", "nothing of the sort"])
-def test_a_class_that_is_no_error_of_ours_is_never_made(kind):
-    arrived = as_error(Failure(kind, "said so", {"node_id": "x"}))
-    assert type(arrived) is PenstockError
-    assert str(arrived) == "said so"
+@pytest.mark.parametrize(
+    "kind", ["Fault", "Sequence", "dataclass", "nothing of the sort", "ServiceError"]
+)
+def test_a_class_that_no_session_ends_with_is_refused(kind):
+    with pytest.raises(ValueError, match=kind):
+        as_error(Failure(kind, "said so", {}))
 
 
-def test_every_error_class_can_be_told():
-    for name, kind in vars(errors).items():
-        if isinstance(kind, type) and issubclass(kind, PenstockError):
-            assert type(as_error(Failure(name, "m", {}))) is kind
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"node_id": "n0"},
+        {"node_id": 7, "stderr": ""},
+        {"node_id": "n0", "stderr": "", "__class__": "int"},
+    ],
+)
+def test_an_error_without_its_own_facts_is_refused(facts):
+    with pytest.raises(ValueError, match="NodeError"):
+        as_error(Failure("NodeError", "said so", facts))
+
+
+class _OwnError(SupervisionError):
+    """A class that the other side doesn't know."""
+
+
+def test_an_error_of_another_class_arrives_as_the_closest_one():
+    arrived = over_the_wire(_OwnError("gone"))
+    assert type(arrived) is SupervisionError
+    assert str(arrived) == "gone"
+
+
+OTHERS = [
+    NodeExitedError("n", pid=1, signal="SIGSEGV", exceeded_bytes=5),
+    NodeTimeoutError("n", during="setup", limit_s=1, stacks="here"),
+    ResourceLimitError("processes", wished=2, free=1, limit=3),
+    ConservationError("a → b", sent=3, received=1, dropped=1),
+    LaneClosedError("a → b", "gone"),
+    MissingExtraError("AsrNode", "pocketsphinx", extra="asr"),
+    InvalidTransition("lane", "a", "b", ["a"]),
+]
+
+
+@pytest.mark.parametrize("error", OTHERS, ids=lambda error: type(error).__name__)
+def test_every_fact_arrives(error):
+    arrived = over_the_wire(error)
+    assert type(arrived) is type(error)
+    assert vars(arrived) == vars(error)
 
 
 PARAMS = st.dictionaries(

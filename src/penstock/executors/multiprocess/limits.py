@@ -16,7 +16,9 @@ from pathlib import Path
 
 import msgspec
 
+from penstock.errors import ResourceLimitError, SupervisionError
 from penstock.executors.multiprocess import cgroup
+from penstock.manifest import Capacity
 
 CORE_DUMPS = "PENSTOCK_CORE_DUMPS"
 """Set to 1, this environment variable lets node processes that crash leave core dumps."""
@@ -128,6 +130,20 @@ def shortage(error: OSError) -> str:
     }
     reason = reasons.get(error.errno or 0)
     return str(error) if reason is None else f"{reason}: {error}"
+
+
+def unavailable(error: OSError) -> ResourceLimitError | SupervisionError:
+    """The same as what a session ends with that can't be initialised."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limits = {
+        errno.EMFILE: (f"open files of process {os.getpid()} (ulimit -n)", soft),
+        errno.ETOOMANYREFS: ("descriptors on their way (ulimit -n)", soft),
+        errno.EAGAIN: ("processes (ulimit -u, pids.max)", Capacity.here().processes),
+    }
+    found = limits.get(error.errno or 0)
+    if found is None:
+        return SupervisionError(f"it can't be initialised: {shortage(error)}")
+    return ResourceLimitError(found[0], wished=1, free=0, limit=found[1])
 
 
 def _data_bytes(pid: int | None = None) -> int:

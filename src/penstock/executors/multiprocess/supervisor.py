@@ -10,6 +10,7 @@ everything alive, and hears of the host what the session hears of its nodes.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -61,14 +62,22 @@ class Supervisor:
     def start_host(self, host_main: HostMain, control: int) -> None:
         """The session is in a process of its own; ``control`` is that one's to talk to its owner.
 
-        It is blank: nothing bounds how long it may wait for its session.
+        It is blank: nothing bounds how long it may wait for its session. Where it can't be
+        started, its owner is told, and all is over.
         """
         ours, theirs = socket_pair()
         descriptors = (control, theirs.fileno())
         body = Body("penstock-host", descriptors, _host(host_main, descriptors))
-        with theirs:
-            host = Child.start(messages.HOST, body, self._reactor, self._on_output)
-        os.close(control)
+        try:
+            with theirs:
+                host = Child.start(messages.HOST, body, self._reactor, self._on_output)
+        except OSError as exc:
+            ours.close()
+            self._owner.send(messages.NotSpawned(messages.HOST, shortage(exc)))
+            self._stop = messages.Stop(0.0)
+            return
+        finally:
+            os.close(control)
         self._session = Channel(
             ours, self._reactor, messages.ToSupervisor, self._on_session, self._on_session_gone
         )
@@ -131,7 +140,7 @@ class Supervisor:
     def _spawn(self, order: messages.Spawn, descriptors: list[int]) -> None:
         node_id = order.node_id
         try:
-            (control,) = descriptors  # none comes where this process may have no more
+            control = _that_came(descriptors)
             body = Body(
                 f"pn:{node_id}",
                 (control,),
@@ -264,6 +273,13 @@ def _host(host_main: HostMain, descriptors: tuple[int, int]) -> Callable[[int, i
         host_main(*descriptors, leash, vitals)
 
     return run
+
+
+def _that_came(descriptors: list[int]) -> int:
+    """The one; the kernel leaves it out where this process may have no more."""
+    if not descriptors:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return descriptors[0]
 
 
 def _signal_name(number: int) -> str:

@@ -23,6 +23,7 @@ from penstock.executors.calling import (
     NodeFault,
     call_here,
     call_plain,
+    cut,
     describe_fault,
     is_async,
     is_async_method,
@@ -48,8 +49,6 @@ STOP = b"stop"
 LAST_WORDS_S = 1.0
 RESERVE_BYTES = 4 << 20
 """Kept back by a node's process, so that there is memory to say that there is none."""
-LONGEST_TEXT = 256 << 10
-"""Characters of an exception or a progress message that the session hears."""
 
 
 class _Stopped(BaseException):
@@ -143,7 +142,7 @@ class Worker:
             raise _Stopped
 
     def progress(self, fraction: float, message: str) -> None:
-        self._control.send(messages.Progress("loading_model", fraction, _cut(message)))
+        self._control.send(messages.Progress("loading_model", fraction, cut(message)))
 
     def allocate(self, nbytes: int) -> NDArray[np.uint8]:
         """From shared memory while there is some, else from the heap, to be copied later."""
@@ -295,8 +294,9 @@ class Worker:
             self._reserve = None
             allow_last_words()
         error = describe_fault("", during, cause)
-        said = _cut(error.exception_message)
-        self._control.send(messages.Failed(during, error.exception_type, said, error.traceback))
+        self._control.send(
+            messages.Failed(during, error.exception_type, error.exception_message, error.traceback)
+        )
 
     def _say_last_words(self) -> None:
         """What the session has not made room for yet, within reason."""
@@ -322,15 +322,6 @@ class Worker:
         self._stopping = True
         if self._task is not None:
             self._task.cancel()
-
-
-def _cut(text: str) -> str:
-    """As much of a text as a control message should carry: its beginning and its end."""
-    left_out = len(text) - LONGEST_TEXT
-    if left_out <= 0:
-        return text
-    half = LONGEST_TEXT // 2
-    return f"{text[:half]}\n[{left_out} characters left out]\n{text[-half:]}"
 
 
 def _run_plain(life: Coroutine[Any, Any, None]) -> None:

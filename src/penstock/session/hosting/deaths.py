@@ -13,6 +13,8 @@ from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.supervisor import HOST_MARGIN_S
 from penstock.planning import NodeExecutionPlan
 
+_LATE = {"": "", "setup": "; it was not ready in time"}
+
 
 def host_error(death: messages.Exited, plan: NodeExecutionPlan) -> PenstockError:
     """The error for a host that ended by itself, or had to.
@@ -51,7 +53,7 @@ def _limit_s(death: messages.Exited, plan: NodeExecutionPlan) -> float:
 
 def _said(death: messages.Exited, busy: list[str]) -> str:
     how = f"was killed by {death.signal}" if death.signal else f"exited with {death.exit_code}"
-    late = "; it was not ready in time" if death.overdue else ""
+    late = _LATE.get(death.overdue, f"; {death.overdue} did not end within {death.limit_s:g} s")
     work = f" while {', '.join(map(repr, busy))} were at work" if busy else ""
     last = f"\nits last output on stderr:\n{death.stderr.rstrip()}" if death.stderr.strip() else ""
     return f"its host process {death.pid} {how}{work}{late}{last}"

@@ -30,6 +30,8 @@ from penstock.session.hosting.plans import encode_plan
 from penstock.session.wiring import executor_of, lane_specs
 
 _LAST_EVENTS = 1000
+LARGEST_FROM_HOST = 16 << 20
+"""Bytes of the largest control message that a host may send."""
 ANSWER_S = 0.5
 """How long a host may take to answer that it stops, before it is taken for mute."""
 
@@ -129,7 +131,8 @@ class HostedEnsemble:
         for records in self.executors:
             for stats in records.statistics.values():
                 stats.waits_for = []  # who doesn't answer is at work
-        self._tell(messages.Measure())
+        if self._control is not None and not self._control.waiting:  # else it doesn't read
+            self._control.send(messages.Measure())
         try:
             async with asyncio.timeout(2 * MEASURE_S):
                 await self._measured.wait()
@@ -162,6 +165,7 @@ class HostedEnsemble:
         self._control = Channel(
             blank.control, reactor, messages.FromHost, self._on_host, self._on_host_mute
         )
+        self._control.largest = LARGEST_FROM_HOST
         if in_time:
             self._supervision.expect_word()
         init_s = self._plan.configuration.init_timeout_secs
@@ -211,6 +215,21 @@ class HostedEnsemble:
         self._context.bridge(lane, source, target)
         self._lanes[number] = lane
 
+    def _wanted(self, lane_id: int) -> LaneSpec:
+        """A lane whose end is still to come; raises ``ValueError`` for any other."""
+        spec = self._specs.get(lane_id)
+        if spec is None or CLIENT not in (spec.source, spec.target):
+            raise ValueError(f"lane {lane_id} is none of its client's")
+        if lane_id in self._inlets or lane_id in self._outlets:
+            raise ValueError(f"lane {spec.name} comes twice")
+        return spec
+
+    def _have_all_lanes(self) -> None:
+        have = self._inlets.keys() | self._outlets.keys()
+        for spec in self._specs.values():
+            if CLIENT in (spec.source, spec.target) and spec.lane_id not in have:
+                raise ValueError(f"it is ready without lane {spec.name}")
+
     def _connect(self, spec: LaneSpec, sock: socket.socket) -> None:
         """The client's end of one of its lanes."""
         assert self._station is not None  # noqa: S101  # made in start
@@ -243,18 +262,18 @@ class HostedEnsemble:
         self._heard = True
         try:
             self._hear(message, descriptors)
-        except LookupError as exc:
-            self._fail(SupervisionError(f"its host spoke of what there is not: {exc!r}"))
+        except (LookupError, ValueError) as exc:
+            self._fail(SupervisionError(f"its host said what no host says: {exc}"))
         finally:
             close_all(descriptors)
 
     def _hear(self, message: messages.FromHost, descriptors: list[int]) -> None:
         match message:
-            case messages.ClientLanes(lane_ids) if len(lane_ids) == len(descriptors):
-                for lane_id in lane_ids:
-                    spec = self._specs[lane_id]
-                    self._connect(spec, socket.socket(fileno=descriptors.pop(0)))
+            case messages.ClientLanes():
+                for lane_id in message.lane_ids:
+                    self._connect(self._wanted(lane_id), _taken_socket(descriptors))
             case messages.Ready():
+                self._have_all_lanes()
                 self._settle(None)
             case messages.Measured():
                 self._record(message)
@@ -262,8 +281,6 @@ class HostedEnsemble:
                 self._answered.set()
             case messages.Stopped():
                 self._record(message.last)
-            case messages.ClientLanes():
-                self._fail(SupervisionError("its host gave it a lane without an end"))
             case _:
                 self._pass_on(message)
 
@@ -312,15 +329,18 @@ class HostedEnsemble:
 
     def _on_exit(self, death: processes.Exited) -> None:
         self._wait_no_more()
-        if not self._heard and not death.overdue:
-            self._settle(_NoHostError("its host was gone before it had begun"))
+        error = host_error(death, self._plan)
+        if not (self._heard or death.overdue or death.busy):
+            self._settle(_NoHostError(str(error)))
         elif not self._stopping:
-            self._fail(host_error(death, self._plan))
+            self._fail(error)
 
     def _on_supervisor_gone(self) -> None:
         self._wait_no_more()
-        kind = SupervisionError if self._heard else _NoHostError
-        self._fail(kind("its supervisor process has died"))
+        if self._heard:
+            self._fail(SupervisionError("its supervisor process has died"))
+        else:
+            self._fail(_NoHostError("its supervisor could not be started, or died at once"))
 
     def _wait_no_more(self) -> None:
         """Nobody is left to answer."""
@@ -348,3 +368,16 @@ class HostedEnsemble:
         if self._supervision is not None:
             self._supervision.close()
         self._control = self._supervision = None
+
+
+def _taken_socket(descriptors: list[int]) -> socket.socket:
+    """The end of a lane that came along; raises ``ValueError`` for what is none."""
+    try:
+        sock = socket.socket(fileno=descriptors[0])
+    except (IndexError, OSError) as exc:
+        raise ValueError(f"a lane comes without an end: {exc}") from exc
+    del descriptors[0]
+    if (sock.family, sock.type) != (socket.AF_UNIX, socket.SOCK_SEQPACKET):
+        sock.close()
+        raise ValueError(f"a lane's end is a socket of another sort: {sock.family}, {sock.type}")
+    return sock

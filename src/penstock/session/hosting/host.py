@@ -19,9 +19,11 @@ import msgspec
 from penstock.bridges import LaneSpec
 from penstock.data import CLIENT, ExecutorType
 from penstock.errors import PenstockError, SupervisionError
+from penstock.executors.calling import cut
 from penstock.executors.multiprocess import worker
 from penstock.executors.multiprocess.channel import MOST_DESCRIPTORS, Channel
 from penstock.executors.multiprocess.executor import WarmProcess
+from penstock.executors.multiprocess.limits import unavailable
 from penstock.executors.multiprocess.transport import Reactor
 from penstock.executors.statistics import ProcessStatistics
 from penstock.executors.vitals import OwnVitals
@@ -88,7 +90,7 @@ class Host:
 
     def progress(self, node_id: str, stage: str, fraction: float, message: str) -> None:
         if self._listens:
-            self._control.send(messages.Progress(node_id, stage, fraction, message))
+            self._control.send(messages.Progress(node_id, stage, fraction, cut(message)))
 
     def failed(self, error: PenstockError) -> None:
         self._control.send(messages.Failed(as_failure(error), on_the_way_out=False))
@@ -126,6 +128,8 @@ class Host:
             await ensemble.start()
         except PenstockError as exc:
             self.failed(exc)
+        except OSError as exc:
+            self.failed(unavailable(exc))
         except Exception as exc:  # noqa: BLE001  # whatever it is, the front door must hear of it
             self.failed(SupervisionError(f"its host can't initialise it: {exc!r}"))
         else:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 import socket
 from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.executors.multiprocess.limits import shortage
 from penstock.executors.multiprocess.transport import socket_pair
 from penstock.session.hosting.warm import Order, WarmNodes
 
+_log = logging.getLogger(__name__)
 HOST_PROCESS = "penstock.session.hosting.process"
 """The module that the zygote makes hosts of: it isn't imported here."""
 REFILL_S = 0.02
@@ -31,11 +35,19 @@ class BlankHost:
 
     @classmethod
     def fork(cls) -> BlankHost:
-        """Have one forked; it need not be there yet to be talked to."""
-        supervisor, its_owner = socket_pair()
-        control, its_door = socket_pair()
-        with its_owner, its_door:
-            LAUNCHER.supervise(its_owner, its_door, host=HOST_PROCESS)
+        """Have one forked; it need not be there yet to be talked to.
+
+        Raises ``OSError`` where the system has no more of something.
+        """
+        with ExitStack() as undo:
+            supervisor, its_owner = socket_pair()
+            undo.enter_context(supervisor)
+            with its_owner:
+                control, its_door = socket_pair()
+                undo.enter_context(control)
+                with its_door:
+                    LAUNCHER.supervise(its_owner, its_door, host=HOST_PROCESS)
+            undo.pop_all()
         return cls(supervisor, control)
 
     @property
@@ -63,10 +75,16 @@ class Hosts:
         self._closed = False
 
     def refill(self) -> None:
-        """Have as many forked as there should be."""
+        """Have as many forked as there should be.
+
+        Where the system has no more of something, there are fewer until the next time.
+        """
         self._refill = None
-        while len(self._blanks) < self._spare and not self._closed:
-            self._blanks.append(BlankHost.fork())
+        try:
+            while len(self._blanks) < self._spare and not self._closed:
+                self._blanks.append(BlankHost.fork())
+        except OSError as exc:
+            _log.warning("no host can be kept ready: %s", shortage(exc))
         if not self._closed:
             self.warm.refill()
 

@@ -11,12 +11,13 @@ import logging
 import socket
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.launcher import LAUNCHER
-from penstock.executors.multiprocess.limits import Allowance
+from penstock.executors.multiprocess.limits import Allowance, shortage
 from penstock.executors.multiprocess.remote import allowance_of, foreign_python, prepare_order
 from penstock.executors.multiprocess.supervision import Supervision
 from penstock.executors.multiprocess.transport import Reactor, socket_pair
@@ -66,23 +67,30 @@ class WarmNode:
     def __init__(
         self, order: Order, reactor: Reactor, on_end: Callable[[WarmNode, str], None]
     ) -> None:
+        """Raises ``OSError`` where the system has no more of something; then there is nothing."""
         self.order = order
         self._type = order.node.node_type
         self.is_ready = False
         self.pid = 0
         self._on_end = on_end
-        to_supervisor, its_end = socket_pair()
-        to_node, its_control = socket_pair()
-        self._sockets = (to_supervisor.dup(), to_node.dup())
-        self._supervision = Supervision(
-            to_supervisor, reactor, self._heard, lambda: self._end("its supervisor died")
-        )
-        self._control: Channel[messages.FromNode] = Channel(
-            to_node, reactor, messages.FromNode, self._said, lambda: self._end("it ended")
-        )
-        with its_end, its_control:
+        with ExitStack() as lent, ExitStack() as undo:
+            to_supervisor, its_end = _pair(undo, lent)
+            to_node, its_control = _pair(undo, lent)
+            self._sockets = (
+                undo.enter_context(to_supervisor.dup()),
+                undo.enter_context(to_node.dup()),
+            )
             LAUNCHER.supervise(its_end)
+            self._supervision = Supervision(
+                to_supervisor, reactor, self._heard, lambda: self._end("its supervisor died")
+            )
+            undo.callback(self._supervision.close)
+            self._control: Channel[messages.FromNode] = Channel(
+                to_node, reactor, messages.FromNode, self._said, lambda: self._end("it ended")
+            )
+            undo.callback(self._control.close)
             self._prepare(its_control)
+            undo.pop_all()
 
     def hand_over(self) -> tuple[socket.socket, socket.socket]:
         """The channels to its supervisor and to itself: it is the caller's now."""
@@ -171,7 +179,10 @@ class WarmNodes:
         for recipe, order in self._wanted.items():
             queue = self._waiting[recipe]
             while len(queue) < order.count and self._retry is None:
-                queue.append(WarmNode(order, self._reactor, self._ended))
+                try:
+                    queue.append(WarmNode(order, self._reactor, self._ended))
+                except OSError as exc:
+                    self._fall_short(order, shortage(exc))
 
     def take(
         self, node: NodeAssignment, config: ManifestConfiguration, pool_bytes: int
@@ -207,10 +218,19 @@ class WarmNodes:
             return
         queue.remove(warm)
         warm.close()
-        _log.error("a %s could not be kept ready: %s", warm.order.node.node_type, why)
+        self._fall_short(warm.order, why)
+
+    def _fall_short(self, order: Order, why: str) -> None:
+        _log.error("a %s could not be kept ready: %s", order.node.node_type, why)
         if self._retry is None and self._loop is not None:
             self._retry = self._loop.call_later(RETRY_S, self._try_again)
 
     def _try_again(self) -> None:
         self._retry = None
         self.refill()
+
+
+def _pair(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Two connected ends, which two stacks close."""
+    one, other = socket_pair()
+    return ours.enter_context(one), theirs.enter_context(other)

@@ -2,13 +2,14 @@
 
 import gc
 import os
+import resource
 
 import numpy as np
 import pytest
 
 from penstock.bridges import LaneState
 from penstock.data import Binary, Message, Text
-from penstock.errors import InputError
+from penstock.errors import InputError, LaneError
 from penstock.executors.multiprocess.transport import Reactor, SharedArena, sealing
 from tests.samples import noise
 
@@ -224,3 +225,22 @@ def test_what_one_handler_raises_does_not_cost_the_others_their_turn():
         reactor.unregister(bell)
         os.close(bell)
     reactor.close()
+
+
+@pytest.mark.parametrize("end", ["sender", "receiver"])
+def test_a_lane_that_the_system_refuses_something_to_is_broken_by_name(lanes, end):
+    """Who offers or takes goes on: it is the session that ends."""
+    pair = lanes()
+    port = getattr(pair, end)
+    while not port.waiting:
+        port.send_frame(b"\x01\x09\x00\x00\x00\x00")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        port.send_frame(b"\x01\x09\x00\x00\x00\x00", [0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    [error] = pair.broken
+    assert isinstance(error, LaneError)
+    assert error.lane == "a → b"
+    assert "ulimit -n" in str(error)

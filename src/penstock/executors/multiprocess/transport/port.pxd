@@ -13,9 +13,18 @@ cdef class Port(Watcher):
 
     cdef int arrived(self, bytes frame, list descriptors) except -1
     cdef int departed(self) except -1
+    cdef int refused(self, object error) except -1
     cdef int emptied(self) except -1
     cdef bint read(self) except -1
     cdef bint _sent(self, const void* frame, size_t nbytes, object descriptors) except -1
     cdef int _keep(self, bytes frame, object descriptors) except -1
     cdef int _flush(self) except -1
     cdef int _end(self) except -1
+
+
+cdef class LanePort(Port):
+    cdef public object on_broken
+    cdef str _name
+    cdef bint _broken
+
+    cdef int _break(self, object error) except -1

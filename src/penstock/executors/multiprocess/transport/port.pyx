@@ -12,6 +12,8 @@ from libc.string cimport memcpy, memset
 
 from penstock.executors.multiprocess.transport.reactor cimport FRAME_BUFFER
 
+from penstock.errors import LaneError
+from penstock.executors.multiprocess.limits import shortage
 from penstock.executors.multiprocess.transport.frames import close_all
 
 cdef extern from "<sys/epoll.h>" nogil:
@@ -58,7 +60,7 @@ cdef class Port(Watcher):
 
     A subclass has ``on_frame``, which gets each datagram and the descriptors that came with it
     (to keep or close), and ``on_end``, which is called once when the peer is gone, after
-    everything it sent was handed on.
+    everything it sent was handed on; or when the system refuses what waited to be sent.
     """
 
     def __init__(self, sock, Reactor reactor not None, *, size_t frame_bytes=FRAME_BUFFER):
@@ -77,7 +79,10 @@ cdef class Port(Watcher):
         return len(self._outbox)
 
     def send_frame(self, bytes frame not None, descriptors=()):
-        """Send the frame, now or when there is room; the descriptors stay the caller's."""
+        """Send the frame, now or when there is room; the descriptors stay the caller's.
+
+        Raises ``OSError`` where the system has no more of what that takes.
+        """
         if self._gone:
             return
         if self._outbox or not self._sent(
@@ -112,6 +117,11 @@ cdef class Port(Watcher):
 
     cdef int departed(self) except -1:
         self.on_end()
+        return 0
+
+    cdef int refused(self, object error) except -1:
+        """The system doesn't send what waits: the peer would wait for it for ever."""
+        self._end()
         return 0
 
     cdef int emptied(self) except -1:
@@ -174,8 +184,16 @@ cdef class Port(Watcher):
         cdef bytes frame
         while self._outbox:
             frame, descriptors = self._outbox[0]
-            if not self._sent(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), descriptors):
-                break
+            try:
+                if not self._sent(
+                    PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), descriptors
+                ):
+                    break
+            except OSError as exc:
+                self._drop_outbox()
+                self._reactor.rewatch(self._fd, EPOLLIN)
+                self.refused(exc)
+                return 0
             self._outbox.popleft()
             close_all(descriptors)
         if not self._outbox and not self._gone:
@@ -193,6 +211,30 @@ cdef class Port(Watcher):
     def _drop_outbox(self):
         while self._outbox:
             close_all(self._outbox.popleft()[1])
+
+
+cdef class LanePort(Port):
+    """An end of the lane ``_name``, which breaks once; ``on_broken`` gets the ``LaneError``."""
+
+    def send_frame(self, bytes frame not None, descriptors=()):
+        """As ``Port`` does; a lane that the system refuses something to is broken.
+
+        Who offers or takes just goes on: it is the session that ends.
+        """
+        try:
+            Port.send_frame(self, frame, descriptors)
+        except OSError as exc:
+            self.refused(exc)
+
+    cdef int refused(self, object error) except -1:
+        self._break(LaneError(self._name, shortage(error)))
+        return 0
+
+    cdef int _break(self, object error) except -1:
+        if not self._broken:
+            self._broken = True
+            self.on_broken(error)
+        return 0
 
 
 cdef ssize_t _send_with_descriptors(

@@ -6,7 +6,7 @@ from penstock.executors.multiprocess.transport.arrival cimport Arrival, Form
 from penstock.executors.multiprocess.transport.clock cimport Spread
 from penstock.executors.multiprocess.transport.envelope cimport Envelope
 from penstock.executors.multiprocess.transport.memory cimport Memory, Returns
-from penstock.executors.multiprocess.transport.port cimport Port
+from penstock.executors.multiprocess.transport.port cimport LanePort
 from penstock.executors.multiprocess.transport.reactor cimport Watcher
 from penstock.executors.multiprocess.transport.ring cimport Ring
 
@@ -14,15 +14,13 @@ cdef class Bell(Watcher):
     cdef LaneReceiver receiver
 
 
-cdef class LaneReceiver(Port):
+cdef class LaneReceiver(LanePort):
     cdef object __weakref__
     cdef readonly object spec
     cdef public object on_change
-    cdef public object on_broken
     cdef public object on_hoarding
     cdef public object on_reclaim
     cdef readonly bint ended
-    cdef str _name
     cdef object _source
     cdef bint _backpressure
     cdef SharedArena _arena
@@ -32,7 +30,6 @@ cdef class LaneReceiver(Port):
     cdef Form _form
     cdef object _tally
     cdef dict _dropped
-    cdef bint _broken
     cdef set _hints
     cdef set _announced
     cdef size_t _max_message_bytes

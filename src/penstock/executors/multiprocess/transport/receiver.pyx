@@ -35,7 +35,7 @@ from penstock.executors.multiprocess.transport.memory cimport (
     array_on,
     array_over,
 )
-from penstock.executors.multiprocess.transport.port cimport Port
+from penstock.executors.multiprocess.transport.port cimport LanePort
 from penstock.executors.multiprocess.transport.reactor cimport Reactor, Watcher
 from penstock.executors.multiprocess.transport.ring cimport Ring
 
@@ -69,7 +69,7 @@ cdef class Bell(Watcher):
         return 0
 
 
-cdef class LaneReceiver(Port):
+cdef class LaneReceiver(LanePort):
     """A ``ConsumerEnd`` on a ring and a socket.
 
     ``on_change`` is called when there is something to take or the end has come,
@@ -318,6 +318,11 @@ cdef class LaneReceiver(Port):
             self._connect(descriptors)
         elif kind == FrameType.SLAB and count == 1:
             self._adopt(frames.number_of(frame, self._name), descriptors.pop())
+        elif kind in (FrameType.RING, FrameType.SLAB) and not count:
+            raise LaneError(
+                self._name, f"unexpected frame of type {kind} without descriptors: this process"
+                " has all files open that it may (ulimit -n), or its producer sent none",
+            )
         elif kind == FrameType.RETIRE:
             self._retire(frames.number_of(frame, self._name))
         elif kind == FrameType.END and self._tally is None:
@@ -389,8 +394,3 @@ cdef class LaneReceiver(Port):
         if not self.ended:
             self._break(LaneClosedError(self._name, "its producer is gone before the end"))
         return 0
-
-    def _break(self, error):
-        if not self._broken:
-            self._broken = True
-            self.on_broken(error)

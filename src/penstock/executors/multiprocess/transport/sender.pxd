@@ -3,18 +3,16 @@ from libc.stdint cimport int64_t, uint64_t
 from penstock.executors.multiprocess.transport.clock cimport Spread
 from penstock.executors.multiprocess.transport.loans cimport Loans
 from penstock.executors.multiprocess.transport.placing cimport Placed, Placer
-from penstock.executors.multiprocess.transport.port cimport Port
+from penstock.executors.multiprocess.transport.port cimport LanePort
 from penstock.executors.multiprocess.transport.ring cimport Ring
 
 
-cdef class LaneSender(Port):
+cdef class LaneSender(LanePort):
     cdef object __weakref__
     cdef readonly object spec
     cdef readonly bint finished
     cdef public object on_change
-    cdef public object on_broken
     cdef public object on_release
-    cdef str _name
     cdef frozenset _accepts
     cdef bint _backpressure
     cdef bint _verify
@@ -31,7 +29,6 @@ cdef class LaneSender(Port):
     cdef bint _ended
     cdef bint _asked
     cdef bint _starves
-    cdef bint _broken
     cdef bint _closed
     cdef uint64_t _window
     cdef uint64_t _step

@@ -14,7 +14,7 @@ from penstock.executors.multiprocess.transport.clock cimport count, counts, now_
 from penstock.executors.multiprocess.transport.loans cimport Loans
 from penstock.executors.multiprocess.transport.memory cimport Lease
 from penstock.executors.multiprocess.transport.placing cimport Placed, Placer
-from penstock.executors.multiprocess.transport.port cimport Port
+from penstock.executors.multiprocess.transport.port cimport LanePort
 from penstock.executors.multiprocess.transport.reactor cimport Reactor
 from penstock.executors.multiprocess.transport.ring cimport Ring
 
@@ -35,7 +35,7 @@ cdef enum:
     LARGEST_RECORD = 4096
 
 
-cdef class LaneSender(Port):
+cdef class LaneSender(LanePort):
     """A ``ProducerEnd`` on a ring and a socket.
 
     ``on_change`` is called when there may be space again or the consumer confirmed the end,
@@ -228,6 +228,8 @@ cdef class LaneSender(Port):
 
     cdef int _send(self, const unsigned char* record, size_t nbytes) except -1:
         """Into the ring; behind those that found no room, or whose slab is not announced yet."""
+        if self._broken:
+            return 0  # its slab could not be announced
         if self._queue or self._outbox or not self._put(record, nbytes):
             self._keep_back(PyBytes_FromStringAndSize(<const char*>record, nbytes))
         return 0
@@ -377,8 +379,3 @@ cdef class LaneSender(Port):
         if not self.finished:
             self._break(LaneClosedError(self._name, "its consumer is gone before the end"))
         return 0
-
-    def _break(self, error):
-        if not self._broken:
-            self._broken = True
-            self.on_broken(error)

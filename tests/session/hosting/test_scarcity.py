@@ -1,0 +1,118 @@
+"""A front door that may have no more of something says so, leaves nothing, and goes on later."""
+
+import contextlib
+import errno
+import os
+import resource
+from collections.abc import Iterator
+
+import hosted_nodes
+import pytest
+from pipelines import chain, options, through
+
+from penstock.data import Text
+from penstock.errors import ResourceLimitError, SupervisionError
+from penstock.executors.multiprocess import messages
+from penstock.executors.multiprocess.channel import decoder
+from penstock.executors.multiprocess.limits import unavailable
+from penstock.executors.multiprocess.supervisor import Supervisor
+from penstock.executors.multiprocess.transport import socket_pair
+from penstock.manifest import Settings
+from penstock.nodes import Catalogue
+from penstock.session import Session
+from penstock.session.hosting import Hosts
+from penstock.session.hosting.prewarm import prewarm_orders
+from penstock.session.hosting.warm import WarmNodes
+from penstock.session.life import MOST_NOTES
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def hosted(*types, hosts) -> Session:
+    return Session(chain(*types), options([hosted_nodes.__file__], hosts=hosts))
+
+
+async def test_a_session_without_descriptors_is_refused_and_the_next_is_not(hosts):
+    refused = hosted("PassThrough", hosts=hosts)
+    with no_more_files(), pytest.raises(ResourceLimitError, match=r"open files.*ulimit -n") as told:
+        await refused.start()
+    assert told.value.free == 0
+    async with hosted("PassThrough", hosts=hosts) as session:
+        assert len(await through(session, [Text("x")])) == 1
+
+
+def test_no_blank_host_without_descriptors_and_one_later(caplog):
+    kept = Hosts(1)
+    try:
+        with no_more_files():
+            kept.refill()
+        assert "no host can be kept ready" in caplog.text
+        assert kept._living() is None
+        kept.refill()
+        assert len(kept._blanks) == 1
+    finally:
+        kept.close()
+
+
+async def test_no_node_is_kept_warm_without_descriptors(caplog):
+    settings = Settings.model_validate({"service": {"prewarm": [{"node_type": "EchoNode"}]}})
+    catalogue = Catalogue.installed().extended("penstock.testing.faults")
+    warm = WarmNodes(prewarm_orders(settings, catalogue))
+    warm.refill()  # it has its reactor from now on
+    [queue] = warm._waiting.values()
+    queue.pop().close()
+    with no_more_files():
+        warm.refill()
+    assert not queue
+    assert "could not be kept ready" in caplog.text
+    assert "ulimit -n" in caplog.text
+    warm.close()
+
+
+def test_a_supervisor_that_can_fork_no_host_says_why(monkeypatch):
+    def refuse() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    ours, theirs = socket_pair()
+    control, its_control = socket_pair()
+    with ours, control:
+        supervisor = Supervisor(theirs)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fork", refuse)
+            supervisor.start_host(lambda *_: None, its_control.detach())
+        said = decoder(messages.FromSupervisor).decode(ours.recv(1 << 16)[1:])
+        assert isinstance(said, messages.NotSpawned)
+        assert "ulimit -u" in said.reason
+        assert control.recv(1) == b""
+        supervisor._owner.close()
+        supervisor._reactor.close()
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ETOOMANYREFS, errno.EAGAIN])
+def test_a_shortage_is_a_limit_that_was_met(code):
+    error = unavailable(OSError(code, os.strerror(code)))
+    assert type(error) is ResourceLimitError
+    assert (error.wished, error.free) == (1, 0)
+
+
+def test_anything_else_is_the_operators_affair():
+    error = unavailable(OSError(errno.EIO, "Input/output error"))
+    assert type(error) is SupervisionError
+    assert "Input/output error" in str(error)
+
+
+async def test_a_session_keeps_so_many_notes_and_no_more(hosts):
+    async with hosted("PassThrough", hosts=hosts) as session:
+        for number in range(MOST_NOTES + 5):
+            session._life.faulted(SupervisionError(str(number)))
+        assert len(session.context.faults) == MOST_NOTES
