@@ -558,7 +558,7 @@ async def test_a_start_that_finds_no_descriptors_left_leaves_nothing(monkeypatch
 
     monkeypatch.setattr("penstock.executors.multiprocess.executor.socket_pair", exhausted)
     session = Session(chain("EchoNode"), options())
-    with pytest.raises(SessionError, match="Too many open files"):
+    with pytest.raises(ResourceLimitError, match="open files of process"):
         await session.start()
     assert session.context.status is SessionStatus.TERMINATED
 

@@ -164,7 +164,7 @@ class LocalEnsemble:
             async with asyncio.TaskGroup() as group:
                 for start in starts:
                     group.create_task(start)
-        except* PenstockError as errors:
+        except* (PenstockError, OSError) as errors:
             raise errors.exceptions[0] from None
 
     def _nodes_of(self, executor: NodeExecutor) -> list[NodeAssignment]:
