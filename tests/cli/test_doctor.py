@@ -94,6 +94,26 @@ def test_what_does_not_say_whose_it_is_is_left_alone(said: str) -> None:
         assert process.pid not in {one.pid for one in find_leftovers().processes}
 
 
+def test_a_process_of_another_container_is_left_to_those_who_see_its_program() -> None:
+    """There, numbers of processes mean others: its program lives, and has another number here."""
+    apart = ["unshare", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this user can't make namespaces")
+    with subprocess.Popen(
+        [*apart, sys.executable, "-c", WAIT],
+        env={**os.environ, PROGRAM: dead_program()},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as outside:
+        assert outside.stdout is not None
+        assert outside.stdout.readline() == "1\n"
+        children = Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text()
+        found = {one.pid for one in find_leftovers().processes}
+        assert outside.pid in found
+        assert int(children) not in found
+        outside.kill()
+
+
 def test_a_number_that_was_given_anew_is_not_killed() -> None:
     """What was found may have ended, and its number be somebody else's by now."""
     with waiting(dead_program()) as orphan:

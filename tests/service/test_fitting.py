@@ -79,3 +79,11 @@ def test_a_service_has_as_many_descriptors_as_it_may() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize("files", [64, 150])
+def test_a_machine_that_has_room_for_no_session_says_of_what(files: int) -> None:
+    few = Capacity(memory_bytes=4 * GIB, processes=1000, open_files=files)
+    with pytest.raises(ConfigurationError, match=rf"room for none \({files} open files") as told:
+        fitted(configured(), few)
+    assert [fault.path for fault in told.value.faults] == ["limits.max_sessions"]

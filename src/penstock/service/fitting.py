@@ -31,7 +31,9 @@ def fitted(settings: Settings, capacity: Capacity) -> Settings:
         wished = getattr(settings.limits, name)
         if wished is None or wished <= most:
             continue
-        if name in settings.limits.model_fields_set:
+        if most < 1:
+            faults.append(Fault(f"limits.{name}", f"this machine has room for none ({why})"))
+        elif name in settings.limits.model_fields_set:
             message = f"this machine has room for {most} ({why}), got {wished}"
             faults.append(Fault(f"limits.{name}", message, str(wished), f"at most {most}"))
         else:

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from penstock.executors.multiprocess import messages
-from penstock.executors.multiprocess.channel import Channel
+from penstock.executors.multiprocess.channel import Channel, encoded
 from penstock.executors.multiprocess.transport import Reactor, socket_pair
 
 
@@ -120,3 +120,15 @@ def test_what_the_system_refuses_later_ends_the_channel_once(ends):
         ends.reactor.poll(0)
     assert ends.ends == 1
     assert ends.channel.waiting == 0
+
+
+def test_all_that_a_dead_peer_said_is_heard_at_once(ends):
+    """Its death may be told of by another, who must not be believed before its own words."""
+    for number in range(50):
+        ends.raw.send(encoded(messages.Progress("loading_model", 0.0, str(number))))
+    ends.raw.close()
+    ends.channel.drain()
+    assert [message.message for message, _ in ends.heard] == [str(n) for n in range(50)]
+    assert ends.ends == 1
+    ends.channel.drain()
+    assert ends.ends == 1

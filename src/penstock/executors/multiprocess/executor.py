@@ -302,6 +302,7 @@ class MultiprocessExecutor:
 
     def _on_exit(self, death: messages.Exited) -> None:
         remote = self._nodes[death.node_id]
+        remote.control.drain()  # it may have said why
         remote.gone = True
         self._measuring.discard(death.node_id)
         self._measured.set()

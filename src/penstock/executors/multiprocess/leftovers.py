@@ -2,7 +2,8 @@
 
 Every process that a program's sessions start, however far down, has in its environment which
 program that is. What names a program that lives is in use, and is never touched. So is a
-control group whose supervisor lives.
+control group whose supervisor lives. In another container, numbers of processes mean others:
+what is there is left to those who look from there.
 """
 
 from __future__ import annotations
@@ -74,10 +75,19 @@ def _orphans() -> Iterator[Orphan]:
         if not entry.name.isdecimal():
             continue
         pid = int(entry.name)
-        program = _program_of(pid)
+        program = _program_of(pid) if _has_our_numbers(pid) else None
         started = _started(pid)
         if program is not None and started is not None and not _lives(program):
             yield Orphan(pid, started, _name(pid))
+
+
+def _has_our_numbers(pid: int) -> bool:
+    """Whether a process is in this one's namespace of process numbers; False if it hides that."""
+    try:
+        own, other = ((_PROC / name / "ns/pid").readlink() for name in ("self", str(pid)))
+    except OSError:
+        return False
+    return own == other
 
 
 def _program_of(pid: int) -> str | None:

@@ -328,6 +328,8 @@ class HostedEnsemble:
                 self._on_exit(message)
 
     def _on_exit(self, death: processes.Exited) -> None:
+        if self._control is not None:
+            self._control.drain()  # whether it had begun, and what it said last
         self._wait_no_more()
         error = host_error(death, self._plan)
         if not (self._heard or death.overdue or death.busy):

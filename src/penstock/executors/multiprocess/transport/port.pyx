@@ -47,6 +47,7 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef enum:
     MOST_DESCRIPTORS = 8
+    MOST_DRAINED = 4096  # frames; more than a socket holds
     CONTROL_WORDS = 8  # CMSG_SPACE of eight descriptors is 48 bytes
 
 
@@ -89,6 +90,12 @@ cdef class Port(Watcher):
             PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), descriptors
         ):
             self._keep(frame, descriptors)
+
+    def drain(self):
+        """Hand on what has come by now: of a peer that has ended, all that it said."""
+        for _ in range(MOST_DRAINED):
+            if not self.read():
+                return
 
     def on_frame(self, frame, descriptors):
         raise NotImplementedError
