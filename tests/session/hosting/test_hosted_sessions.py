@@ -26,9 +26,12 @@ from penstock.errors import (
 )
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.launcher import LAUNCHER
+from penstock.executors.multiprocess.supervisor import LADDER_S
 from penstock.manifest import Limits
 from penstock.session import Budget, Session, SessionStatus
+from penstock.session.hosting.ensemble import FORCED_S
 from penstock.session.hosting.hosts import BlankHost
+from penstock.session.life import END_S
 
 EMPTY = Text("")
 CHAINS = [("PassThrough",), ("EchoNode",), ("shout", "repeat_native", "collect")]
@@ -375,3 +378,19 @@ async def test_a_node_that_kills_its_host_in_setup_is_named_and_not_tried_again(
     assert isinstance(error, NodeExitedError)
     assert (error.node_id, error.signal) == ("n0", "SIGSEGV")
     assert log.read_text() == "x"
+
+
+def test_the_end_of_a_hosted_session_takes_five_seconds_at_most():
+    assert END_S + LADDER_S + FORCED_S <= 5
+
+
+async def test_a_stuck_supervisor_does_not_keep_a_hosted_session_from_its_end(hosts):
+    session = hosted(chain("whereabouts"), hosts)
+    async with session:
+        await session.send("n0", Text(""))
+        host = int((await anext(session.outputs())).value.text)
+        stuck = parent(host)
+        os.kill(stuck, signal.SIGSTOP)
+        await session.cancel("enough")
+    assert session.context.faults == ["its host did not end by itself"]
+    await gone(host, stuck)

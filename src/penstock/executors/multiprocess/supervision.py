@@ -59,13 +59,14 @@ class Supervision:
         with sock:
             self._channel.send(order, [sock.fileno()])
 
-    async def stop(self, ask_s: float) -> bool:
+    async def stop(self, ask_s: float, ladder_s: float = supervisor.LADDER_S) -> bool:
         """Have it end its processes, and itself; whether it did so in time.
 
-        One that didn't is killed, and its processes die with it.
+        One that took longer than ``ladder_s`` after ``ask_s`` is killed, and its processes die
+        with it.
         """
         self.tell(messages.Stop(ask_s))
-        if await self.has_stopped(ask_s + supervisor.LADDER_S):
+        if await self.has_stopped(ask_s + ladder_s):
             return True
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)

@@ -34,6 +34,8 @@ LARGEST_FROM_HOST = 16 << 20
 """Bytes of the largest control message that a host may send."""
 ANSWER_S = 0.5
 """How long a host may take to answer that it stops, before it is taken for mute."""
+FORCED_S = 0.15
+"""How long a supervisor may take to kill all, once the time for its ladder has passed."""
 
 
 class HostedRecords:
@@ -252,7 +254,7 @@ class HostedEnsemble:
         if await supervision.has_stopped(limit_s):
             return
         self._events.faulted(SupervisionError("its host did not end by itself"))
-        await supervision.stop(0.0)
+        await supervision.stop(0.0, FORCED_S if limit_s else supervisor.LADDER_S)
 
     def _tell(self, message: messages.ToHost) -> None:
         if self._control is not None:
