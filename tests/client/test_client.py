@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from penstock.client import Client
+from penstock.client import Client, Stream
 from penstock.data import Audio, Text
 from penstock.errors import (
     InputError,
@@ -162,6 +162,33 @@ async def test_a_sender_hears_why_the_stream_failed(client: Client) -> None:
             await send_until_it_fails()
         with pytest.raises(ServiceError, match="can't digest input 1"):
             await stream.send("n0", Text("x"))
+
+
+async def test_who_still_writes_when_the_session_dies_hears_why_all_the_same(
+    client: Client,
+) -> None:
+    """A write that meets the end of its call makes gRPC forget what it has read."""
+    manifest = chain("raise_in_process", params={"on": 500})
+    for _ in range(10):
+        with pytest.raises(ServiceError) as told:
+            await write_on(client, manifest)
+        assert (told.value.error_type, told.value.node_id) == ("NODE_EXECUTION", "n0")
+
+
+async def write_on(client: Client, manifest: dict[str, Any]) -> None:
+    async with client.stream(manifest) as stream:
+        sending = asyncio.create_task(send_for_ever(stream))
+        try:
+            async for _ in stream.outputs():
+                continue
+        finally:
+            sending.cancel()
+            await asyncio.wait([sending])
+
+
+async def send_for_ever(stream: Stream) -> None:
+    while True:
+        await stream.send("n0", Text("x"))
 
 
 async def test_a_reader_hears_why_the_stream_failed(client: Client) -> None:

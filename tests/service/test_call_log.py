@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -53,6 +54,22 @@ async def test_a_refused_manifest_is_no_warning(
     (_, executed), (_, streamed) = said(log)
     assert executed.startswith("ExecutePipeline failed: nodes[0].node_type: ")
     assert streamed.startswith("StreamPipeline failed: nodes[0].node_type: ")
+
+
+async def test_a_call_that_its_client_gives_up_is_one_line(
+    wire: WireClient, log: pytest.LogCaptureFixture
+) -> None:
+    call = wire.stream()
+    await call.write(init(pipeline("EchoNode")))
+    while not (response := await call.read()).HasField("ready"):
+        continue
+    heard = asyncio.Event()
+    log.handler.addFilter(lambda _record: heard.set() or True)
+    call.cancel()
+    async with asyncio.timeout(10):
+        await heard.wait()
+    line = f"StreamPipeline (session {response.ready.session_id}) was given up by its client"
+    assert said(log) == [("INFO", line)]
 
 
 async def test_a_call_that_ends_well_is_no_line(

@@ -81,6 +81,7 @@ async def test_one_that_died_waiting_is_passed_over():
     async with warmed(1) as (client, watch):
         (waiting,) = await watch.waiting(1)
         kill(waiting)
+        assert f"process {waiting} was killed by SIGKILL" in await watch.error()
         ((_, pid, _),) = await said(client, pipeline())
     assert int(pid) != waiting
 
@@ -113,6 +114,11 @@ async def test_one_that_can_not_be_set_up_is_logged_and_holds_nothing_up():
     async with warmed(1, model="broken") as (client, watch):
         assert "no such model" in await watch.error()
         assert len(await said(client, pipeline())) == 1
+
+
+async def test_wishes_for_the_same_add_up():
+    async with warmed(2, 1, model="base") as (_, watch):
+        assert len(set(await watch.waiting(3))) == 3
 
 
 def settings(**prewarm) -> Settings:

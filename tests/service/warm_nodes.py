@@ -72,10 +72,12 @@ class Watch(logging.Handler):
 
 
 @contextlib.asynccontextmanager
-async def warmed(count: int, **params: str) -> AsyncIterator[tuple[Client, Watch]]:
-    """A client of a service that keeps so many of them ready."""
-    wish = PrewarmSettings(node_type="slow_to_set_up", params=params, count=count)
-    settings = Settings(service=ServiceSettings(prewarm=(wish,)))
+async def warmed(*counts: int, **params: str) -> AsyncIterator[tuple[Client, Watch]]:
+    """A client of a service that keeps so many of them ready, by one wish for each count."""
+    wishes = tuple(
+        PrewarmSettings(node_type="slow_to_set_up", params=params, count=count) for count in counts
+    )
+    settings = Settings(service=ServiceSettings(prewarm=wishes))
     catalogue = Catalogue.installed().extended(SlowToSetUp)
     watch = Watch()
     log = logging.getLogger("penstock.session.hosting.warm")

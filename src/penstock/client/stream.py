@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
@@ -173,6 +174,13 @@ class Stream:
             await self._until_over()
             raise self._failure or SessionClosedError("the stream has ended") from exc
 
+    async def _stop_writing(self) -> None:
+        """The service hears out who writes when it fails, and ends the call after that."""
+        with contextlib.suppress(asyncio.InvalidStateError, ServiceError):
+            async with self._writing:
+                with translated():
+                    await self._call.done_writing()
+
     async def _until_over(self) -> None:
         """Wait for the last word of a call that takes no more; without a reader, read on to it."""
         while not self._readers and await self._next_result() is not None:
@@ -217,6 +225,7 @@ class Stream:
                 self.reason = response.closed.reason
             case "error":
                 self._failure = decode_error(response.error)
+                await self._stop_writing()
 
 
 def _progress(message: pb.NodeProgress) -> NodeProgress:

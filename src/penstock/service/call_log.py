@@ -22,12 +22,20 @@ class CallLog:
 
     def failed(self, error: Exception) -> None:
         """Say why the call failed; with the traceback where nobody foresaw that it could."""
-        who = f"{self._method} (session {self.session_id})" if self.session_id else self._method
+        who = self._who
         if isinstance(error, PenstockError):
             level = logging.INFO if isinstance(error, _EXPECTED) else logging.WARNING
             _log.log(level, "%s failed: %s", who, _first_line(error))
         else:
             _log.error("%s failed", who, exc_info=error)
+
+    def left(self) -> None:
+        """Say that the client has given the call up, or its deadline has passed."""
+        _log.info("%s was given up by its client", self._who)
+
+    @property
+    def _who(self) -> str:
+        return f"{self._method} (session {self.session_id})" if self.session_id else self._method
 
 
 def _first_line(error: PenstockError) -> str:

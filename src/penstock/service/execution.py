@@ -40,6 +40,9 @@ class ExecutionServicer:
         log = CallLog(EXECUTE_PIPELINE.name)
         try:
             await self._execute(request, response.result, log)
+        except asyncio.CancelledError:
+            log.left()
+            raise
         except PenstockError as exc:
             log.failed(exc)
             if self._admission.stopping or isinstance(exc, ServiceStoppingError):

@@ -32,6 +32,8 @@ from penstock.wire.v1 import streaming_pb2 as pb
 
 COMPLETED = "completed"
 CANCELLED = "cancelled"
+HEAR_OUT_S = 1.0
+"""How long a client that was told of a failure may take to stop writing."""
 
 
 class StreamingServicer:
@@ -45,6 +47,9 @@ class StreamingServicer:
         call = StreamCall(self._admission, context)
         try:
             await call.serve()
+        except asyncio.CancelledError:
+            call.log.left()
+            raise
         except PenstockError as exc:
             call.log.failed(exc)
             await self._tell(call, context, exc)
@@ -57,6 +62,7 @@ class StreamingServicer:
             await abort_stopping(context)
         with contextlib.suppress(SessionCancelledError):  # nobody is there to be told
             await call.replies.error(error)
+            await call.hear_out()
 
 
 class StreamCall:
@@ -86,6 +92,16 @@ class StreamCall:
                 raise self._failure
             reason = CANCELLED if self._cancelled else COMPLETED
             await self.replies.closed(session, reason)
+
+    async def hear_out(self) -> None:
+        """Read what the client still writes, for a while.
+
+        One that writes when its call has ended loses what it was sent, the error before all.
+        """
+        with contextlib.suppress(TimeoutError, SessionCancelledError):
+            async with asyncio.timeout(HEAR_OUT_S):
+                while await self._next_request() is not grpc.aio.EOF:
+                    continue
 
     @property
     def _ended_by_client(self) -> bool:

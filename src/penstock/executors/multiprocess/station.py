@@ -58,7 +58,11 @@ class Station:
         if self.ending:
             return  # processes end in any order
         wait_s = DEATH_NOTICE_S if isinstance(error, LaneClosedError) else 0
-        self._loop.call_later(wait_s, self._events.failed, error)
+        self._loop.call_later(wait_s, self._report, error)
+
+    def _report(self, error: LaneError) -> None:
+        if not self.ending:  # else what explains it has been told
+            self._events.failed(error)
 
     def close(self) -> None:
         """Let go of all ends and the memory."""

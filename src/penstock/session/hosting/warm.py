@@ -19,6 +19,8 @@ from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.limits import Allowance, shortage
 from penstock.executors.multiprocess.remote import allowance_of, foreign_python, prepare_order
+from penstock.executors.multiprocess.reports import exit_error
+from penstock.executors.multiprocess.station import DEATH_NOTICE_S
 from penstock.executors.multiprocess.supervision import Supervision
 from penstock.executors.multiprocess.transport import Reactor, socket_pair
 from penstock.executors.multiprocess.transport.frames import close_all
@@ -86,7 +88,7 @@ class WarmNode:
             )
             undo.callback(self._supervision.close)
             self._control: Channel[messages.FromNode] = Channel(
-                to_node, reactor, messages.FromNode, self._said, lambda: self._end("it ended")
+                to_node, reactor, messages.FromNode, self._said, self._fell_silent
             )
             undo.callback(self._control.close)
             self._prepare(its_control)
@@ -126,8 +128,7 @@ class WarmNode:
             case messages.NotSpawned():
                 self._end(message.reason)
             case messages.Exited():
-                how = message.signal or f"exit code {message.exit_code}"
-                self._end(f"it ended ({how})\n{message.stderr}".rstrip())
+                self._end(str(exit_error(message)))
             case messages.Output():
                 for line in message.lines:
                     _log.info("%s, waiting: %s", message.node_id, line)
@@ -144,6 +145,12 @@ class WarmNode:
                     f"{message.exception_message}\n{message.traceback}"
                 )
 
+    def _fell_silent(self) -> None:
+        """Its supervisor tells how it ended; where it goes on without a word, nobody would."""
+        self.is_ready = False
+        loop = asyncio.get_running_loop()
+        loop.call_later(DEATH_NOTICE_S, self._end, "it closed its control channel")
+
     def _end(self, why: str) -> None:
         self._on_end(self, why)
 
@@ -153,6 +160,9 @@ class WarmNodes:
 
     def __init__(self, orders: Sequence[Order] = ()) -> None:
         self._wanted = {order.recipe: order for order in orders}
+        self._counts: Counter[Recipe] = Counter()
+        for order in orders:
+            self._counts[order.recipe] += order.count
         self._waiting: dict[Recipe, deque[WarmNode]] = {recipe: deque() for recipe in self._wanted}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reactor: Reactor | None = None
@@ -178,7 +188,7 @@ class WarmNodes:
             self._loop.add_reader(self._reactor.fileno(), self._reactor.poll_batch)
         for recipe, order in self._wanted.items():
             queue = self._waiting[recipe]
-            while len(queue) < order.count and self._retry is None:
+            while len(queue) < self._counts[recipe] and self._retry is None:
                 try:
                     queue.append(WarmNode(order, self._reactor, self._ended))
                 except OSError as exc:
