@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from penstock.cli.status import FAILED
 from penstock.cli.surroundings import add_config
@@ -36,8 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
     LAUNCHER.close()
     print(columns(("what", "found"), [(one.name, one.found) for one in tried]))
     print()
-    clean = _cleared(found, sweeping=arguments.sweep)
-    clean = _socket_cleared(bind, sweeping=arguments.sweep) and clean
+    socket = _dead_socket(bind)
+    if not found and socket is None:
+        print("nothing is left behind by dead programs")
+    clean = not found or _cleared(found, sweeping=arguments.sweep)
+    clean = (socket is None or _socket_cleared(socket, sweeping=arguments.sweep)) and clean
     return 0 if clean and all(one.works or not one.needed for one in tried) else FAILED
 
 
@@ -51,10 +55,7 @@ def _capacity() -> list[Faculty]:
 
 
 def _cleared(found: Leftovers, *, sweeping: bool) -> bool:
-    """Whether nothing of dead programs is there any more."""
-    if not found:
-        print("nothing is left behind by dead programs")
-        return True
+    """Whether nothing of it is there any more."""
     if not sweeping:
         print(f"left behind: {found}; --sweep removes it")
         return False
@@ -63,10 +64,13 @@ def _cleared(found: Leftovers, *, sweeping: bool) -> bool:
     return not left
 
 
-def _socket_cleared(bind: str, *, sweeping: bool) -> bool:
+def _dead_socket(bind: str) -> Path | None:
+    """The socket file at the address, if its service is gone."""
     path = parse_address(bind).socket_path
-    if path is None or not is_dead_socket(path):
-        return True
+    return path if path is not None and is_dead_socket(path) else None
+
+
+def _socket_cleared(path: Path, *, sweeping: bool) -> bool:
     if sweeping:
         clear_socket_path(path)
         print(f"removed: socket {path}")
