@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from collections.abc import Mapping
 
-from penstock.bridges import ConsumerEnd, Lane, LaneSpec, ProducerEnd
-from penstock.data import CLIENT, ExecutorType
+from penstock.data import ExecutorType
 from penstock.errors import PenstockError, SupervisionError
 from penstock.executors.base import ExecutorEvents
 from penstock.executors.multiprocess import messages as processes
@@ -26,8 +24,8 @@ from penstock.session.hosting import messages
 from penstock.session.hosting.deaths import host_error
 from penstock.session.hosting.failures import as_error
 from penstock.session.hosting.hosts import BlankHost, Hosts
+from penstock.session.hosting.lanes import HostedLanes
 from penstock.session.hosting.plans import encode_plan
-from penstock.session.wiring import executor_of, lane_specs
 
 _LAST_EVENTS = 1000
 LARGEST_FROM_HOST = 16 << 20
@@ -76,7 +74,6 @@ class HostedEnsemble:
     ) -> None:
         self._context = context
         self._plan = context.plan
-        self._gateway = gateway
         self._events = events
         self.host: ProcessStatistics | None = None
         self._pool_bytes = pool_bytes
@@ -87,10 +84,7 @@ class HostedEnsemble:
             for kind in ExecutorType
             if kind is ExecutorType.NATIVE or kind in self._plan.executors
         }
-        self._specs = {spec.lane_id: spec for spec in lane_specs(self._plan)}
-        self._lanes: dict[int, Lane] = {}
-        self._inlets: dict[int, ProducerEnd] = {}
-        self._outlets: dict[int, ConsumerEnd] = {}
+        self._lanes = HostedLanes(context, gateway)
         self._measured = asyncio.Event()
         self._answered = asyncio.Event()
         self._heard = False
@@ -116,8 +110,7 @@ class HostedEnsemble:
             await self._open(self._hosts.take(), in_time=False)
         for records in self.executors:
             self._context.bind(records)
-        for spec in self._specs.values():
-            self._lay(spec)
+        self._lanes.lay()
 
     def begin(self) -> None:
         self._tell(messages.Begin())
@@ -209,39 +202,6 @@ class HostedEnsemble:
                     adopt = messages.Adopt(node.node_id, warm.pid)
                     control.send(adopt, [supervisor.fileno(), its_control.fileno()])
 
-    def _lay(self, spec: LaneSpec) -> None:
-        """Know a lane of which the client has one end, or neither."""
-        number = spec.lane_id
-        lane = Lane(spec, self._inlets.get(number), self._outlets.get(number))
-        source, target = executor_of(self._plan, spec.source), executor_of(self._plan, spec.target)
-        self._context.bridge(lane, source, target)
-        self._lanes[number] = lane
-
-    def _wanted(self, lane_id: int) -> LaneSpec:
-        """A lane whose end is still to come; raises ``ValueError`` for any other."""
-        spec = self._specs.get(lane_id)
-        if spec is None or CLIENT not in (spec.source, spec.target):
-            raise ValueError(f"lane {lane_id} is none of its client's")
-        if lane_id in self._inlets or lane_id in self._outlets:
-            raise ValueError(f"lane {spec.name} comes twice")
-        return spec
-
-    def _have_all_lanes(self) -> None:
-        have = self._inlets.keys() | self._outlets.keys()
-        for spec in self._specs.values():
-            if CLIENT in (spec.source, spec.target) and spec.lane_id not in have:
-                raise ValueError(f"it is ready without lane {spec.name}")
-
-    def _connect(self, spec: LaneSpec, sock: socket.socket) -> None:
-        """The client's end of one of its lanes."""
-        assert self._station is not None  # noqa: S101  # made in start
-        if spec.source == CLIENT:
-            self._inlets[spec.lane_id] = inlet = self._station.sender(spec, sock)
-            self._gateway.add_inlet(spec.target, inlet)
-        else:
-            self._outlets[spec.lane_id] = outlet = self._station.receiver(spec, sock)
-            self._gateway.add_outlet(spec.source, outlet)
-
     async def _end_host(self, supervision: Supervision, ask_s: float) -> None:
         """Have the host stop its nodes and end; where it is mute or slow, have it ended."""
         self._tell(messages.Stop(ask_s))
@@ -272,10 +232,11 @@ class HostedEnsemble:
     def _hear(self, message: messages.FromHost, descriptors: list[int]) -> None:
         match message:
             case messages.ClientLanes():
+                assert self._station is not None  # noqa: S101  # made in start
                 for lane_id in message.lane_ids:
-                    self._connect(self._wanted(lane_id), _taken_socket(descriptors))
+                    self._lanes.connect(lane_id, self._station, descriptors)
             case messages.Ready():
-                self._have_all_lanes()
+                self._lanes.check()
                 self._settle(None)
             case messages.Measured():
                 self._record(message)
@@ -295,7 +256,7 @@ class HostedEnsemble:
             case messages.Output(node_id, stream, lines):
                 events.output(node_id, stream, lines)
             case messages.Hoarding(lane_id, held, held_bytes):
-                events.hoarding(self._specs[lane_id], held, held_bytes)
+                events.hoarding(self._lanes[lane_id], held, held_bytes)
             case messages.Finished(node_id):
                 events.finished(node_id)
             case messages.Failed(failure, on_the_way_out=True):
@@ -308,11 +269,7 @@ class HostedEnsemble:
         for node_id, record in measured.nodes.items():
             executor = self._plan.node(node_id).executor
             self._by_executor[executor].records[node_id] = record
-        for lane_id, lane in self._lanes.items():
-            if lane_id in measured.outbound:
-                lane.reported_producer = measured.outbound[lane_id]
-            if lane_id in measured.inbound:
-                lane.reported_consumer = measured.inbound[lane_id]
+        self._lanes.record(measured)
         self._measured.set()
 
     def _on_host_mute(self) -> None:
@@ -341,6 +298,8 @@ class HostedEnsemble:
 
     def _on_supervisor_gone(self) -> None:
         self._wait_no_more()
+        if self._stopping:
+            return  # it was killed because it didn't end
         if self._heard:
             self._fail(SupervisionError("its supervisor process has died"))
         else:
@@ -372,16 +331,3 @@ class HostedEnsemble:
         if self._supervision is not None:
             self._supervision.close()
         self._control = self._supervision = None
-
-
-def _taken_socket(descriptors: list[int]) -> socket.socket:
-    """The end of a lane that came along; raises ``ValueError`` for what is none."""
-    try:
-        sock = socket.socket(fileno=descriptors[0])
-    except (IndexError, OSError) as exc:
-        raise ValueError(f"a lane comes without an end: {exc}") from exc
-    del descriptors[0]
-    if (sock.family, sock.type) != (socket.AF_UNIX, socket.SOCK_SEQPACKET):
-        sock.close()
-        raise ValueError(f"a lane's end is a socket of another sort: {sock.family}, {sock.type}")
-    return sock
