@@ -164,7 +164,7 @@ def test_limits_tell_what_a_session_takes_of_what_there_is(
     out = capsys.readouterr().out
     rows = limits([line.split() for line in out.splitlines()])
     assert rows["processes"] == ["3", "7", "7"]
-    assert rows["node_memory_bytes"][0] == "300000000"
+    assert rows["node_memory_bytes"][0] == "800000000"  # 3 processes, and 5 nodes in the host
     assert rows["sessions"] == ["1", "1000", "1000"]
     assert "refused" not in out
 
