@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import mmap
 import socket
 import sys
 import time
@@ -48,7 +49,8 @@ READY = b"ready"
 STOP = b"stop"
 LAST_WORDS_S = 1.0
 RESERVE_BYTES = 4 << 20
-"""Kept back by a node's process, so that there is memory to say that there is none."""
+"""Kept back by a node's process, so that there is memory to say that there is none. Nothing is
+written there, so that it takes none."""
 
 
 class _Stopped(BaseException):
@@ -117,7 +119,7 @@ class Worker:
         self._pump: Pump = _PlainPump(self)
         self._running = False
         self._stopping = False
-        self._reserve: bytearray | None = bytearray(RESERVE_BYTES)  # never touched: takes nothing
+        self._reserve = mmap.mmap(-1, RESERVE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
     def run(self) -> None:
         """The process's whole life."""
@@ -291,7 +293,7 @@ class Worker:
 
     def _fail(self, during: str, cause: BaseException | None) -> None:
         if isinstance(cause, MemoryError):
-            self._reserve = None
+            self._reserve.close()
             allow_last_words()
         error = describe_fault("", during, cause)
         self._control.send(
