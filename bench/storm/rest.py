@@ -51,10 +51,14 @@ class Watch:
     def _remaining(self) -> list[Process]:
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            there = [one for one in self._service.tree.look() if not one.is_zombie]
-            left = self._beyond(there)
-            if not left or not one_ends(there, deadline):
-                return left
+            there = self._there()
+            if not self._beyond(there):
+                return []
+            if not one_ends(there, deadline):
+                return self._beyond(self._there())  # one just forked has its name by now
+
+    def _there(self) -> list[Process]:
+        return [one for one in self._service.tree.look() if not one.is_zombie]
 
     def _beyond(self, there: Sequence[Process]) -> list[Process]:
         """Those that there are more of than at rest, the youngest of each name."""
