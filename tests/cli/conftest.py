@@ -1,10 +1,14 @@
-"""What these tests have in common: clients of services."""
+"""What these tests have in common: services as programs (``served``), and clients of them."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
+from pathlib import Path
 
 import grpc
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 def pytest_collection_finish() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from served import serving
 
 from penstock.client import Client
 from penstock.data import Text
@@ -38,21 +39,6 @@ def waiting(program: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
-
-
-@contextlib.contextmanager
-def serving(bind: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    with subprocess.Popen(
-        [*PENSTOCK, "serve", "--bind", bind],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process, process.stdout.readline().removeprefix("listening on ").strip()
-        finally:
-            process.terminate()
 
 
 def dead_program() -> str:
@@ -128,11 +114,11 @@ def test_a_number_that_was_given_anew_is_not_killed() -> None:
 async def test_sweep_removes_what_is_left_and_a_living_service_goes_on(tmp_path: Path) -> None:
     bind = f"unix:{tmp_path / 'living.sock'}"
     dead = f"unix:{tmp_path / 'dead.sock'}"
-    with serving(dead) as (killed, _):
+    with serving("--bind", dead) as (killed, _):
         killed.kill()
         killed.wait()
     assert (tmp_path / "dead.sock").exists()
-    with serving(bind) as (_, address), waiting(dead_program()) as orphan:
+    with serving("--bind", bind) as (_, address), waiting(dead_program()) as orphan:
         async with Client(address) as client, client.stream(MANIFEST) as stream:
             await stream.send("e", Text("before"))
             status, out = doctor("--bind", dead)
@@ -153,5 +139,5 @@ async def test_sweep_removes_what_is_left_and_a_living_service_goes_on(tmp_path:
 
 
 def test_a_service_sweeps_when_it_starts() -> None:
-    with waiting(dead_program()) as orphan, serving("127.0.0.1:0"):
+    with waiting(dead_program()) as orphan, serving("--bind", "127.0.0.1:0"):
         assert orphan.wait(10) == -signal.SIGKILL

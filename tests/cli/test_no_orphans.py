@@ -10,12 +10,11 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from served import serving
 
 from penstock.client import Client, Stream
 from penstock.data import Text
@@ -27,22 +26,6 @@ pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it
 NODES = Path(__file__).with_name("orphan_nodes.py")
 GONE_S = 5.0
 WHERE = ("setup", "process", "full", "flush", "teardown")
-
-
-@contextlib.contextmanager
-def serving() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-m", "penstock", "serve", "--bind", "127.0.0.1:0"]
-    with subprocess.Popen(
-        [*command, "--nodes", str(NODES)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process, process.stdout.readline().removeprefix("listening on ").strip()
-        finally:
-            process.terminate()
 
 
 class Struck:
@@ -76,7 +59,7 @@ async def struck(where: str, tmp_path: Path) -> AsyncIterator[Struck]:
     """A session in the state ``where``."""
     pipe = tmp_path / "reached"
     os.mkfifo(pipe)
-    with serving() as (process, address):
+    with serving("--bind", "127.0.0.1:0", "--nodes", str(NODES)) as (process, address):
         async with Client(address) as client, asyncio.TaskGroup() as group:
             going = group.create_task(session(client, where, pipe))
             reached = await asyncio.to_thread(pipe.read_text)

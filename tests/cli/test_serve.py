@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from served import SERVE, serving
 
 from penstock.client import Client
 from penstock.data import Text
 
-SERVE = [sys.executable, "-m", "penstock", "serve"]
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-@contextlib.contextmanager
-def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    with subprocess.Popen(
-        [*SERVE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line.startswith("listening on ")
-            yield process, line.removeprefix("listening on ").strip()
-        finally:
-            process.terminate()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_where_it_listens_and_stops_with_status_0(number: signal.Signals) -> None:
-    with serving("--bind", "127.0.0.1:0") as (process, address):
+    with serving("--bind", "127.0.0.1:0", stderr=subprocess.PIPE) as (process, address):
         host, _, port = address.partition(":")
         with socket.create_connection((host, int(port))):
             pass
