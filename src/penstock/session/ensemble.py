@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,9 +14,9 @@ from penstock.data import ExecutorType
 from penstock.errors import PenstockError, SessionError
 from penstock.executors.base import ExecutorEvents, NodeExecutor, NodeRecords
 from penstock.executors.multiprocess.executor import (
-    NO_WARM_PROCESSES,
+    NOTHING_PROVIDED,
     MultiprocessExecutor,
-    WarmProcess,
+    Provided,
 )
 from penstock.executors.multiprocess.station import Station
 from penstock.executors.native import NativeExecutor
@@ -63,14 +62,12 @@ class Ensemble(Protocol):
 class Surroundings:
     """Where a hosted session meets what is outside its process.
 
-    The ``door`` leads to its client, and its ``supervisor`` reads its ``vitals``. For the nodes
-    in ``warm`` there are processes already.
+    The ``door`` leads to its client; its supervisor, which is ``provided``, reads its ``vitals``.
     """
 
     door: Door
-    supervisor: socket.socket
+    provided: Provided
     vitals: OwnVitals
-    warm: Mapping[str, WarmProcess]
 
 
 class LocalEnsemble:
@@ -121,8 +118,7 @@ class LocalEnsemble:
                 self._events,
                 self._pool_bytes,
                 station=self._station,
-                supervisor=around.supervisor if around else None,
-                warm=around.warm if around else NO_WARM_PROCESSES,
+                provided=around.provided if around else NOTHING_PROVIDED,
             )
             self.executors.append(multiprocess)
         for executor in self.executors:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
 
 from penstock.bridges import Lane, LaneSpec
 from penstock.data import ExecutorType
@@ -53,7 +52,19 @@ class WarmProcess:
     control: socket.socket
 
 
-NO_WARM_PROCESSES: Mapping[str, WarmProcess] = MappingProxyType({})
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """What is there for a session before it starts.
+
+    Without a ``supervisor`` one is hired; for the nodes in ``warm``, by their IDs, processes
+    have set them up and wait.
+    """
+
+    supervisor: socket.socket | None = None
+    warm: Mapping[str, WarmProcess] = field(default_factory=dict)
+
+
+NOTHING_PROVIDED = Provided()
 
 
 class _NoSupervisorError(SupervisionError):
@@ -73,20 +84,15 @@ class MultiprocessExecutor:
         pool_bytes: int,
         *,
         station: Station,
-        supervisor: socket.socket | None = None,
-        warm: Mapping[str, WarmProcess] = NO_WARM_PROCESSES,
+        provided: Provided = NOTHING_PROVIDED,
     ) -> None:
-        """``pool_bytes`` is each node's; without a ``supervisor`` there, one is hired.
-
-        For the nodes in ``warm`` there are processes already, which wait for them.
-        """
+        """``pool_bytes`` is each node's share of memory."""
         self._session_id = session_id
         self._config = config
         self._events = events
         self._pool_bytes = pool_bytes
         self._station = station
-        self._given_supervisor = supervisor
-        self._warm = warm
+        self._provided = provided
         self._event_loop = asyncio.get_running_loop()
         self._nodes: dict[str, Remote] = {}
         self._lanes: dict[int, Lane] = {}
@@ -99,7 +105,7 @@ class MultiprocessExecutor:
         try:
             await self._start(nodes, in_time=True)
         except _NoSupervisorError:  # the zygote died or is stuck: there is another now
-            if self._given_supervisor is not None:
+            if self._provided.supervisor is not None:
                 raise
             self._dismiss()
             await self._start(nodes, in_time=False)
@@ -107,10 +113,10 @@ class MultiprocessExecutor:
     async def _start(self, nodes: Sequence[NodeAssignment], *, in_time: bool) -> None:
         """``in_time``: a zygote that forks nothing is replaced; the next has to start first."""
         own = self._hire()
-        if in_time and self._given_supervisor is None:
+        if in_time and self._provided.supervisor is None:
             own.expect_word()
         for owner, assignment in enumerate(nodes, start=FIRST_NODE):
-            warm = self._warm.get(assignment.node_id)
+            warm = self._provided.warm.get(assignment.node_id)
             remote = (
                 self._spawn(own, owner, assignment)
                 if warm is None
@@ -177,8 +183,8 @@ class MultiprocessExecutor:
         self._dismiss()
 
     def _hire(self) -> Supervision:
-        if self._given_supervisor is not None:
-            return self._supervised(self._given_supervisor)
+        if self._provided.supervisor is not None:
+            return self._supervised(self._provided.supervisor)
         ours, theirs = socket_pair()
         with theirs:
             LAUNCHER.supervise(theirs)

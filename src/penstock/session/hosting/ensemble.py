@@ -154,6 +154,7 @@ class HostedEnsemble:
         assert self._station is not None  # noqa: S101  # made in start
         reactor, loop = self._station.reactor, asyncio.get_running_loop()
         self._ready = ready = loop.create_future()
+        self._answered.clear()  # by the end of a host that was gone
         self._supervision = Supervision(
             blank.supervisor, reactor, self._on_process, self._on_supervisor_gone
         )

@@ -22,7 +22,7 @@ from penstock.errors import PenstockError, SupervisionError
 from penstock.executors.calling import cut
 from penstock.executors.multiprocess import worker
 from penstock.executors.multiprocess.channel import MOST_DESCRIPTORS, Channel
-from penstock.executors.multiprocess.executor import WarmProcess
+from penstock.executors.multiprocess.executor import Provided, WarmProcess
 from penstock.executors.multiprocess.limits import unavailable
 from penstock.executors.multiprocess.transport import Reactor
 from penstock.executors.statistics import ProcessStatistics
@@ -65,6 +65,7 @@ class Host:
         self._supervisor = supervisor
         self._vitals = vitals
         self._warm: dict[str, WarmProcess] = {}
+        self._measuring: set[asyncio.Task[None]] = set()
         self._opened: asyncio.Future[messages.Open | None] = loop.create_future()
         self._stop: asyncio.Future[float] = loop.create_future()
         self._ensemble: LocalEnsemble | None = None
@@ -116,7 +117,8 @@ class Host:
         sys.path[:] = order.sys_path
         self._listens = order.listens
         context = SessionExecutionContext(order.session_id, decode_plan(order.plan))
-        around = Surroundings(self._give_lane, self._supervisor, self._vitals, self._warm)
+        provided = Provided(self._supervisor, self._warm)
+        around = Surroundings(self._give_lane, provided, self._vitals)
         ensemble = LocalEnsemble(context, Gateway(), self, order.pool_bytes, around)
         self._context, self._ensemble = context, ensemble
         self._unfinished = set(context.plan.order)
@@ -169,7 +171,9 @@ class Host:
             case messages.StopProducing():
                 self._ensemble.stop_producing()
             case messages.Measure():
-                self._measuring = asyncio.create_task(self._measure(self._ensemble))
+                measuring = asyncio.create_task(self._measure(self._ensemble))
+                self._measuring.add(measuring)
+                measuring.add_done_callback(self._measuring.discard)
 
     async def _measure(self, ensemble: LocalEnsemble) -> None:
         await ensemble.measure()
