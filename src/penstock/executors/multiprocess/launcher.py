@@ -40,7 +40,8 @@ class Launcher:
     def supervise(self, *socks: socket.socket, host: str | None = None) -> None:
         """Fork a supervisor that serves the other end of a socket, which stays the caller's.
 
-        With ``host``, the function that is a session's host, another leads to that.
+        With ``host``, the module that hosts of sessions are made of, it starts one, and a second
+        socket leads to that.
         """
         frame = encoded(messages.Supervise(host))
         descriptors = [sock.fileno() for sock in socks]

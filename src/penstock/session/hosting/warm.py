@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -167,16 +167,6 @@ class WarmNodes:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reactor: Reactor | None = None
         self._retry: asyncio.TimerHandle | None = None
-
-    @property
-    def ready(self) -> Mapping[str, int]:
-        """How many wait, initialised, by node type."""
-        return Counter(
-            warm.order.node.node_type
-            for queue in self._waiting.values()
-            for warm in queue
-            if warm.is_ready
-        )
 
     def refill(self) -> None:
         """Have as many started as there should be."""
