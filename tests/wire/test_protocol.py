@@ -94,8 +94,12 @@ def described(field: FieldDescriptor) -> str:
     return f"{field.number} {field.name} {label}{kind}"
 
 
+OUR_VALUES = {"StreamControl.COMMAND_INTERRUPT"}
+"""The protocol's own values go up to 255."""
+
+
 def built(file: FileDescriptor) -> dict[tuple[str, str], list[str]]:
-    """The same of a descriptor, without what is numbered from 100 up."""
+    """The same of a descriptor, without what is ours: fields from 100 up, and ``OUR_VALUES``."""
     found: dict[tuple[str, str], list[str]] = {}
 
     def add(message: Descriptor, prefix: str = "") -> None:
@@ -104,7 +108,9 @@ def built(file: FileDescriptor) -> dict[tuple[str, str], list[str]]:
         found[file.name, name] = sorted(described(field) for field in ours)
         for enum in message.enum_types:
             found[file.name, f"{name}.{enum.name}"] = sorted(
-                f"{value.number} {value.name}" for value in enum.values
+                f"{value.number} {value.name}"
+                for value in enum.values
+                if f"{name}.{value.name}" not in OUR_VALUES
             )
 
     for message in file.message_types_by_name.values():
@@ -123,6 +129,9 @@ def built(file: FileDescriptor) -> dict[tuple[str, str], list[str]]:
 
 OURS = {
     ("common.proto", "BridgeMetrics"),
+    ("common.proto", "Interrupted"),
+    ("control.proto", "Acknowledged"),
+    ("control.proto", "Interrupt"),
     ("execution.proto", "MultiprocessConfig"),
     ("execution.proto", "SinkOutput"),
     ("streaming.proto", "NodeProgress"),
@@ -149,8 +158,12 @@ def test_what_is_ours_in_the_protocols_messages_starts_at_100() -> None:
         "Connection.enable_backpressure": 100,
         "ChunkResult.part": 100,
         "ChunkResult.timestamp_us": 101,
+        "ControlEvent.acknowledged": 101,
+        "ControlEvent.interrupted": 100,
+        "ControlFrame.interrupt": 100,
         "ExecutionMetrics.bridges": 100,
         "ExecutionResult.outputs": 100,
+        "Hello.acknowledge": 100,
         "ManifestMetadata.multiprocess": 100,
         "NodeMetrics.cpu_time_ms": 101,
         "NodeMetrics.executor": 102,
@@ -158,7 +171,13 @@ def test_what_is_ours_in_the_protocols_messages_starts_at_100() -> None:
         "NodeMetrics.pid": 103,
         "NodeMetrics.reason": 104,
         "NumpyBuffer.layout": 100,
+        "StreamControl.node_id": 100,
+        "StreamResponse.interrupted": 101,
         "StreamResponse.progress": 100,
+        "TapEvent.lost": 100,
+        "TapEvent.part": 102,
+        "TapEvent.sequence": 101,
+        "TapEvent.timestamp_us": 103,
     }
 
 

@@ -77,7 +77,7 @@ class Empty(_message.Message):
     def __init__(self) -> None: ...
 
 class ControlFrame(_message.Message):
-    __slots__ = ("hello", "subscribe", "unsubscribe", "publish", "intercept", "remove_intercept", "intercept_reply", "set_node_state", "clear_node_state")
+    __slots__ = ("hello", "subscribe", "unsubscribe", "publish", "intercept", "remove_intercept", "intercept_reply", "set_node_state", "clear_node_state", "interrupt")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
     UNSUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +87,7 @@ class ControlFrame(_message.Message):
     INTERCEPT_REPLY_FIELD_NUMBER: _ClassVar[int]
     SET_NODE_STATE_FIELD_NUMBER: _ClassVar[int]
     CLEAR_NODE_STATE_FIELD_NUMBER: _ClassVar[int]
+    INTERRUPT_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     subscribe: Subscribe
     unsubscribe: Unsubscribe
@@ -96,15 +97,18 @@ class ControlFrame(_message.Message):
     intercept_reply: InterceptReply
     set_node_state: SetNodeState
     clear_node_state: ClearNodeState
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping[str, object]]] = ..., subscribe: _Optional[_Union[Subscribe, _Mapping[str, object]]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping[str, object]]] = ..., publish: _Optional[_Union[Publish, _Mapping[str, object]]] = ..., intercept: _Optional[_Union[Intercept, _Mapping[str, object]]] = ..., remove_intercept: _Optional[_Union[RemoveIntercept, _Mapping[str, object]]] = ..., intercept_reply: _Optional[_Union[InterceptReply, _Mapping[str, object]]] = ..., set_node_state: _Optional[_Union[SetNodeState, _Mapping[str, object]]] = ..., clear_node_state: _Optional[_Union[ClearNodeState, _Mapping[str, object]]] = ...) -> None: ...
+    interrupt: Interrupt
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping[str, object]]] = ..., subscribe: _Optional[_Union[Subscribe, _Mapping[str, object]]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping[str, object]]] = ..., publish: _Optional[_Union[Publish, _Mapping[str, object]]] = ..., intercept: _Optional[_Union[Intercept, _Mapping[str, object]]] = ..., remove_intercept: _Optional[_Union[RemoveIntercept, _Mapping[str, object]]] = ..., intercept_reply: _Optional[_Union[InterceptReply, _Mapping[str, object]]] = ..., set_node_state: _Optional[_Union[SetNodeState, _Mapping[str, object]]] = ..., clear_node_state: _Optional[_Union[ClearNodeState, _Mapping[str, object]]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping[str, object]]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("session_id", "attach_id")
+    __slots__ = ("session_id", "attach_id", "acknowledge")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     ATTACH_ID_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGE_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     attach_id: str
-    def __init__(self, session_id: _Optional[str] = ..., attach_id: _Optional[str] = ...) -> None: ...
+    acknowledge: bool
+    def __init__(self, session_id: _Optional[str] = ..., attach_id: _Optional[str] = ..., acknowledge: _Optional[bool] = ...) -> None: ...
 
 class Subscribe(_message.Message):
     __slots__ = ("addr",)
@@ -162,19 +166,35 @@ class ClearNodeState(_message.Message):
     node_id: str
     def __init__(self, node_id: _Optional[str] = ...) -> None: ...
 
+class Interrupt(_message.Message):
+    __slots__ = ("node_id",)
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    def __init__(self, node_id: _Optional[str] = ...) -> None: ...
+
 class ControlEvent(_message.Message):
-    __slots__ = ("attached", "tap", "intercept_request", "error", "session_closed")
+    __slots__ = ("attached", "tap", "intercept_request", "error", "session_closed", "interrupted", "acknowledged")
     ATTACHED_FIELD_NUMBER: _ClassVar[int]
     TAP_FIELD_NUMBER: _ClassVar[int]
     INTERCEPT_REQUEST_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     SESSION_CLOSED_FIELD_NUMBER: _ClassVar[int]
+    INTERRUPTED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
     attached: Attached
     tap: TapEvent
     intercept_request: InterceptRequest
     error: ErrorEvent
     session_closed: SessionClosed
-    def __init__(self, attached: _Optional[_Union[Attached, _Mapping[str, object]]] = ..., tap: _Optional[_Union[TapEvent, _Mapping[str, object]]] = ..., intercept_request: _Optional[_Union[InterceptRequest, _Mapping[str, object]]] = ..., error: _Optional[_Union[ErrorEvent, _Mapping[str, object]]] = ..., session_closed: _Optional[_Union[SessionClosed, _Mapping[str, object]]] = ...) -> None: ...
+    interrupted: _common_pb2.Interrupted
+    acknowledged: Acknowledged
+    def __init__(self, attached: _Optional[_Union[Attached, _Mapping[str, object]]] = ..., tap: _Optional[_Union[TapEvent, _Mapping[str, object]]] = ..., intercept_request: _Optional[_Union[InterceptRequest, _Mapping[str, object]]] = ..., error: _Optional[_Union[ErrorEvent, _Mapping[str, object]]] = ..., session_closed: _Optional[_Union[SessionClosed, _Mapping[str, object]]] = ..., interrupted: _Optional[_Union[_common_pb2.Interrupted, _Mapping[str, object]]] = ..., acknowledged: _Optional[_Union[Acknowledged, _Mapping[str, object]]] = ...) -> None: ...
+
+class Acknowledged(_message.Message):
+    __slots__ = ("frame",)
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    frame: int
+    def __init__(self, frame: _Optional[int] = ...) -> None: ...
 
 class Attached(_message.Message):
     __slots__ = ("session_id", "attach_id")
@@ -185,12 +205,20 @@ class Attached(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., attach_id: _Optional[str] = ...) -> None: ...
 
 class TapEvent(_message.Message):
-    __slots__ = ("addr", "data")
+    __slots__ = ("addr", "data", "lost", "sequence", "part", "timestamp_us")
     ADDR_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_US_FIELD_NUMBER: _ClassVar[int]
     addr: ControlAddress
     data: _common_pb2.DataBuffer
-    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ...) -> None: ...
+    lost: int
+    sequence: int
+    part: int
+    timestamp_us: int
+    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ..., lost: _Optional[int] = ..., sequence: _Optional[int] = ..., part: _Optional[int] = ..., timestamp_us: _Optional[int] = ...) -> None: ...
 
 class InterceptRequest(_message.Message):
     __slots__ = ("addr", "correlation_id", "data")

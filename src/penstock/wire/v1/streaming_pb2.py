@@ -16,7 +16,7 @@ from . import common_pb2 as common__pb2
 from . import execution_pb2 as execution__pb2
 
 
-DESCRIPTOR = POOL.AddSerializedFile(b'\n\x0fstreaming.proto\x12\x0eremotemedia.v1\x1a\x0c\x63ommon.proto\x1a\x0f\x65xecution.proto\"\xdc\x01\n\rStreamRequest\x12*\n\x04init\x18\x01 \x01(\x0b\x32\x1a.remotemedia.v1.StreamInitH\x00\x12/\n\ndata_chunk\x18\x02 \x01(\x0b\x32\x19.remotemedia.v1.DataChunkH\x00\x12\x31\n\x0b\x61udio_chunk\x18\x03 \x01(\x0b\x32\x1a.remotemedia.v1.AudioChunkH\x00\x12\x30\n\x07\x63ontrol\x18\x04 \x01(\x0b\x32\x1d.remotemedia.v1.StreamControlH\x00\x42\t\n\x07request\"\xbe\x02\n\nStreamInit\x12\x32\n\x08manifest\x18\x01 \x01(\x0b\x32 .remotemedia.v1.PipelineManifest\x12?\n\x0b\x64\x61ta_inputs\x18\x02 \x03(\x0b\x32*.remotemedia.v1.StreamInit.DataInputsEntry\x12\x37\n\x0fresource_limits\x18\x03 \x01(\x0b\x32\x1e.remotemedia.v1.ResourceLimits\x12\x16\n\x0e\x63lient_version\x18\x04 \x01(\t\x12\x1b\n\x13\x65xpected_chunk_size\x18\x05 \x01(\x04\x1aM\n\x0f\x44\x61taInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer:\x02\x38\x01\"\x85\x02\n\tDataChunk\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12*\n\x06\x62uffer\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer\x12\x42\n\rnamed_buffers\x18\x03 \x03(\x0b\x32+.remotemedia.v1.DataChunk.NamedBuffersEntry\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12\x14\n\x0ctimestamp_ms\x18\x05 \x01(\x04\x1aO\n\x11NamedBuffersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer:\x02\x38\x01\"r\n\nAudioChunk\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12+\n\x06\x62uffer\x18\x02 \x01(\x0b\x32\x1b.remotemedia.v1.AudioBuffer\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x14\n\x0ctimestamp_ms\x18\x04 \x01(\x04\"\x92\x01\n\rStreamControl\x12\x36\n\x07\x63ommand\x18\x01 \x01(\x0e\x32%.remotemedia.v1.StreamControl.Command\"I\n\x07\x43ommand\x12\x17\n\x13\x43OMMAND_UNSPECIFIED\x10\x00\x12\x11\n\rCOMMAND_CLOSE\x10\x01\x12\x12\n\x0e\x43OMMAND_CANCEL\x10\x02\"\xbd\x02\n\x0eStreamResponse\x12,\n\x05ready\x18\x01 \x01(\x0b\x32\x1b.remotemedia.v1.StreamReadyH\x00\x12-\n\x06result\x18\x02 \x01(\x0b\x32\x1b.remotemedia.v1.ChunkResultH\x00\x12.\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1d.remotemedia.v1.ErrorResponseH\x00\x12\x30\n\x07metrics\x18\x04 \x01(\x0b\x32\x1d.remotemedia.v1.StreamMetricsH\x00\x12.\n\x06\x63losed\x18\x05 \x01(\x0b\x32\x1c.remotemedia.v1.StreamClosedH\x00\x12\x30\n\x08progress\x18\x64 \x01(\x0b\x32\x1c.remotemedia.v1.NodeProgressH\x00\x42\n\n\x08response\"d\n\x0cNodeProgress\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x10\n\x08\x66raction\x18\x03 \x01(\x01\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x11\n\telapsed_s\x18\x05 \x01(\x01\"`\n\x0bStreamReady\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x1e\n\x16recommended_chunk_size\x18\x02 \x01(\x04\x12\x1d\n\x15max_buffer_latency_ms\x18\x03 \x01(\x04\"\x92\x02\n\x0b\x43hunkResult\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x42\n\x0c\x64\x61ta_outputs\x18\x02 \x03(\x0b\x32,.remotemedia.v1.ChunkResult.DataOutputsEntry\x12\x1a\n\x12processing_time_ms\x18\x03 \x01(\x01\x12\x1d\n\x15total_items_processed\x18\x04 \x01(\x04\x12\x0c\n\x04part\x18\x64 \x01(\x04\x12\x14\n\x0ctimestamp_us\x18\x65 \x01(\x04\x1aN\n\x10\x44\x61taOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer:\x02\x38\x01\"\xa2\x03\n\rStreamMetrics\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x18\n\x10\x63hunks_processed\x18\x02 \x01(\x04\x12\x1a\n\x12\x61verage_latency_ms\x18\x03 \x01(\x01\x12\x13\n\x0btotal_items\x18\x04 \x01(\x04\x12\x14\n\x0c\x62uffer_items\x18\x05 \x01(\x04\x12\x16\n\x0e\x63hunks_dropped\x18\x06 \x01(\x04\x12\x19\n\x11peak_memory_bytes\x18\x07 \x01(\x04\x12Q\n\x13\x64\x61ta_type_breakdown\x18\x08 \x03(\x0b\x32\x34.remotemedia.v1.StreamMetrics.DataTypeBreakdownEntry\x12\x12\n\ncache_hits\x18\t \x01(\x04\x12\x14\n\x0c\x63\x61\x63he_misses\x18\n \x01(\x04\x12\x1a\n\x12\x63\x61\x63hed_nodes_count\x18\x0b \x01(\x04\x12\x16\n\x0e\x63\x61\x63he_hit_rate\x18\x0c \x01(\x01\x1a\x38\n\x16\x44\x61taTypeBreakdownEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"k\n\x0cStreamClosed\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x37\n\rfinal_metrics\x18\x02 \x01(\x0b\x32 .remotemedia.v1.ExecutionMetrics\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xb2\x01\n\x13StreamErrorResponse\x12\x31\n\nbase_error\x18\x01 \x01(\x0b\x32\x1d.remotemedia.v1.ErrorResponse\x12:\n\x11stream_error_type\x18\x02 \x01(\x0e\x32\x1f.remotemedia.v1.StreamErrorType\x12\x18\n\x10\x66\x61iling_sequence\x18\x03 \x01(\x04\x12\x12\n\nsession_id\x18\x04 \x01(\t*\xee\x01\n\x0fStreamErrorType\x12\x1c\n\x18STREAM_ERROR_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSTREAM_ERROR_INIT_REQUIRED\x10\x01\x12!\n\x1dSTREAM_ERROR_INVALID_SEQUENCE\x10\x02\x12 \n\x1cSTREAM_ERROR_BUFFER_OVERFLOW\x10\x03\x12\x18\n\x14STREAM_ERROR_TIMEOUT\x10\x04\x12\"\n\x1eSTREAM_ERROR_CLIENT_DISCONNECT\x10\x05\x12\x1a\n\x16STREAM_ERROR_EXECUTION\x10\x06\x32o\n\x18StreamingPipelineService\x12S\n\x0eStreamPipeline\x12\x1d.remotemedia.v1.StreamRequest\x1a\x1e.remotemedia.v1.StreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = POOL.AddSerializedFile(b'\n\x0fstreaming.proto\x12\x0eremotemedia.v1\x1a\x0c\x63ommon.proto\x1a\x0f\x65xecution.proto\"\xdc\x01\n\rStreamRequest\x12*\n\x04init\x18\x01 \x01(\x0b\x32\x1a.remotemedia.v1.StreamInitH\x00\x12/\n\ndata_chunk\x18\x02 \x01(\x0b\x32\x19.remotemedia.v1.DataChunkH\x00\x12\x31\n\x0b\x61udio_chunk\x18\x03 \x01(\x0b\x32\x1a.remotemedia.v1.AudioChunkH\x00\x12\x30\n\x07\x63ontrol\x18\x04 \x01(\x0b\x32\x1d.remotemedia.v1.StreamControlH\x00\x42\t\n\x07request\"\xbe\x02\n\nStreamInit\x12\x32\n\x08manifest\x18\x01 \x01(\x0b\x32 .remotemedia.v1.PipelineManifest\x12?\n\x0b\x64\x61ta_inputs\x18\x02 \x03(\x0b\x32*.remotemedia.v1.StreamInit.DataInputsEntry\x12\x37\n\x0fresource_limits\x18\x03 \x01(\x0b\x32\x1e.remotemedia.v1.ResourceLimits\x12\x16\n\x0e\x63lient_version\x18\x04 \x01(\t\x12\x1b\n\x13\x65xpected_chunk_size\x18\x05 \x01(\x04\x1aM\n\x0f\x44\x61taInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer:\x02\x38\x01\"\x85\x02\n\tDataChunk\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12*\n\x06\x62uffer\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer\x12\x42\n\rnamed_buffers\x18\x03 \x03(\x0b\x32+.remotemedia.v1.DataChunk.NamedBuffersEntry\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12\x14\n\x0ctimestamp_ms\x18\x05 \x01(\x04\x1aO\n\x11NamedBuffersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer:\x02\x38\x01\"r\n\nAudioChunk\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12+\n\x06\x62uffer\x18\x02 \x01(\x0b\x32\x1b.remotemedia.v1.AudioBuffer\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x14\n\x0ctimestamp_ms\x18\x04 \x01(\x04\"\xba\x01\n\rStreamControl\x12\x36\n\x07\x63ommand\x18\x01 \x01(\x0e\x32%.remotemedia.v1.StreamControl.Command\x12\x0f\n\x07node_id\x18\x64 \x01(\t\"`\n\x07\x43ommand\x12\x17\n\x13\x43OMMAND_UNSPECIFIED\x10\x00\x12\x11\n\rCOMMAND_CLOSE\x10\x01\x12\x12\n\x0e\x43OMMAND_CANCEL\x10\x02\x12\x15\n\x11\x43OMMAND_INTERRUPT\x10\x64\"\xf1\x02\n\x0eStreamResponse\x12,\n\x05ready\x18\x01 \x01(\x0b\x32\x1b.remotemedia.v1.StreamReadyH\x00\x12-\n\x06result\x18\x02 \x01(\x0b\x32\x1b.remotemedia.v1.ChunkResultH\x00\x12.\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1d.remotemedia.v1.ErrorResponseH\x00\x12\x30\n\x07metrics\x18\x04 \x01(\x0b\x32\x1d.remotemedia.v1.StreamMetricsH\x00\x12.\n\x06\x63losed\x18\x05 \x01(\x0b\x32\x1c.remotemedia.v1.StreamClosedH\x00\x12\x30\n\x08progress\x18\x64 \x01(\x0b\x32\x1c.remotemedia.v1.NodeProgressH\x00\x12\x32\n\x0binterrupted\x18\x65 \x01(\x0b\x32\x1b.remotemedia.v1.InterruptedH\x00\x42\n\n\x08response\"d\n\x0cNodeProgress\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x10\n\x08\x66raction\x18\x03 \x01(\x01\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x11\n\telapsed_s\x18\x05 \x01(\x01\"`\n\x0bStreamReady\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x1e\n\x16recommended_chunk_size\x18\x02 \x01(\x04\x12\x1d\n\x15max_buffer_latency_ms\x18\x03 \x01(\x04\"\x92\x02\n\x0b\x43hunkResult\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x42\n\x0c\x64\x61ta_outputs\x18\x02 \x03(\x0b\x32,.remotemedia.v1.ChunkResult.DataOutputsEntry\x12\x1a\n\x12processing_time_ms\x18\x03 \x01(\x01\x12\x1d\n\x15total_items_processed\x18\x04 \x01(\x04\x12\x0c\n\x04part\x18\x64 \x01(\x04\x12\x14\n\x0ctimestamp_us\x18\x65 \x01(\x04\x1aN\n\x10\x44\x61taOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer:\x02\x38\x01\"\xa2\x03\n\rStreamMetrics\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x18\n\x10\x63hunks_processed\x18\x02 \x01(\x04\x12\x1a\n\x12\x61verage_latency_ms\x18\x03 \x01(\x01\x12\x13\n\x0btotal_items\x18\x04 \x01(\x04\x12\x14\n\x0c\x62uffer_items\x18\x05 \x01(\x04\x12\x16\n\x0e\x63hunks_dropped\x18\x06 \x01(\x04\x12\x19\n\x11peak_memory_bytes\x18\x07 \x01(\x04\x12Q\n\x13\x64\x61ta_type_breakdown\x18\x08 \x03(\x0b\x32\x34.remotemedia.v1.StreamMetrics.DataTypeBreakdownEntry\x12\x12\n\ncache_hits\x18\t \x01(\x04\x12\x14\n\x0c\x63\x61\x63he_misses\x18\n \x01(\x04\x12\x1a\n\x12\x63\x61\x63hed_nodes_count\x18\x0b \x01(\x04\x12\x16\n\x0e\x63\x61\x63he_hit_rate\x18\x0c \x01(\x01\x1a\x38\n\x16\x44\x61taTypeBreakdownEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"k\n\x0cStreamClosed\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x37\n\rfinal_metrics\x18\x02 \x01(\x0b\x32 .remotemedia.v1.ExecutionMetrics\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xb2\x01\n\x13StreamErrorResponse\x12\x31\n\nbase_error\x18\x01 \x01(\x0b\x32\x1d.remotemedia.v1.ErrorResponse\x12:\n\x11stream_error_type\x18\x02 \x01(\x0e\x32\x1f.remotemedia.v1.StreamErrorType\x12\x18\n\x10\x66\x61iling_sequence\x18\x03 \x01(\x04\x12\x12\n\nsession_id\x18\x04 \x01(\t*\xee\x01\n\x0fStreamErrorType\x12\x1c\n\x18STREAM_ERROR_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSTREAM_ERROR_INIT_REQUIRED\x10\x01\x12!\n\x1dSTREAM_ERROR_INVALID_SEQUENCE\x10\x02\x12 \n\x1cSTREAM_ERROR_BUFFER_OVERFLOW\x10\x03\x12\x18\n\x14STREAM_ERROR_TIMEOUT\x10\x04\x12\"\n\x1eSTREAM_ERROR_CLIENT_DISCONNECT\x10\x05\x12\x1a\n\x16STREAM_ERROR_EXECUTION\x10\x06\x32o\n\x18StreamingPipelineService\x12S\n\x0eStreamPipeline\x12\x1d.remotemedia.v1.StreamRequest\x1a\x1e.remotemedia.v1.StreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -31,8 +31,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHUNKRESULT_DATAOUTPUTSENTRY']._serialized_options = b'8\001'
   _globals['_STREAMMETRICS_DATATYPEBREAKDOWNENTRY']._loaded_options = None
   _globals['_STREAMMETRICS_DATATYPEBREAKDOWNENTRY']._serialized_options = b'8\001'
-  _globals['_STREAMERRORTYPE']._serialized_start=2648
-  _globals['_STREAMERRORTYPE']._serialized_end=2886
+  _globals['_STREAMERRORTYPE']._serialized_start=2740
+  _globals['_STREAMERRORTYPE']._serialized_end=2978
   _globals['_STREAMREQUEST']._serialized_start=67
   _globals['_STREAMREQUEST']._serialized_end=287
   _globals['_STREAMINIT']._serialized_start=290
@@ -46,27 +46,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDIOCHUNK']._serialized_start=874
   _globals['_AUDIOCHUNK']._serialized_end=988
   _globals['_STREAMCONTROL']._serialized_start=991
-  _globals['_STREAMCONTROL']._serialized_end=1137
-  _globals['_STREAMCONTROL_COMMAND']._serialized_start=1064
-  _globals['_STREAMCONTROL_COMMAND']._serialized_end=1137
-  _globals['_STREAMRESPONSE']._serialized_start=1140
-  _globals['_STREAMRESPONSE']._serialized_end=1457
-  _globals['_NODEPROGRESS']._serialized_start=1459
-  _globals['_NODEPROGRESS']._serialized_end=1559
-  _globals['_STREAMREADY']._serialized_start=1561
-  _globals['_STREAMREADY']._serialized_end=1657
-  _globals['_CHUNKRESULT']._serialized_start=1660
-  _globals['_CHUNKRESULT']._serialized_end=1934
-  _globals['_CHUNKRESULT_DATAOUTPUTSENTRY']._serialized_start=1856
-  _globals['_CHUNKRESULT_DATAOUTPUTSENTRY']._serialized_end=1934
-  _globals['_STREAMMETRICS']._serialized_start=1937
-  _globals['_STREAMMETRICS']._serialized_end=2355
-  _globals['_STREAMMETRICS_DATATYPEBREAKDOWNENTRY']._serialized_start=2299
-  _globals['_STREAMMETRICS_DATATYPEBREAKDOWNENTRY']._serialized_end=2355
-  _globals['_STREAMCLOSED']._serialized_start=2357
-  _globals['_STREAMCLOSED']._serialized_end=2464
-  _globals['_STREAMERRORRESPONSE']._serialized_start=2467
-  _globals['_STREAMERRORRESPONSE']._serialized_end=2645
-  _globals['_STREAMINGPIPELINESERVICE']._serialized_start=2888
-  _globals['_STREAMINGPIPELINESERVICE']._serialized_end=2999
+  _globals['_STREAMCONTROL']._serialized_end=1177
+  _globals['_STREAMCONTROL_COMMAND']._serialized_start=1081
+  _globals['_STREAMCONTROL_COMMAND']._serialized_end=1177
+  _globals['_STREAMRESPONSE']._serialized_start=1180
+  _globals['_STREAMRESPONSE']._serialized_end=1549
+  _globals['_NODEPROGRESS']._serialized_start=1551
+  _globals['_NODEPROGRESS']._serialized_end=1651
+  _globals['_STREAMREADY']._serialized_start=1653
+  _globals['_STREAMREADY']._serialized_end=1749
+  _globals['_CHUNKRESULT']._serialized_start=1752
+  _globals['_CHUNKRESULT']._serialized_end=2026
+  _globals['_CHUNKRESULT_DATAOUTPUTSENTRY']._serialized_start=1948
+  _globals['_CHUNKRESULT_DATAOUTPUTSENTRY']._serialized_end=2026
+  _globals['_STREAMMETRICS']._serialized_start=2029
+  _globals['_STREAMMETRICS']._serialized_end=2447
+  _globals['_STREAMMETRICS_DATATYPEBREAKDOWNENTRY']._serialized_start=2391
+  _globals['_STREAMMETRICS_DATATYPEBREAKDOWNENTRY']._serialized_end=2447
+  _globals['_STREAMCLOSED']._serialized_start=2449
+  _globals['_STREAMCLOSED']._serialized_end=2556
+  _globals['_STREAMERRORRESPONSE']._serialized_start=2559
+  _globals['_STREAMERRORRESPONSE']._serialized_end=2737
+  _globals['_STREAMINGPIPELINESERVICE']._serialized_start=2980
+  _globals['_STREAMINGPIPELINESERVICE']._serialized_end=3091
 # @@protoc_insertion_point(module_scope)

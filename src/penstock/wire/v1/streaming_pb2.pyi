@@ -93,34 +93,40 @@ class AudioChunk(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., buffer: _Optional[_Union[_common_pb2.AudioBuffer, _Mapping[str, object]]] = ..., sequence: _Optional[int] = ..., timestamp_ms: _Optional[int] = ...) -> None: ...
 
 class StreamControl(_message.Message):
-    __slots__ = ("command",)
+    __slots__ = ("command", "node_id")
     class Command(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         COMMAND_UNSPECIFIED: _ClassVar[StreamControl.Command]
         COMMAND_CLOSE: _ClassVar[StreamControl.Command]
         COMMAND_CANCEL: _ClassVar[StreamControl.Command]
+        COMMAND_INTERRUPT: _ClassVar[StreamControl.Command]
     COMMAND_UNSPECIFIED: StreamControl.Command
     COMMAND_CLOSE: StreamControl.Command
     COMMAND_CANCEL: StreamControl.Command
+    COMMAND_INTERRUPT: StreamControl.Command
     COMMAND_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
     command: StreamControl.Command
-    def __init__(self, command: _Optional[_Union[StreamControl.Command, str]] = ...) -> None: ...
+    node_id: str
+    def __init__(self, command: _Optional[_Union[StreamControl.Command, str]] = ..., node_id: _Optional[str] = ...) -> None: ...
 
 class StreamResponse(_message.Message):
-    __slots__ = ("ready", "result", "error", "metrics", "closed", "progress")
+    __slots__ = ("ready", "result", "error", "metrics", "closed", "progress", "interrupted")
     READY_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     CLOSED_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    INTERRUPTED_FIELD_NUMBER: _ClassVar[int]
     ready: StreamReady
     result: ChunkResult
     error: _common_pb2.ErrorResponse
     metrics: StreamMetrics
     closed: StreamClosed
     progress: NodeProgress
-    def __init__(self, ready: _Optional[_Union[StreamReady, _Mapping[str, object]]] = ..., result: _Optional[_Union[ChunkResult, _Mapping[str, object]]] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping[str, object]]] = ..., metrics: _Optional[_Union[StreamMetrics, _Mapping[str, object]]] = ..., closed: _Optional[_Union[StreamClosed, _Mapping[str, object]]] = ..., progress: _Optional[_Union[NodeProgress, _Mapping[str, object]]] = ...) -> None: ...
+    interrupted: _common_pb2.Interrupted
+    def __init__(self, ready: _Optional[_Union[StreamReady, _Mapping[str, object]]] = ..., result: _Optional[_Union[ChunkResult, _Mapping[str, object]]] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping[str, object]]] = ..., metrics: _Optional[_Union[StreamMetrics, _Mapping[str, object]]] = ..., closed: _Optional[_Union[StreamClosed, _Mapping[str, object]]] = ..., progress: _Optional[_Union[NodeProgress, _Mapping[str, object]]] = ..., interrupted: _Optional[_Union[_common_pb2.Interrupted, _Mapping[str, object]]] = ...) -> None: ...
 
 class NodeProgress(_message.Message):
     __slots__ = ("node_id", "stage", "fraction", "message", "elapsed_s")
