@@ -30,6 +30,7 @@ from penstock.manifest.settings import (
     Settings,
     load_settings,
 )
+from penstock.manifest.telemetry import TelemetrySettings, TraceSettings
 
 __all__ = [
     "READ_AHEAD_BYTES",
@@ -53,6 +54,8 @@ __all__ = [
     "ServiceSettings",
     "Settings",
     "Source",
+    "TelemetrySettings",
+    "TraceSettings",
     "configure",
     "faults_of",
     "load_settings",

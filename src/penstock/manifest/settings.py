@@ -19,6 +19,7 @@ from penstock.manifest.interpreters import (
 )
 from penstock.manifest.limits import Limits, limit_faults
 from penstock.manifest.schema import Document, Executor, MultiprocessDefaults
+from penstock.manifest.telemetry import TelemetrySettings
 
 
 class PatternSettings(Document):
@@ -77,6 +78,7 @@ class Settings(Document):
     limits: Limits = Field(default_factory=Limits)
     interpreters: dict[str, str] = Field(default_factory=dict)
     service: ServiceSettings = ServiceSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
 
 def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:

@@ -1,0 +1,37 @@
+"""What the operator wants to see of a service: ``[telemetry]`` of ``penstock.toml``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from penstock.manifest.schema import Document
+
+LogFormat = Literal["console", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class TraceSettings(Document):
+    """``[telemetry.traces]``: what isn't written here the ``OTEL_…`` variables say.
+
+    ``endpoint`` is where OTLP goes over gRPC; of calls that come without a trace of their own,
+    ``sample_ratio`` are traced.
+    """
+
+    enabled: bool = False
+    endpoint: Annotated[str, Field(min_length=1)] | None = None
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class TelemetrySettings(Document):
+    """``[telemetry]``: metrics are served at ``metrics_bind``, ``HOST:PORT`` (None: nowhere).
+
+    A host beyond loopback needs ``metrics_remote``: whoever reaches it may read them.
+    """
+
+    metrics_bind: Annotated[str, Field(min_length=1)] | None = None
+    metrics_remote: bool = False
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "info"
+    traces: TraceSettings = TraceSettings()
