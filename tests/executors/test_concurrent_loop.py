@@ -108,6 +108,18 @@ async def test_so_many_inputs_are_worked_on_at_once_and_no_more():
     ]  # fmt: skip
 
 
+async def test_the_time_of_each_input_is_counted():
+    rig = Rig()
+    node = rig.add("n", Pairs)
+    node.setup()
+    offer(rig.connect("in", "n"), texts(*"ab"))
+    node.open(*"ab")
+    await rig.start()["n"]
+    stats = rig.loops["n"].stats
+    assert sum(stats.processing) == 2
+    assert stats.processing_ns > 0
+
+
 async def test_the_order_of_the_inputs_is_kept():
     node, task, outlet = await started(Gated, "a", "nothing", "b")
     node.open("b", "nothing")

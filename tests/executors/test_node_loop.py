@@ -87,6 +87,13 @@ async def test_whatever_a_node_gives_is_stamped_and_counted(cls):
     assert loop.node.ctx.arrival is None
 
 
+@pytest.mark.parametrize("cls", [Say, SayAsync])
+async def test_the_time_of_each_input_is_counted_once_however_much_it_gives(cls):
+    loop, _ = await outcome(cls, "x", "nothing", "list", "generator", "y")
+    assert sum(loop.stats.processing) == 5
+    assert loop.stats.processing_ns == loop.stats.execution_ns
+
+
 async def test_a_plain_method_may_give_an_awaitable_where_there_is_an_event_loop():
     _, outputs = await outcome(Say, "awaitable")
     assert [m.value.text for m in outputs] == ["later"]

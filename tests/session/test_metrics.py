@@ -178,6 +178,18 @@ async def test_every_message_that_crosses_executors_is_timed():
         assert bridge.conversion.count == 60
         assert 0 < bridge.conversion.percentile_us(50) <= bridge.conversion.percentile_us(99)
         assert bridge.transit.percentile_us(50) > 0
+    for lane in metrics.lanes:
+        crosses = lane.strategy is not ConversionStrategy.DIRECT
+        assert (lane.conversion.count, lane.transit.count) == ((60, 30) if crosses else (0, 0))
+        assert (lane.conversion_time_s > 0, lane.transit_time_s > 0) == (crosses, crosses)
+
+
+@pytest.mark.parametrize("nodes", [("PassThrough",), ("EchoNode", "EchoNode")])
+async def test_the_time_that_nodes_took_is_told_by_item(nodes):
+    metrics, _ = await lanes_of(chain(*nodes), ["x"] * 30)
+    for node in metrics.nodes.values():
+        assert node.processing.count == node.items_processed == 30
+        assert 0 < node.processing_time_s <= node.execution_time_s
 
 
 async def test_a_second_session_of_the_same_plan_counts_from_zero():

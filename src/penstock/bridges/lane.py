@@ -73,11 +73,13 @@ class ConsumerStatistics(msgspec.Struct):
     ``held`` are payloads that somebody still looks at where they lie, and ``held_bytes`` what
     that keeps from being given up: the slabs that they lie in.
     ``conversion`` and ``transit`` (from being sent to being taken) are counted in the buckets
-    of a ``LatencyHistogram``; they are empty where nothing was measured.
+    of a ``LatencyHistogram``; they are empty where nothing was measured. ``transit_ns`` is their
+    sum.
     """
 
     received: int = 0
     conversion_ns: int = 0
+    transit_ns: int = 0
     copies: int = 0
     held: int = 0
     held_bytes: int = 0

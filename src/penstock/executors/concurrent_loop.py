@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from time import perf_counter_ns
 from typing import Any
 
+from penstock.bridges import count_time
 from penstock.data import Json, Message, Value
 from penstock.executors.calling import Caller, NodeFault, each_value
 from penstock.executors.emitter import Identity
@@ -121,6 +123,7 @@ class ConcurrentLoop(NodeLoop):
         return None
 
     async def _work_on(self, flight: _Flight) -> None:
+        started = perf_counter_ns()
         self.node.ctx.arrival = flight.message
         work = self._call(self._bound(flight.message.value))
         result = await self._clock.wait("process", work)
@@ -132,6 +135,9 @@ class ConcurrentLoop(NodeLoop):
                 await flight.hand_over(value)
         finally:
             await delivery.close(each, result, "process")
+            taken_ns = perf_counter_ns() - started
+            self.stats.processing_ns += taken_ns
+            count_time(self.stats.processing, taken_ns)
 
     def _landed(self, flight: _Flight, task: asyncio.Task[BaseException | None]) -> None:
         flight.landed = True

@@ -13,7 +13,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
-from penstock.bridges import Accept, ConsumerEnd, ProducerEnd
+from penstock.bridges import Accept, ConsumerEnd, ProducerEnd, count_time
 from penstock.data import Message, Value
 from penstock.executors.calling import (
     END,
@@ -78,6 +78,7 @@ class NodeLoop:
         self._fault: BaseException | None = None
         self._idle = False
         self._turn_ends = 0
+        self._counted_ns = 0
 
     @property
     def inputs(self) -> list[ConsumerEnd]:
@@ -200,6 +201,7 @@ class NodeLoop:
             self._result = result
             return
         self.node.ctx.arrival = None
+        self._count_item()
         if result is not None:
             self._emitter.give(result, "process")
 
@@ -208,7 +210,16 @@ class NodeLoop:
         result, self._result = self._result, None
         if result is not None:
             await self._delivery.all_of(result, "process")
+            self._count_item()
             self.node.ctx.arrival = None
+
+    def _count_item(self) -> None:
+        """Count the time that the node took for an input, or for a product, in all its calls."""
+        stats = self.stats
+        taken_ns = stats.execution_ns - self._counted_ns
+        self._counted_ns = stats.execution_ns
+        stats.processing_ns += taken_ns
+        count_time(stats.processing, taken_ns)
 
     async def _wait_for_input(self) -> None:
         """Wait until a lane has changed; meanwhile a producer may call this node itself."""
@@ -257,6 +268,7 @@ class NodeLoop:
     async def _give_product(self, value: Value) -> None:
         self._emitter.stamper.advance()
         self.stats.items += 1
+        self._count_item()
         await self._delivery.one(value, "produce")
         await self._pump.breathe()
 

@@ -9,13 +9,17 @@ from typing import Self
 
 import msgspec
 
+from penstock.bridges import no_counts
+
 
 class NodeStatistics(msgspec.Struct):
     """Times in ns; memory is the peak of the node's process in bytes, 0 where it has none.
 
     ``unmatched`` are inputs of a join that could not be matched. ``waits_for`` are the nodes
     without which it can't go on at this moment: one of them for an input with ``for_any``,
-    else each of them, to give an input or to make room for an output.
+    else each of them, to give an input or to make room for an output. ``processing`` counts the
+    time that each input took, in the buckets of a ``LatencyHistogram``, and ``processing_ns`` is
+    the sum.
     """
 
     items: int = 0
@@ -26,6 +30,8 @@ class NodeStatistics(msgspec.Struct):
     peak_memory_bytes: int = 0
     waits_for: list[str] = msgspec.field(default_factory=list)
     for_any: bool = False
+    processing_ns: int = 0
+    processing: list[int] = msgspec.field(default_factory=no_counts)
 
 
 class ProcessStatistics(msgspec.Struct, frozen=True):

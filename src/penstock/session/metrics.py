@@ -13,12 +13,14 @@ from penstock.bridges import (
     DataBridge,
     Lane,
     LaneState,
+    LatencyHistogram,
 )
 from penstock.data import ExecutorType, Kind
 from penstock.executors.statistics import ProcessStatistics
 from penstock.session.stall import Blocking, held_up_by
 
 _REMEMBERED = 4096
+_NOTHING_TIMED = LatencyHistogram()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,9 @@ class NodeMetrics:
     """One node: items taken and given, time spent in it, and its process.
 
     ``cpu_time_s`` and ``peak_memory_bytes`` are those of its process and 0 where the node
-    has none of its own; ``unmatched`` are the inputs that a join had to drop.
+    has none of its own; ``unmatched`` are the inputs that a join had to drop. ``processing`` is
+    the time that each item took, and ``processing_time_s`` the sum; with several at once that
+    is longer than ``execution_time_s``, and what flushing takes is in the latter only.
     """
 
     executor: ExecutorType
@@ -37,6 +41,8 @@ class NodeMetrics:
     cpu_time_s: float
     peak_memory_bytes: int
     unmatched: int = 0
+    processing: LatencyHistogram = _NOTHING_TIMED
+    processing_time_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class LaneMetrics:
     copied on the way, and ``held`` those that the target still looks at. The source could send
     nothing for ``blocked_s`` seconds, because of the node ``held_up_by``: the target, or whom
     that waited for, for room or, in a join, for an input. None where it was never blocked.
+    ``conversion`` are the times of single conversions, at both ends, ``transit`` those from being
+    sent to being taken, each with its sum; they are measured between processes.
     """
 
     source: str
@@ -74,6 +82,10 @@ class LaneMetrics:
     payload_bytes: int
     blocked_s: float
     held_up_by: str | None
+    conversion: LatencyHistogram = _NOTHING_TIMED
+    conversion_time_s: float = 0.0
+    transit: LatencyHistogram = _NOTHING_TIMED
+    transit_time_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +156,10 @@ def _lane_metrics(
         payload_bytes=producer.payload_bytes,
         blocked_s=blocked.blocked_s,
         held_up_by=cause,
+        conversion=LatencyHistogram.merged((producer.conversion, consumer.conversion)),
+        conversion_time_s=(producer.conversion_ns + consumer.conversion_ns) / 1e9,
+        transit=LatencyHistogram.merged((consumer.transit,)),
+        transit_time_s=consumer.transit_ns / 1e9,
     )
 
 

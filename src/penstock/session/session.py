@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Self
 
+from penstock.bridges import LatencyHistogram
 from penstock.data import Kind, Message, Value
 from penstock.errors import (
     InputError,
@@ -246,6 +247,8 @@ class Session:
                 cpu_time_s=stats.cpu_ns / 1e9,
                 peak_memory_bytes=stats.peak_memory_bytes,
                 unmatched=stats.unmatched,
+                processing=LatencyHistogram.merged((stats.processing,)),
+                processing_time_s=stats.processing_ns / 1e9,
             )
             for executor in life.ensemble.executors
             for node_id, stats in executor.statistics.items()

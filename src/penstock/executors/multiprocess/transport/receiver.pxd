@@ -40,6 +40,7 @@ cdef class LaneReceiver(LanePort):
     cdef uint64_t _collect_at
     cdef uint64_t _copies
     cdef int64_t _conversion_ns
+    cdef int64_t _transit_ns
     cdef Spread _conversion
     cdef Spread _transit
 

@@ -103,7 +103,7 @@ cdef class LaneReceiver(LanePort):
         Raises ``LaneError`` for a message that is not what its envelope says.
         """
         cdef Arrival arrival = self._read() if self._backpressure else self._newest()
-        cdef int64_t started, opened
+        cdef int64_t started, opened, transit
         if arrival is None:
             return None
         started = now_ns()
@@ -117,7 +117,9 @@ cdef class LaneReceiver(LanePort):
         self._received += 1
         self._conversion_ns += opened - started
         count(&self._conversion, opened - started)
-        count(&self._transit, started - arrival.envelope.sent_ns)
+        transit = started - arrival.envelope.sent_ns
+        self._transit_ns += max(transit, 0)
+        count(&self._transit, transit)
         if self._tally is not None:
             self._finish_if_ended()
         return message
@@ -126,6 +128,7 @@ cdef class LaneReceiver(LanePort):
         return ConsumerStatistics(
             received=self._received,
             conversion_ns=self._conversion_ns,
+            transit_ns=self._transit_ns,
             copies=self._copies,
             held=self._returns.views,
             held_bytes=self._returns.pinned_bytes,
