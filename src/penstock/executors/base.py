@@ -9,11 +9,17 @@ from penstock.bridges import LaneSpec
 from penstock.data import ExecutorType
 from penstock.errors import PenstockError
 from penstock.executors.statistics import NodeStatistics
+from penstock.executors.trail import NodeSpan
 from penstock.planning import NodeAssignment
 
 
 class ExecutorEvents(Protocol):
-    """Told by executors, on the session's event loop."""
+    """Told by executors, on the session's event loop.
+
+    With ``traces`` they tell of the nodes' spans, too.
+    """
+
+    traces: bool
 
     def progress(self, node_id: str, stage: str, fraction: float, message: str) -> None:
         """A node's initialisation went on; stages are those of ``NodeProgress``."""
@@ -29,6 +35,9 @@ class ExecutorEvents(Protocol):
 
     def output(self, node_id: str, stream: str, lines: Sequence[str]) -> None:
         """A node wrote lines to ``stdout`` or ``stderr``."""
+
+    def traced(self, node_id: str, spans: Sequence[NodeSpan], lost: int) -> None:
+        """Some of a node's spans; as many as ``lost`` were given up before them."""
 
     def finished(self, node_id: str) -> None:
         """A node has processed and flushed everything, and its consumers have taken it."""

@@ -138,6 +138,8 @@ class ConcurrentLoop(NodeLoop):
             taken_ns = perf_counter_ns() - started
             self.stats.processing_ns += taken_ns
             count_time(self.stats.processing, taken_ns)
+            if self.trail is not None:
+                self.trail.note(flight.message, started)
 
     def _landed(self, flight: _Flight, task: asyncio.Task[BaseException | None]) -> None:
         flight.landed = True

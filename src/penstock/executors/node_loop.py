@@ -32,6 +32,7 @@ from penstock.executors.joining import Matching, by_name
 from penstock.executors.pump import Pump
 from penstock.executors.statistics import NodeStatistics
 from penstock.executors.timing import Clock
+from penstock.executors.trail import Trail
 from penstock.executors.vitals import Pulse
 from penstock.nodes import Join, Node
 
@@ -45,7 +46,8 @@ class NodeLoop:
     ``run`` raises ``NodeFault`` where the node raises, and ``LaneError`` for a lane that
     carries rubbish; cancelling it closes the node's open generator. With ``direct`` it calls
     ``process`` itself and not by ``call``; only then may a producer ``accept`` for it.
-    ``during`` is the method that it calls, ``pulse`` shows each call as it goes on.
+    ``during`` is the method that it calls, ``pulse`` shows each call as it goes on. With a
+    ``trail`` it leaves a span there for each input.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class NodeLoop:
         self.direct = direct
         self.stats = NodeStatistics()
         self.producing = True
+        self.trail: Trail | None = None
         self.during = "produce" if getattr(node, "process", None) is None else "process"
         self._pump = pump
         self._call = call
@@ -194,6 +197,8 @@ class NodeLoop:
         self.node.ctx.arrival = message
         self._emitter.stamper.follow(message)
         self.stats.items += 1
+        if self.trail is not None:
+            self.trail.begin(message)
 
     def _conclude(self, result: Any) -> None:
         """Give the result, or leave several to who can wait."""
@@ -220,6 +225,8 @@ class NodeLoop:
         self._counted_ns = stats.execution_ns
         stats.processing_ns += taken_ns
         count_time(stats.processing, taken_ns)
+        if self.trail is not None:
+            self.trail.end()
 
     async def _wait_for_input(self) -> None:
         """Wait until a lane has changed; meanwhile a producer may call this node itself."""

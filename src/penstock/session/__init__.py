@@ -9,7 +9,13 @@ from penstock.session.context import (
 from penstock.session.cost import Cost, cost_of, smallest_cost
 from penstock.session.durations import Durations
 from penstock.session.metrics import HostMetrics, LaneMetrics, NodeMetrics, SessionMetrics
-from penstock.session.options import NodeOutput, NodeProgress, Output, SessionOptions
+from penstock.session.options import (
+    NodeOutput,
+    NodeProgress,
+    NodeSpans,
+    Output,
+    SessionOptions,
+)
 from penstock.session.session import Session
 from penstock.session.stall import Blocking, find_ring, held_up_by
 from penstock.session.status import SESSION_TABLE, SessionEvent, SessionStatus
@@ -27,6 +33,7 @@ __all__ = [
     "NodeMetrics",
     "NodeOutput",
     "NodeProgress",
+    "NodeSpans",
     "Output",
     "Session",
     "SessionEvent",

@@ -17,12 +17,13 @@ from penstock.data import CLIENT, ExecutorType
 from penstock.errors import PenstockError, SessionCancelledError, StallError, SupervisionError
 from penstock.executors.multiprocess.limits import unavailable
 from penstock.executors.multiprocess.messages import HOST
+from penstock.executors.trail import NodeSpan
 from penstock.planning import NodeExecutionPlan
 from penstock.session.context import SessionExecutionContext
 from penstock.session.ensemble import Ensemble, LocalEnsemble
 from penstock.session.gateway import Gateway
 from penstock.session.hosting import HostedEnsemble
-from penstock.session.options import NodeOutput, NodeProgress, SessionOptions
+from penstock.session.options import NodeOutput, NodeProgress, NodeSpans, SessionOptions
 from penstock.session.stall import Wait, find_ring, stuck
 from penstock.session.status import SessionEvent, SessionStatus, fail
 
@@ -55,6 +56,7 @@ class Life:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.over = asyncio.Event()
         self.failure: PenstockError | None = None
+        self.traces = options.on_spans is not None
         self.ensemble = self._make_ensemble(options, pool_bytes)
         self.started_at = time.monotonic()
         self.ended_at: float | None = None
@@ -174,6 +176,10 @@ class Life:
         )
         self.context.warnings.append(warning)
         _log.warning("session %s: %s", self.context.session_id, warning)
+
+    def traced(self, node_id: str, spans: Sequence[NodeSpan], lost: int) -> None:
+        if self._options.on_spans is not None:
+            _call_back(self._options.on_spans, NodeSpans(node_id, spans, lost))
 
     def finished(self, node_id: str) -> None:
         self._unfinished.discard(node_id)

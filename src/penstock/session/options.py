@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 from penstock.data import Value
+from penstock.executors.trail import NodeSpan
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue, Node
 from penstock.session.budget import Budget
@@ -43,6 +44,19 @@ class NodeOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeSpans:
+    """What a node did, and when; as many spans as ``lost`` were given up before these.
+
+    Those of ``CLIENT`` are a session's own: an input's way into it, with the origin ``CLIENT``,
+    and what the reader does with an output, whose origin is a sink.
+    """
+
+    node_id: str
+    spans: Sequence[NodeSpan]
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """A value that left the pipeline at the sink ``node_id``.
 
@@ -67,7 +81,9 @@ class SessionOptions:
     bind this session alone, and with one ``durations`` they estimate by what they all have
     measured. With ``hosts`` the session's nodes and lanes are in a process of its own, taken
     from there. ``trusted`` says that whoever wrote the manifest may choose an
-    interpreter by its path. The callbacks are called on the session's event loop.
+    interpreter by its path. The callbacks are called on the session's event loop; with
+    ``on_spans`` all nodes keep a trail of what they do, and tell of it within a second or so of
+    somebody asking for metrics.
     """
 
     nodes: tuple[type[Node] | ModuleType | str | Path, ...] = ()
@@ -81,3 +97,4 @@ class SessionOptions:
     on_progress: Callable[[NodeProgress], None] | None = None
     on_output: Callable[[NodeOutput], None] | None = None
     on_status: Callable[[SessionStatus], None] | None = None
+    on_spans: Callable[[NodeSpans], None] | None = None

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Self
 
 from penstock.bridges import LatencyHistogram
-from penstock.data import Kind, Message, Value
+from penstock.data import CLIENT, Kind, Message, Value
 from penstock.errors import (
     InputError,
     InvalidValueError,
@@ -22,6 +22,7 @@ from penstock.errors import (
 )
 from penstock.executors.calling import is_value
 from penstock.executors.multiprocess.transport import guaranteed_pool
+from penstock.executors.trail import NodeSpan, Trail
 from penstock.manifest import Manifest, parse_manifest
 from penstock.nodes import Catalogue
 from penstock.nodes.importing import nodes_are_being_imported
@@ -79,6 +80,7 @@ class Session:
         self._life: Life | None = None
         self._root: asyncio.Task[None] | None = None
         self._latency = Latency()
+        self._trail: Trail | None = None
         self._kinds: Counter[Kind] = Counter()
         self._sequence = 0
         self._outputs = 0
@@ -121,6 +123,8 @@ class Session:
             self.session_id, cost_of(self.plan, hosted=self._options.hosts is not None)
         )
         self._life = Life(self.context, self._options, pool_bytes)
+        if self._life.traces:
+            self._trail = Trail(self._tell_spans)
         self._root = asyncio.create_task(self._life.run(), name=f"session {self.session_id}")
         self._root.add_done_callback(self._on_root_done)
         try:
@@ -168,7 +172,10 @@ class Session:
                 await life.look_for_stall(client_waits=True)
             read_before[0] = self._outputs
 
+        began_ns = time.perf_counter_ns() if self._trail is not None else 0
         await inlet.put(message, self._check, check_stall, stall_s)
+        if self._trail is not None:
+            self._trail.note(message, began_ns)
         self._kinds[value.kind] += 1
         return number
 
@@ -195,6 +202,7 @@ class Session:
         life.begin()
         async for node_id, message in life.gateway.messages(self._failure):
             self._outputs += 1
+            came_ns = time.perf_counter_ns() if self._trail is not None else 0
             yield Output(
                 node_id,
                 message.value,
@@ -203,6 +211,8 @@ class Session:
                 message.timestamp_us,
                 self._latency.arrived(message.sequence),
             )
+            if self._trail is not None:
+                self._trail.note(message, came_ns)
         await life.over.wait()
         self._check_failure()
 
@@ -233,6 +243,8 @@ class Session:
     async def metrics(self) -> SessionMetrics:
         """What has been measured so far; after the end, the final word."""
         life = self._started()
+        if self._trail is not None:
+            self._trail.flush()
         await life.measure()
         return self._metrics(life)
 
@@ -276,6 +288,8 @@ class Session:
     def _on_root_done(self, root: asyncio.Task[None]) -> None:
         """Everything is gone: give the budget back, and let ``start`` raise if it waits."""
         self._budget.release(self.session_id)
+        if self._trail is not None:
+            self._trail.flush()
         life = self._started()
         for executor in life.ensemble.executors:
             for node_id, stats in executor.statistics.items():
@@ -284,6 +298,9 @@ class Session:
         ready = life.ready
         if not ready.done():
             ready.set_exception(self._failure() or root.exception() or SessionError("ended"))
+
+    def _tell_spans(self, spans: list[NodeSpan]) -> None:
+        self._started().traced(CLIENT, spans, 0)
 
     def _started(self) -> Life:
         if self._life is None:

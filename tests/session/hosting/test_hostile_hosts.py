@@ -13,6 +13,7 @@ from penstock.errors import PenstockError, SupervisionError
 from penstock.executors.multiprocess import messages as processes
 from penstock.executors.multiprocess.channel import encoded
 from penstock.executors.multiprocess.transport import socket_pair
+from penstock.executors.trail import NodeSpan
 from penstock.session import Session, SessionStatus
 from penstock.session.hosting import Hosts, messages
 from penstock.session.hosting.ensemble import LARGEST_FROM_HOST
@@ -119,6 +120,10 @@ def another_node(host: FakeHost) -> None:
     host.say(messages.Hoarding(99, 1, 1))
 
 
+def a_span_of_nobody(host: FakeHost) -> None:
+    host.say(messages.Traced("nobody", [NodeSpan(1, 0, "n0", 1, 2)], 0))
+
+
 def no_error_of_ours(host: FakeHost) -> None:
     host.say(messages.Failed(Failure("Exception", "boo", {}), on_the_way_out=False))
 
@@ -135,6 +140,7 @@ CLAIMS = [
     (a_lane_twice, "comes twice"),
     (ready_without_lanes, "it is ready without lane"),
     (another_node, "99"),
+    (a_span_of_nobody, "nobody"),
     (no_error_of_ours, "'Exception'"),
     (an_error_about_nobody, "expected ['node_id', 'stderr']"),
 ]

@@ -123,7 +123,9 @@ class MultiprocessExecutor:
                 else self._adopt(warm, owner, assignment)
             )
             self._nodes[assignment.node_id] = remote
-            remote.join(self._session_id, self._config, self._pool_bytes)
+            remote.join(
+                self._session_id, self._config, self._pool_bytes, traced=self._events.traces
+            )
         ready = [remote.ready for remote in self._nodes.values()]
         try:
             async with asyncio.timeout(self._config.init_timeout_secs + SIGN_OF_LIFE_S):
@@ -280,6 +282,8 @@ class MultiprocessExecutor:
                 self._events.hoarding(spec, message.held, message.held_bytes)
             case messages.Measured():
                 self._record(node_id, message)
+            case messages.Traced():
+                self._events.traced(node_id, message.spans, message.lost)
             case messages.Finished():
                 self._record(node_id, message.last)
                 self._events.finished(node_id)

@@ -10,6 +10,7 @@ from penstock.bridges import ConsumerStatistics, LaneSpec, ProducerStatistics
 from penstock.data import Kind
 from penstock.executors.multiprocess.limits import Allowance
 from penstock.executors.statistics import NodeStatistics
+from penstock.executors.trail import NodeSpan
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True):
@@ -38,7 +39,7 @@ class Join(_Message, frozen=True):
     """The session that the node is one of, and this process's share of memory.
 
     A node that was set up before any session wanted it is told another ``node_id`` now.
-    ``owner`` makes its slab IDs unique in the session.
+    ``owner`` makes its slab IDs unique in the session. With ``traced`` it tells of its spans.
     """
 
     session_id: str
@@ -47,6 +48,7 @@ class Join(_Message, frozen=True):
     owner: int
     pool_bytes: int
     max_message_bytes: int
+    traced: bool = False
 
 
 class AddLane(_Message, frozen=True):
@@ -119,13 +121,22 @@ class Measured(_Message, frozen=True):
     inbound: dict[int, ConsumerStatistics]
 
 
+class Traced(_Message, frozen=True):
+    """Some of this node's spans; as many as ``lost`` were given up before them."""
+
+    spans: list[NodeSpan]
+    lost: int
+
+
 class Finished(_Message, frozen=True):
     """Everything was processed, flushed and confirmed by the consumers."""
 
     last: Measured
 
 
-FromNode: TypeAlias = Progress | Ready | Failed | LaneBroken | Hoarding | Measured | Finished
+FromNode: TypeAlias = (
+    Progress | Ready | Failed | LaneBroken | Hoarding | Measured | Traced | Finished
+)
 
 
 # From the session, or the owner of its host, to its supervisor.

@@ -42,7 +42,9 @@ class Remote:
         """Tell the process, before all else, what it is to run."""
         self.control.send(prepare_order(self.assignment, config, session_id))
 
-    def join(self, session_id: str, config: ManifestConfiguration, pool_bytes: int) -> None:
+    def join(
+        self, session_id: str, config: ManifestConfiguration, pool_bytes: int, *, traced: bool
+    ) -> None:
         """Make the node one of the session, with ``pool_bytes`` of shared memory."""
         self.control.send(
             messages.Join(
@@ -52,6 +54,7 @@ class Remote:
                 owner=self.owner,
                 pool_bytes=pool_bytes,
                 max_message_bytes=config.max_message_bytes,
+                traced=traced,
             )
         )
 

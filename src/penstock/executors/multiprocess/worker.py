@@ -38,6 +38,7 @@ from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, R
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump, Pump
 from penstock.executors.statistics import NodeStatistics, ProcessStatistics
+from penstock.executors.trail import NodeSpan, Trail
 from penstock.executors.vitals import OwnVitals, Pulse
 from penstock.executors.whereabouts import answer_with_stacks
 from penstock.nodes import Node
@@ -117,6 +118,7 @@ class Worker:
         self._task: asyncio.Task[Any] | None = None
         self._call: Caller = call_plain
         self._pump: Pump = _PlainPump(self)
+        self._lost_spans = 0
         self._running = False
         self._stopping = False
         self._reserve = mmap.mmap(-1, RESERVE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -229,6 +231,8 @@ class Worker:
         direct = not is_async_method(type(node), "process")
         make_loop = loop_class(type(node))
         self._loop = make_loop(node, identity, self._pump, self._call, self._pulse, direct=direct)
+        if session.traced:
+            self._loop.trail = Trail(self._tell_spans)
 
     async def _work(self, pump: Pump) -> bool:
         """Run the node to its end, or report why it ended early; whether it reached it."""
@@ -283,6 +287,7 @@ class Worker:
     def _measured(self) -> messages.Measured:
         if self._loop is None:
             return messages.Measured(NodeStatistics(), {}, {})
+        self._flush_trail()
         stats, own = self._loop.measured(), ProcessStatistics.own()
         stats.cpu_ns, stats.peak_memory_bytes = own.cpu_ns, own.peak_memory_bytes
         return messages.Measured(
@@ -290,6 +295,18 @@ class Worker:
             {end.spec.lane_id: end.statistics() for end in self._loop.outputs},
             {end.spec.lane_id: end.statistics() for end in self._loop.inputs},
         )
+
+    def _flush_trail(self) -> None:
+        if self._loop is not None and self._loop.trail is not None:
+            self._loop.trail.flush()
+
+    def _tell_spans(self, spans: list[NodeSpan]) -> None:
+        """Where the session doesn't read, spans are given up: they must not pile up here."""
+        if self._control.waiting:
+            self._lost_spans += len(spans)
+        else:
+            lost, self._lost_spans = self._lost_spans, 0
+            self._control.send(messages.Traced(spans, lost))
 
     def _fail(self, during: str, cause: BaseException | None) -> None:
         if isinstance(cause, MemoryError):
@@ -302,6 +319,7 @@ class Worker:
 
     def _say_last_words(self) -> None:
         """What the session has not made room for yet, within reason."""
+        self._flush_trail()
         deadline = time.monotonic() + LAST_WORDS_S
         while self._control.waiting and (left := deadline - time.monotonic()) > 0:
             self.reactor.poll(left)

@@ -31,6 +31,7 @@ from penstock.executors.native.watch import Watch
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump
 from penstock.executors.statistics import NodeStatistics
+from penstock.executors.trail import NodeSpan, Trail
 from penstock.executors.vitals import Busy, OwnVitals, Pulse
 from penstock.executors.whereabouts import stacks_of
 from penstock.nodes import Node
@@ -78,6 +79,8 @@ class NativeNode:
             direct = not (node.blocking or is_async_method(node_class, "process"))
             make_loop = loop_class(node_class)
             self.loop = make_loop(node, identity, self.pump, self._call, self._pulse, direct=direct)
+            if self._events.traces:
+                self.loop.trail = Trail(self._tell_spans)
             self._events.progress(self.node_id, "loading_model", 0.0, "")
             if node_class.setup is not Node.setup:
                 with self._pulse.during("setup"):
@@ -105,7 +108,13 @@ class NativeNode:
             if not self.pump.closed:  # else it is the executor that cancels
                 self._events.failed(describe_fault(self.node_id, self.loop.during, exc))
         else:
+            self.flush_trail()
             self._events.finished(self.node_id)
+
+    def flush_trail(self) -> None:
+        """Tell of the spans that wait to be told."""
+        if self.loop is not None and self.loop.trail is not None:
+            self.loop.trail.flush()
 
     @property
     def has_ended(self) -> bool:
@@ -147,6 +156,9 @@ class NativeNode:
 
     def stopping(self) -> bool:
         return self.loop is not None and not self.loop.producing
+
+    def _tell_spans(self, spans: list[NodeSpan]) -> None:
+        self._events.traced(self.node_id, spans, 0)
 
     async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Quick and async functions on the event loop, the others on the node's thread."""
@@ -248,6 +260,8 @@ class NativeExecutor:
 
     async def measure(self) -> None:
         """Everything is counted here: ``statistics`` are always up to date."""
+        for node in self._nodes.values():
+            node.flush_trail()
 
     @property
     def statistics(self) -> Mapping[str, NodeStatistics]:
@@ -267,6 +281,8 @@ class NativeExecutor:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=ask_s)
+        for node in self._nodes.values():
+            node.flush_trail()
         to_end = [node.tear_down(ask_s) for node in self._nodes.values() if not node.has_ended]
         if to_end:
             await asyncio.gather(*to_end)

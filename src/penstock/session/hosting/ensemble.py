@@ -188,6 +188,7 @@ class HostedEnsemble:
             sys_path=[str(entry) for entry in sys.path],
             pool_bytes=self._pool_bytes,
             listens=self._listens,
+            traced=self._events.traces,
         )
 
     def _give_warm_nodes(self, control: Channel[messages.FromHost]) -> None:
@@ -258,6 +259,8 @@ class HostedEnsemble:
                 events.output(node_id, stream, lines)
             case messages.Hoarding(lane_id, held, held_bytes):
                 events.hoarding(self._lanes[lane_id], held, held_bytes)
+            case messages.Traced(node_id, spans, lost):
+                events.traced(self._plan.node(node_id).node_id, spans, lost)
             case messages.Finished(node_id):
                 events.finished(node_id)
             case messages.Failed(failure, on_the_way_out=True):

@@ -12,6 +12,7 @@ import contextlib
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -26,6 +27,7 @@ from penstock.executors.multiprocess.executor import Provided, WarmProcess
 from penstock.executors.multiprocess.limits import unavailable
 from penstock.executors.multiprocess.transport import Reactor
 from penstock.executors.statistics import ProcessStatistics
+from penstock.executors.trail import NodeSpan
 from penstock.executors.vitals import OwnVitals
 from penstock.nodes.catalogue import load
 from penstock.nodes.importing import importing_nodes
@@ -74,6 +76,8 @@ class Host:
         self._cpu_ns_before = 0
         self._client_ends: list[tuple[int, socket.socket]] = []
         self._listens = False
+        self.traces = False
+        self._lost_spans: Counter[str] = Counter()
 
     async def run(self) -> None:
         """The process's whole life."""
@@ -105,6 +109,14 @@ class Host:
     def output(self, node_id: str, stream: str, lines: Sequence[str]) -> None:
         self._control.send(messages.Output(node_id, stream, list(lines)))
 
+    def traced(self, node_id: str, spans: Sequence[NodeSpan], lost: int) -> None:
+        """Where the front door doesn't read, spans are given up: they must not pile up here."""
+        if self._control.waiting:
+            self._lost_spans[node_id] += lost + len(spans)
+        else:
+            lost += self._lost_spans.pop(node_id, 0)
+            self._control.send(messages.Traced(node_id, list(spans), lost))
+
     def finished(self, node_id: str) -> None:
         """With the last, what all have counted: whoever hears of the end may ask for it."""
         self._unfinished.discard(node_id)
@@ -116,6 +128,7 @@ class Host:
         self._cpu_ns_before = time.process_time_ns()
         sys.path[:] = order.sys_path
         self._listens = order.listens
+        self.traces = order.traced
         context = SessionExecutionContext(order.session_id, decode_plan(order.plan))
         provided = Provided(self._supervisor, self._warm)
         around = Surroundings(self._give_lane, provided, self._vitals)

@@ -8,6 +8,7 @@ import msgspec
 
 from penstock.bridges import ConsumerStatistics, ProducerStatistics
 from penstock.executors.statistics import NodeStatistics, ProcessStatistics
+from penstock.executors.trail import NodeSpan
 from penstock.session.hosting.failures import Failure
 
 
@@ -29,7 +30,7 @@ class Open(_Message, frozen=True):
     """The session to be; ``plan`` is as ``encode_plan`` has it.
 
     ``sys_path`` is the service's, and taken over whole. ``Progress`` is told where somebody
-    ``listens``.
+    ``listens``, spans where the session is ``traced``.
     """
 
     session_id: str
@@ -37,6 +38,7 @@ class Open(_Message, frozen=True):
     sys_path: list[str]
     pool_bytes: int
     listens: bool
+    traced: bool = False
 
 
 class Begin(_Message, frozen=True):
@@ -105,6 +107,14 @@ class Hoarding(_Message, frozen=True):
     held_bytes: int
 
 
+class Traced(_Message, frozen=True):
+    """Some of a node's spans; as many as ``lost`` were given up before them."""
+
+    node_id: str
+    spans: list[NodeSpan]
+    lost: int
+
+
 class Finished(_Message, frozen=True):
     """A node has processed and flushed everything."""
 
@@ -140,6 +150,6 @@ class Stopped(_Message, frozen=True):
     last: Measured
 
 
-Event: TypeAlias = Progress | Output | Failed | Hoarding | Finished
+Event: TypeAlias = Progress | Output | Failed | Hoarding | Traced | Finished
 """What the host's executors tell their session."""
 FromHost: TypeAlias = ClientLanes | Ready | Event | Measured | Stopping | Stopped
