@@ -24,6 +24,7 @@ from penstock.errors import (
     NodeTimeoutError,
     PenstockError,
     ResourceLimitError,
+    SequenceError,
     ServiceError,
     SessionCancelledError,
     SessionClosedError,
@@ -63,6 +64,7 @@ EXAMPLES: list[PenstockError] = [
     InvalidTransition("session", "Ready", "close", ["Initializing", "Ready"]),
     SupervisionError("its host process 3 was killed by SIGKILL"),
     SessionIdleError(limit_s=60.0),
+    SequenceError(found=4, expected=[2]),
 ]
 
 

@@ -9,7 +9,8 @@
     ├── LibraryError              the operator: a library that a node is built on failed
     ├── ResourceLimitError        the operator or the caller: more was wished than is free
     ├── InputError                the caller: a value, node or sequence that can't be taken
-    │   └── InvalidValueError     the value itself: malformed, or of a kind that isn't accepted
+    │   ├── InvalidValueError     the value itself: malformed, or of a kind that isn't accepted
+    │   └── SequenceError         a chunk's number that leaves a gap, or comes again
     ├── NodeError                 the node's author
     │   ├── NodeExecutionError    it raised; exception, message and traceback
     │   ├── NodeExitedError       its process ended: signal or exit code, last words
@@ -113,11 +114,26 @@ class ResourceLimitError(PenstockError):
 
 
 class InputError(PenstockError):
-    """A value, a node ID or a sequence number that the session can't take."""
+    """A value, a node ID or a sequence number that the session can't take.
+
+    ``sequence`` is the number of the chunk that it came with, where it came with a chunk.
+    """
+
+    sequence: int | None = None
 
 
 class InvalidValueError(InputError):
     """A value that is malformed, or of a kind that its node doesn't accept."""
+
+
+class SequenceError(InputError):
+    """A chunk whose number does not follow those before it: there is a gap, or it is a repeat."""
+
+    def __init__(self, *, found: int, expected: Sequence[int]) -> None:
+        self.found = found
+        self.expected = tuple(expected)
+        known = " or ".join(str(number) for number in self.expected)
+        super().__init__(f"sequence: expected {known}, got {found}")
 
 
 class NodeError(PenstockError):

@@ -55,7 +55,7 @@ async def test_a_reader_waits_for_room(size: int, room: int) -> None:
 def test_a_chunk_counts_with_all_that_it_holds(buffer: pb.DataBuffer) -> None:
     """Were an empty one free, a client could have as many as it likes waiting."""
     named = streaming.DataChunk(named_buffers={"a": buffer, "b": buffer})
-    assert decode_chunk(named).nbytes >= max(buffer.ByteSize(), VALUE_BYTES) * 2
+    assert decode_chunk(named, 0).nbytes >= max(buffer.ByteSize(), VALUE_BYTES) * 2
 
 
 async def test_what_was_read_is_taken_before_the_end() -> None:

@@ -18,6 +18,7 @@ from penstock.wire.buffers import decode, encode_into
 from penstock.wire.errors import decode_error
 from penstock.wire.v1 import streaming_pb2 as pb
 
+UNAVAILABLE = "UNAVAILABLE"
 READ_AHEAD = 16
 """Results that wait at the client for its reader, before the service is held up."""
 CANCEL_S = 1.0
@@ -197,8 +198,8 @@ class Stream:
                 while (response := await self._call.read()) is not grpc.aio.EOF:
                     await self._take(response)
         except ServiceError as exc:
-            if not self._given_up:
-                self._failure = self._failure or exc
+            if not self._given_up and (self._failure is None or exc.error_type == UNAVAILABLE):
+                self._failure = exc  # that it may be tried elsewhere is worth more than the reason
         except asyncio.CancelledError:
             if not self._given_up:
                 raise

@@ -19,22 +19,31 @@ _MAX_TIMESTAMP_MS = (1 << 64) // 1000 - 1
 class Inputs:
     """Values by node ID (empty: the only source), with their place in the stream.
 
-    ``nbytes`` is what they take in memory, for the bound of the inbox.
+    ``sequence`` is None where the client gave it no number; ``nbytes`` is what they take in
+    memory, for the bound of the inbox.
     """
 
     values: tuple[tuple[str, Value], ...]
-    sequence: int
+    sequence: int | None
     timestamp_ms: int
     nbytes: int
 
 
-def decode_chunk(chunk: Chunk) -> Inputs:
+def sources_of(chunk: Chunk) -> tuple[str, ...]:
+    """The nodes that a chunk is for, by the names that the client gives them."""
+    if isinstance(chunk, pb.AudioChunk) or not chunk.named_buffers:
+        return (chunk.node_id,)
+    named = tuple(chunk.named_buffers)
+    return (chunk.node_id, *named) if chunk.HasField("buffer") else named
+
+
+def decode_chunk(chunk: Chunk, sequence: int | None) -> Inputs:
     """Raises ``InputError`` for what is no value, or comes from too far in the future."""
     if chunk.timestamp_ms > _MAX_TIMESTAMP_MS:
         raise InputError(f"timestamp_ms: {chunk.timestamp_ms} is too far in the future")
     values = tuple(_values(chunk))
     nbytes = sum(held_bytes(value) for _, value in values)
-    return Inputs(values, chunk.sequence, chunk.timestamp_ms, nbytes)
+    return Inputs(values, sequence, chunk.timestamp_ms, nbytes)
 
 
 def _values(chunk: Chunk) -> Iterator[tuple[str, Value]]:

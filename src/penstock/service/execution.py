@@ -61,7 +61,9 @@ class ExecutionServicer:
         admitted = self._admission.session(request.manifest, request.client_version)
         async with admitted as session:
             log.session_id = session.session_id
-            inputs = _inputs(request, limits, codec)
+            inputs = _inputs(request, codec)
+            for value in inputs.values():
+                limits.count(value, session.plan.configuration.max_message_bytes)
             try:
                 async with asyncio.timeout(limits.timeout_s):
                     outputs = await self._run(session, inputs)
@@ -128,15 +130,11 @@ def _write_outputs(
         write_output(output, buffer, codec)
 
 
-def _inputs(
-    request: execution.ExecuteRequest, limits: CallLimits, codec: CodecTime
-) -> dict[str, Value]:
+def _inputs(request: execution.ExecuteRequest, codec: CodecTime) -> dict[str, Value]:
     started = time.perf_counter()
     inputs = {
         node_id: decode(buffer, f"data_inputs[{node_id!r}]")
         for node_id, buffer in request.data_inputs.items()
     }
     codec.decoding_s += time.perf_counter() - started
-    for value in inputs.values():
-        limits.count(value)
     return inputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from penstock.data import Audio, Value
+from penstock.data import Audio, Value, payload_bytes
 from penstock.errors import ResourceLimitError
 from penstock.wire.v1 import common_pb2 as pb
 
@@ -22,8 +22,16 @@ class CallLimits:
         self._max_samples = message.max_audio_samples
         self._samples = 0
 
-    def count(self, value: Value) -> None:
-        """Count an input; raises ``ResourceLimitError`` beyond ``max_audio_samples``."""
+    def count(self, value: Value, largest: int) -> None:
+        """Count an input; ``largest`` is what a message of the session may have.
+
+        Raises ``ResourceLimitError`` for one that has more, and beyond ``max_audio_samples``.
+        """
+        nbytes = payload_bytes(value)
+        if nbytes > largest:
+            raise ResourceLimitError(
+                "max_message_bytes", wished=nbytes, free=largest, limit=largest
+            )
         if self._max_samples and isinstance(value, Audio):
             limit, size = self._max_samples, int(value.samples.size)
             if self._samples + size > limit:

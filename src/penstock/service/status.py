@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import grpc
@@ -14,6 +15,20 @@ import grpc
 from penstock.errors import SessionCancelledError
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a call ends with: a status code, and the message beside it."""
+
+    code: grpc.StatusCode
+    message: str
+
+
+FINE = Ending(grpc.StatusCode.OK, "")
+"""Whatever there is to say has been said in a message."""
+STOPPING = Ending(grpc.StatusCode.UNAVAILABLE, "the service is stopping")
+UNFORESEEN = Ending(grpc.StatusCode.INTERNAL, "the service failed; its log says how")
 
 
 @contextlib.contextmanager
@@ -25,11 +40,16 @@ def leaving() -> Iterator[None]:
         raise SessionCancelledError("client disconnected") from exc
 
 
+async def abort(context: Context, ending: Ending) -> NoReturn:
+    """End a call with another status than OK; trailing metadata that was set stays."""
+    await context.abort(ending.code, ending.message)
+
+
 async def abort_stopping(context: Context) -> NoReturn:
     """End a call that the end of the service has cut short, or that comes after it."""
-    await context.abort(grpc.StatusCode.UNAVAILABLE, "the service is stopping")
+    await abort(context, STOPPING)
 
 
 async def abort_unforeseen(context: Context) -> NoReturn:
     """End a call that the service failed itself, and tell nothing of its inside."""
-    await context.abort(grpc.StatusCode.INTERNAL, "the service failed; its log says how")
+    await abort(context, UNFORESEEN)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
 
-from penstock.data import Value
 from penstock.errors import (
     InputError,
     PenstockError,
@@ -20,13 +19,13 @@ from penstock.errors import (
 )
 from penstock.service.admission import Admission, ServiceStoppingError
 from penstock.service.call_log import CallLog
-from penstock.service.chunks import Chunk, Inputs, decode_chunk
-from penstock.service.inbox import Inbox
+from penstock.service.feed import Feed
 from penstock.service.limits import CallLimits
+from penstock.service.pacing import comes_within, steadily
 from penstock.service.replies import Replies
-from penstock.service.status import Context, abort_stopping, abort_unforeseen, leaving
+from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort, leaving
+from penstock.service.stream_errors import InitRequiredError, status_details
 from penstock.session import Session
-from penstock.wire.buffers import decode
 from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.v1 import streaming_pb2 as pb
 
@@ -52,17 +51,11 @@ class StreamingServicer:
             raise
         except PenstockError as exc:
             call.log.failed(exc)
-            await self._tell(call, context, exc)
+            is_ours = self._admission.stopping or isinstance(exc, ServiceStoppingError)
+            await call.end(exc, STOPPING if is_ours else FINE)
         except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so
             call.log.failed(exc)
-            await abort_unforeseen(context)
-
-    async def _tell(self, call: StreamCall, context: Context, error: PenstockError) -> None:
-        if self._admission.stopping or isinstance(error, ServiceStoppingError):
-            await abort_stopping(context)
-        with contextlib.suppress(SessionCancelledError):  # nobody is there to be told
-            await call.replies.error(error)
-            await call.hear_out()
+            await call.end(PenstockError(UNFORESEEN.message), UNFORESEEN)
 
 
 class StreamCall:
@@ -73,16 +66,14 @@ class StreamCall:
         self.log = CallLog(STREAM_PIPELINE.name)
         self._admission = admission
         self._context = context
-        self._inbox = Inbox()
         self._over = asyncio.Event()
         self._failure: PenstockError | None = None
         self._cancelled = False
-        self._taken = 0
-        self._moved_at = time.monotonic()
 
     async def serve(self) -> None:
         init = await self._read_init()
         self._limits = CallLimits(init.resource_limits)
+        self._feed = Feed(self._limits, self.replies.codec)
         admitted = self._admission.session(init.manifest, init.client_version, self.replies.note)
         async with admitted as session:
             self.log.session_id = session.session_id
@@ -93,12 +84,27 @@ class StreamCall:
             reason = CANCELLED if self._cancelled else COMPLETED
             await self.replies.closed(session, reason)
 
-    async def hear_out(self) -> None:
+    async def end(self, error: PenstockError, ending: Ending) -> None:
+        """The last word of a call that failed: on the stream, and packed into its status.
+
+        A session that was never admitted as the service stops is only refused: gRPC's clients
+        try elsewhere by themselves, as long as no message has come.
+        """
+        self._context.set_trailing_metadata(status_details(error, self.log.session_id, ending))
+        with contextlib.suppress(SessionCancelledError):  # nobody is there to be told
+            if not isinstance(error, ServiceStoppingError):
+                await self.replies.error(error)
+            if ending is FINE:
+                await self._hear_out()
+        if ending is not FINE:
+            await abort(self._context, ending)
+
+    async def _hear_out(self) -> None:
         """Read what the client still writes, for a while.
 
         One that writes when its call has ended loses what it was sent, the error before all.
         """
-        with contextlib.suppress(TimeoutError, SessionCancelledError):
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HEAR_OUT_S):
                 while await self._next_request() is not grpc.aio.EOF:
                     continue
@@ -111,7 +117,7 @@ class StreamCall:
         request = await self._next_request()
         found = None if request is grpc.aio.EOF else request.WhichOneof("request")
         if found != "init":
-            raise InputError(f"the first message must be init, got {found or 'nothing'}")
+            raise InitRequiredError(found or "nothing")
         init: pb.StreamInit = request.init
         return init
 
@@ -127,14 +133,13 @@ class StreamCall:
             try:
                 await session.start()
                 await self.replies.ready(session)
-                reading.append(
-                    group.create_task(self._guard(session, lambda s: self._feed(s, init)))
-                )
+                feeding = self._guard(session, lambda s: self._feed.run(s, init.data_inputs))
+                reading.append(group.create_task(feeding))
                 group.create_task(self._guard(session, self._report))
                 group.create_task(self._guard(session, self._end_when_idle))
                 async for output in session.outputs():
-                    await self.replies.result(output, self._taken)
-                    self._moved_at = time.monotonic()
+                    await self.replies.result(output, self._feed.taken)
+                    self._feed.touch()
             except PenstockError as exc:
                 self._fail(exc)
             finally:
@@ -159,18 +164,18 @@ class StreamCall:
             await session.cancel(str(exc))
 
     async def _read(self, session: Session) -> None:
-        """The client's messages, as far ahead as the inbox has room."""
+        """The client's messages, as far ahead as there is room."""
         while (request := await self._next_request()) is not grpc.aio.EOF:
             match request.WhichOneof("request"):
                 case "data_chunk":
-                    await self._inbox.put(self._decoded(request.data_chunk))
+                    await self._feed.put(request.data_chunk)
                 case "audio_chunk":
-                    await self._inbox.put(self._decoded(request.audio_chunk))
+                    await self._feed.put(request.audio_chunk)
                 case "control":
                     await self._obey(session, request.control.command)
                 case found:
                     raise InputError(f"expected a chunk or control, got {found or 'nothing'}")
-        await self._inbox.end()
+        await self._feed.end()
 
     async def _next_request(self) -> Any:
         with leaving():
@@ -179,81 +184,34 @@ class StreamCall:
     async def _obey(self, session: Session, command: pb.StreamControl.Command) -> None:
         match command:
             case pb.StreamControl.COMMAND_CLOSE:
-                await self._inbox.end()
+                await self._feed.end()
             case pb.StreamControl.COMMAND_CANCEL:
                 self._cancelled = True
                 await session.cancel("cancelled by the client")
             case _:
                 raise InputError(f"control.command: expected CLOSE or CANCEL, got {command}")
 
-    async def _feed(self, session: Session, init: pb.StreamInit) -> None:
-        """Values into the session, in order; a full inlet waits here."""
-        for node_id, buffer in init.data_inputs.items():
-            with self._decoding():
-                value = decode(buffer, f"init.data_inputs[{node_id!r}]")
-            await self._send(session, node_id, value, 0, 0)
-        while (chunk := await self._inbox.take()) is not None:
-            number = None if self._taken and not chunk.sequence else chunk.sequence
-            for node_id, value in chunk.values:
-                number = await self._send(session, node_id, value, number, chunk.timestamp_ms)
-        await session.end()
-
-    async def _send(
-        self, session: Session, node_id: str, value: Value, number: int | None, timestamp_ms: int
-    ) -> int:
-        self._limits.count(value)
-        target = node_id or _only_source(session)
-        used = await session.send(target, value, sequence=number, timestamp_us=timestamp_ms * 1000)
-        self._taken += 1
-        self._moved_at = time.monotonic()
-        return used
-
-    def _decoded(self, chunk: Chunk) -> Inputs:
-        with self._decoding():
-            return decode_chunk(chunk)
-
-    @contextlib.contextmanager
-    def _decoding(self) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.replies.codec.decoding_s += time.perf_counter() - started
-
     async def _report(self, session: Session) -> None:
         """Metrics at a steady pace, while there is something to measure."""
         interval_s = self._admission.settings.service.metrics_interval_secs
-        while not await self._over_within(interval_s):
+        async for _ in steadily(interval_s, self._over):
             await self.replies.metrics(session)
 
     async def _limit(self, session: Session) -> None:
         """The client's time limit, from its ``init`` on: nodes that start use it up too."""
-        if not await self._over_within(self._limits.timeout_s):
+        if not await comes_within(self._limits.timeout_s, self._over):
             self._fail(self._limits.timed_out())
             await session.cancel("max_timeout_ms has passed")
 
     async def _end_when_idle(self, session: Session) -> None:
         """Nobody forgets a session for good; one whose inputs have ended is at its last work."""
-        left_s = limit_s = self._admission.settings.service.session_idle_secs
-        self._moved_at = time.monotonic()
-        while not await self._over_within(left_s):
-            assert limit_s is not None  # noqa: S101  # without a limit that is no wait
-            left_s = self._moved_at + limit_s - time.monotonic()
-            if left_s <= 0 and self._inbox.ended:
+        limit_s = self._admission.settings.service.session_idle_secs
+        if limit_s is None:
+            return
+        self._feed.touch()
+        while (left_s := self._feed.moved_at + limit_s - time.monotonic()) > 0:
+            if await comes_within(left_s, self._over):
                 return
-            if left_s <= 0:
-                self._fail(SessionIdleError(limit_s=limit_s))
-                await session.cancel("idle")
-                return
-
-    async def _over_within(self, limit_s: float | None) -> bool:
-        try:
-            async with asyncio.timeout(limit_s):
-                await self._over.wait()
-        except TimeoutError:
-            return False
-        return True
-
-
-def _only_source(session: Session) -> str:
-    if len(session.sources) != 1:
-        raise InputError(f"node_id: expected one of {', '.join(session.sources)}, got nothing")
-    return session.sources[0]
+        if not self._feed.ended:
+            self._fail(SessionIdleError(limit_s=limit_s))
+            await session.cancel("idle")

@@ -1,0 +1,104 @@
+"""A stream's inputs on their way into its session."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+
+from penstock.data import Value
+from penstock.errors import InputError
+from penstock.service.chunks import Chunk, Inputs, decode_chunk, sources_of
+from penstock.service.inbox import Inbox
+from penstock.service.limits import CallLimits
+from penstock.service.numbering import Numbering
+from penstock.session import Session
+from penstock.wire.buffers import decode
+from penstock.wire.metrics import CodecTime
+from penstock.wire.v1 import common_pb2 as pb
+
+
+class Feed:
+    """Decodes chunks as they come, reads ahead by what the inbox holds, and sends in order.
+
+    One task puts and ends, another runs. ``taken`` counts what the session has; ``moved_at`` is
+    when it last took or gave something, in ``time.monotonic``.
+    """
+
+    def __init__(self, limits: CallLimits, codec: CodecTime) -> None:
+        self.taken = 0
+        self.moved_at = time.monotonic()
+        self._limits = limits
+        self._codec = codec
+        self._inbox = Inbox()
+        self._numbering = Numbering()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the client has said that nothing more comes."""
+        return self._inbox.ended
+
+    def touch(self) -> None:
+        """Something has moved."""
+        self.moved_at = time.monotonic()
+
+    async def put(self, chunk: Chunk) -> None:
+        """Take a chunk, and wait for room; raises ``InputError`` for what can't be taken."""
+        await self._inbox.put(self._read(chunk))
+
+    async def end(self) -> None:
+        """Nothing more comes; doing it twice is harmless."""
+        await self._inbox.end()
+
+    async def run(self, session: Session, first: Mapping[str, pb.DataBuffer]) -> None:
+        """Send what came with ``init``, then the chunks; a full inlet waits here."""
+        for node_id, buffer in first.items():
+            with self._decoding():
+                value = decode(buffer, f"init.data_inputs[{node_id!r}]")
+            await self._send(session, node_id, value, 0, 0)
+        while (inputs := await self._inbox.take()) is not None:
+            with _about(inputs.sequence):
+                await self._send_all(session, inputs)
+        await session.end()
+
+    def _read(self, chunk: Chunk) -> Inputs:
+        with _about(chunk.sequence), self._decoding():
+            return decode_chunk(chunk, self._numbering.take(chunk.sequence, sources_of(chunk)))
+
+    async def _send_all(self, session: Session, inputs: Inputs) -> None:
+        """All values of a chunk have one number."""
+        number = inputs.sequence
+        for node_id, value in inputs.values:
+            number = await self._send(session, node_id, value, number, inputs.timestamp_ms)
+
+    async def _send(
+        self, session: Session, node_id: str, value: Value, number: int | None, timestamp_ms: int
+    ) -> int:
+        self._limits.count(value, session.plan.configuration.max_message_bytes)
+        target = node_id or _only_source(session)
+        used = await session.send(target, value, sequence=number, timestamp_us=timestamp_ms * 1000)
+        self.taken += 1
+        self.touch()
+        return used
+
+    @contextlib.contextmanager
+    def _decoding(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._codec.decoding_s += time.perf_counter() - started
+
+
+@contextlib.contextmanager
+def _about(sequence: int | None) -> Iterator[None]:
+    """Have an ``InputError`` say which chunk it is about."""
+    try:
+        yield
+    except InputError as exc:
+        exc.sequence = sequence
+        raise
+
+
+def _only_source(session: Session) -> str:
+    if len(session.sources) != 1:
+        raise InputError(f"node_id: expected one of {', '.join(session.sources)}, got nothing")
+    return session.sources[0]

@@ -1,0 +1,30 @@
+"""Waiting for an event beside the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+
+async def comes_within(limit_s: float | None, event: asyncio.Event) -> bool:
+    """Wait for an event, for a while; whether it came."""
+    try:
+        async with asyncio.timeout(limit_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def steadily(interval_s: float, until: asyncio.Event) -> AsyncIterator[None]:
+    """Turns at a steady pace, the first after one interval, until the event comes.
+
+    What is done in a turn takes nothing off the pace; turns that it takes too long for are left
+    out.
+    """
+    due = time.monotonic() + interval_s
+    while not await comes_within(due - time.monotonic(), until):
+        yield
+        late_s = max(time.monotonic() - due, 0.0)
+        due += interval_s * (1 + late_s // interval_s)

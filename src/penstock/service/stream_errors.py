@@ -1,0 +1,95 @@
+"""A stream's failure as the status details that end it: ``google.rpc.Status``, packed.
+
+The ``ErrorResponse`` on the stream says everything. What is packed here says what it means for
+the stream, and must fit into trailing metadata, of which a client takes 8 KiB by default.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from google.protobuf.any_pb2 import Any
+from google.rpc.status_pb2 import Status
+
+from penstock.errors import (
+    InputError,
+    NodeTimeoutError,
+    PenstockError,
+    ResourceLimitError,
+    SequenceError,
+    SessionCancelledError,
+    SessionIdleError,
+    StallError,
+)
+from penstock.service.status import Ending
+from penstock.wire.errors import encode_error
+from penstock.wire.v1 import common_pb2
+from penstock.wire.v1 import streaming_pb2 as pb
+
+DETAILS_KEY: Final = "grpc-status-details-bin"
+MESSAGE_BYTES = 2048
+"""What is packed of an error's message; the whole of it is on the stream."""
+NODE_ID_BYTES = 256
+
+_TYPES: tuple[tuple[type[PenstockError], pb.StreamErrorType], ...] = (
+    (SequenceError, pb.STREAM_ERROR_INVALID_SEQUENCE),
+    (StallError, pb.STREAM_ERROR_BUFFER_OVERFLOW),
+    (SessionIdleError, pb.STREAM_ERROR_TIMEOUT),
+    (NodeTimeoutError, pb.STREAM_ERROR_TIMEOUT),
+    (SessionCancelledError, pb.STREAM_ERROR_CLIENT_DISCONNECT),
+)
+_BY_RESOURCE = {
+    "max_timeout_ms": pb.STREAM_ERROR_TIMEOUT,
+    "max_message_bytes": pb.STREAM_ERROR_BUFFER_OVERFLOW,
+    "max_audio_samples": pb.STREAM_ERROR_BUFFER_OVERFLOW,
+}
+
+
+class InitRequiredError(InputError):
+    """A stream that doesn't begin with ``init``, or ends before it."""
+
+    def __init__(self, found: str) -> None:
+        self.found = found
+        super().__init__(f"the first message must be init, got {found}")
+
+
+def stream_error_type(error: PenstockError) -> pb.StreamErrorType:
+    """What a failure is to the stream; ``EXECUTION`` where only its pipeline knows."""
+    if isinstance(error, InitRequiredError):
+        return pb.STREAM_ERROR_INIT_REQUIRED
+    if isinstance(error, ResourceLimitError):
+        return _BY_RESOURCE.get(error.resource, pb.STREAM_ERROR_EXECUTION)
+    fitting = (number for cls, number in _TYPES if isinstance(error, cls))
+    return next(fitting, pb.STREAM_ERROR_EXECUTION)
+
+
+def status_details(
+    error: PenstockError, session_id: str, ending: Ending
+) -> tuple[tuple[str, bytes]]:
+    """Trailing metadata for a stream that ends because of an error.
+
+    Clients compare the status in it with the call's own.
+    """
+    packed = Any()
+    packed.Pack(_stream_error(error, session_id))
+    number: int = ending.code.value[0]
+    status = Status(code=number, message=ending.message, details=[packed])
+    return ((DETAILS_KEY, status.SerializeToString()),)
+
+
+def _stream_error(error: PenstockError, session_id: str) -> pb.StreamErrorResponse:
+    whole = encode_error(error)
+    return pb.StreamErrorResponse(
+        base_error=common_pb2.ErrorResponse(
+            error_type=whole.error_type,
+            message=_cut(whole.message, MESSAGE_BYTES),
+            failing_node_id=_cut(whole.failing_node_id, NODE_ID_BYTES),
+        ),
+        stream_error_type=stream_error_type(error),
+        failing_sequence=(error.sequence or 0) if isinstance(error, InputError) else 0,
+        session_id=session_id,
+    )
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode(errors="ignore")

@@ -1,0 +1,52 @@
+"""Which numbers of chunks are taken, and what they count as."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.errors import SequenceError
+from penstock.service.numbering import Numbering
+
+Sent = list[tuple[int, str]]
+
+
+def taken(sent: Sent) -> list[int | None]:
+    numbering = Numbering()
+    return [numbering.take(number, source.split("+")) for number, source in sent]
+
+
+@pytest.mark.parametrize(
+    ("sent", "numbers"),
+    [
+        pytest.param([(0, "a"), (0, "a"), (0, "a")], [0, None, None], id="none"),
+        pytest.param([(0, "a"), (1, "a"), (2, "a")], [0, 1, 2], id="from 0"),
+        pytest.param([(7, "a"), (8, "a")], [7, 8], id="from anywhere"),
+        pytest.param([(0, "a"), (1, "b"), (2, "a")], [0, 1, 2], id="through the stream"),
+        pytest.param([(0, "a"), (0, "b"), (1, "a"), (1, "b")], [0, 0, 1, 1], id="by source"),
+        pytest.param([(3, "a"), (3, "b"), (4, "b"), (5, "b")], [3, 3, 4, 5], id="source by source"),
+        pytest.param([(1, "a+b"), (2, "a+b")], [1, 2], id="several sources at once"),
+        pytest.param([(2**64 - 2, "a"), (2**64 - 1, "a")], [2**64 - 2, 2**64 - 1], id="to the end"),
+    ],
+)
+def test_numbers_that_follow_one_another_are_taken(sent: Sent, numbers: list[int | None]) -> None:
+    assert taken(sent) == numbers
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        pytest.param([(1, "a"), (3, "a")], (2,), id="a gap"),
+        pytest.param([(1, "a"), (2, "a"), (2, "a")], (3,), id="a repeat"),
+        pytest.param([(5, "a"), (4, "a")], (6,), id="backwards"),
+        pytest.param([(0, "a"), (2, "a")], (0, 1), id="a gap after 0"),
+        pytest.param([(0, "a"), (0, "a"), (1, "a")], (0,), id="numbered all at once"),
+        pytest.param([(1, "a"), (0, "a")], (2,), id="no longer numbered"),
+        pytest.param([(1, "a"), (2, "b"), (3, "a"), (3, "b")], (4,), id="two ways of counting"),
+        pytest.param([(1, "a"), (1, "b"), (3, "a")], (2,), id="a gap in a source"),
+    ],
+)
+def test_a_gap_or_a_repeat_is_refused(sent: Sent, expected: tuple[int, ...]) -> None:
+    with pytest.raises(SequenceError) as caught:
+        taken(sent)
+    assert caught.value.found == sent[-1][0]
+    assert caught.value.expected == expected
