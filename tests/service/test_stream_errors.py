@@ -13,8 +13,7 @@ from wire_client import CLOSE, WireClient, chunk, init, pipeline
 from penstock.errors import PenstockError, SessionCancelledError, StallError
 from penstock.manifest import ServiceSettings, Settings
 from penstock.service.admission import Admission
-from penstock.service.status import FINE
-from penstock.service.stream_errors import status_details, stream_error_type
+from penstock.wire.stream_errors import status_details, stream_error_type
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
 
@@ -157,7 +156,7 @@ async def test_what_the_service_did_not_foresee_is_an_error_on_the_stream_too(
 
 
 def test_details_fit_into_trailing_metadata_whatever_the_error_says() -> None:
-    ((_, packed),) = status_details(PenstockError("\N{ROCKET}" * 100_000), "s" * 32, FINE)
+    ((_, packed),) = status_details(PenstockError("\N{ROCKET}" * 100_000), "s" * 32, 0, "")
     assert len(packed) < 4000
 
 

@@ -24,6 +24,12 @@ class Ending:
     code: grpc.StatusCode
     message: str
 
+    @property
+    def number(self) -> int:
+        """The code as it is on the wire."""
+        number: int = self.code.value[0]
+        return number
+
 
 FINE = Ending(grpc.StatusCode.OK, "")
 """Whatever there is to say has been said in a message."""

@@ -24,9 +24,9 @@ from penstock.service.limits import CallLimits
 from penstock.service.pacing import comes_within, steadily
 from penstock.service.replies import Replies
 from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort, leaving
-from penstock.service.stream_errors import InitRequiredError, status_details
 from penstock.session import Session
 from penstock.wire.methods import STREAM_PIPELINE
+from penstock.wire.stream_errors import InitRequiredError, status_details
 from penstock.wire.v1 import streaming_pb2 as pb
 
 COMPLETED = "completed"
@@ -90,7 +90,8 @@ class StreamCall:
         A session that was never admitted as the service stops is only refused: gRPC's clients
         try elsewhere by themselves, as long as no message has come.
         """
-        self._context.set_trailing_metadata(status_details(error, self.log.session_id, ending))
+        details = status_details(error, self.log.session_id, ending.number, ending.message)
+        self._context.set_trailing_metadata(details)
         with contextlib.suppress(SessionCancelledError):  # nobody is there to be told
             if not isinstance(error, ServiceStoppingError):
                 await self.replies.error(error)

@@ -21,7 +21,6 @@ from penstock.errors import (
     SessionIdleError,
     StallError,
 )
-from penstock.service.status import Ending
 from penstock.wire.errors import encode_error
 from penstock.wire.v1 import common_pb2
 from penstock.wire.v1 import streaming_pb2 as pb
@@ -64,16 +63,15 @@ def stream_error_type(error: PenstockError) -> pb.StreamErrorType:
 
 
 def status_details(
-    error: PenstockError, session_id: str, ending: Ending
+    error: PenstockError, session_id: str, code: int, message: str
 ) -> tuple[tuple[str, bytes]]:
     """Trailing metadata for a stream that ends because of an error.
 
-    Clients compare the status in it with the call's own.
+    Clients compare ``code`` and ``message`` with those that the call ends with.
     """
     packed = Any()
     packed.Pack(_stream_error(error, session_id))
-    number: int = ending.code.value[0]
-    status = Status(code=number, message=ending.message, details=[packed])
+    status = Status(code=code, message=message, details=[packed])
     return ((DETAILS_KEY, status.SerializeToString()),)
 
 
