@@ -60,6 +60,7 @@ class ServiceSettings(Document):
     neither gets an input nor gives an output for ``session_idle_secs`` is ended (None: never).
     A service that is told to stop gives its sessions ``drain_secs`` to finish. ``spare_hosts``
     processes wait to be a session's host; ``prewarm`` says which nodes' processes wait too.
+    Clients may name files below the folders ``files``, and no others.
     """
 
     bind: Annotated[str, Field(min_length=1)] = "127.0.0.1:50051"
@@ -68,6 +69,7 @@ class ServiceSettings(Document):
     drain_secs: Annotated[float, Field(ge=0, le=3600)] = 10.0
     spare_hosts: Annotated[int, Field(ge=0, le=1000)] = 2
     prewarm: Annotated[tuple[PrewarmSettings, ...], Field(strict=False)] = ()
+    files: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class Settings(Document):
@@ -92,7 +94,11 @@ def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:
         settings = Settings.model_validate(_read(path))
     except ValidationError as exc:
         raise ConfigurationError(list(faults_of(exc, Settings, closest=Closest()))) from exc
-    faults = [*_interpreter_faults(settings), *limit_faults(settings.limits, settings.multiprocess)]
+    faults = [
+        *_interpreter_faults(settings),
+        *limit_faults(settings.limits, settings.multiprocess),
+        *_folder_faults(settings.service.files),
+    ]
     if faults:
         raise ConfigurationError(faults)
     return settings
@@ -121,6 +127,16 @@ def _interpreter_faults(settings: Settings) -> list[Fault]:
         except UnknownInterpreterError as exc:
             faults.append(Fault("multiprocess.python_executable", str(exc), found=wished))
     return faults
+
+
+def _folder_faults(folders: tuple[str, ...]) -> list[Fault]:
+    return [
+        Fault(
+            path_of(("service", "files", index)), f"must be a folder's absolute path, got {folder}"
+        )
+        for index, folder in enumerate(folders)
+        if not (Path(folder).is_absolute() and Path(folder).is_dir())
+    ]
 
 
 def _fault(message: str) -> ConfigurationError:

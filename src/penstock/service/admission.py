@@ -14,6 +14,7 @@ from penstock.errors import ServiceError, SessionCancelledError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
+from penstock.service.files import Files
 from penstock.service.readiness import Readiness
 from penstock.session import (
     Budget,
@@ -55,6 +56,7 @@ class Admission:
         self.settings = settings
         self.catalogue = catalogue
         self.hosts = Hosts(settings.service.spare_hosts, orders)
+        self.files = Files(settings.service.files, settings.limits.max_message_bytes)
         self.stopping = False
         self.refusing = False
         self._budget = Budget(settings.limits)

@@ -9,9 +9,11 @@ from typing import TypeAlias
 from penstock.data import Value, held_bytes
 from penstock.errors import InputError
 from penstock.wire.buffers import decode, decode_audio_buffer
+from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import streaming_pb2 as pb
 
 Chunk: TypeAlias = pb.DataChunk | pb.AudioChunk
+_BUFFER = "data_chunk.buffer"
 _MAX_TIMESTAMP_MS = (1 << 64) // 1000 - 1
 
 
@@ -37,6 +39,14 @@ def sources_of(chunk: Chunk) -> tuple[str, ...]:
     return (chunk.node_id, *named) if chunk.HasField("buffer") else named
 
 
+def buffers_of(chunk: Chunk) -> Iterator[tuple[str, common.DataBuffer]]:
+    """A chunk's buffers, and where in it they are; the buffer of an audio chunk is none."""
+    if isinstance(chunk, pb.DataChunk):
+        yield _BUFFER, chunk.buffer
+        for node_id, buffer in chunk.named_buffers.items():
+            yield _named(node_id), buffer
+
+
 def decode_chunk(chunk: Chunk, sequence: int | None) -> Inputs:
     """Raises ``InputError`` for what is no value, or comes from too far in the future."""
     if chunk.timestamp_ms > _MAX_TIMESTAMP_MS:
@@ -51,6 +61,10 @@ def _values(chunk: Chunk) -> Iterator[tuple[str, Value]]:
         yield chunk.node_id, decode_audio_buffer(chunk.buffer, "audio_chunk.buffer")
         return
     if chunk.HasField("buffer") or not chunk.named_buffers:
-        yield chunk.node_id, decode(chunk.buffer, "data_chunk.buffer")
+        yield chunk.node_id, decode(chunk.buffer, _BUFFER)
     for node_id, buffer in chunk.named_buffers.items():
-        yield node_id, decode(buffer, f"data_chunk.named_buffers[{node_id!r}]")
+        yield node_id, decode(buffer, _named(node_id))
+
+
+def _named(node_id: str) -> str:
+    return f"data_chunk.named_buffers[{node_id!r}]"

@@ -61,7 +61,7 @@ class ExecutionServicer:
         admitted = self._admission.session(request.manifest, request.client_version)
         async with admitted as session:
             log.session_id = session.session_id
-            inputs = _inputs(request, codec)
+            inputs = await self._inputs(request, codec)
             for value in inputs.values():
                 limits.count(value, session.plan.configuration.max_message_bytes)
             try:
@@ -76,6 +76,17 @@ class ExecutionServicer:
         result.status = pb.EXECUTION_STATUS_SUCCESS
         for node_id in session.plan.order:
             result.node_results.add(node_id=node_id, status=pb.NODE_STATUS_SUCCESS)
+
+    async def _inputs(
+        self, request: execution.ExecuteRequest, codec: CodecTime
+    ) -> dict[str, Value]:
+        placed = {node_id: f"data_inputs[{node_id!r}]" for node_id in request.data_inputs}
+        buffers = request.data_inputs.items()
+        await self._admission.files.load((placed[node_id], buffer) for node_id, buffer in buffers)
+        started = time.perf_counter()
+        inputs = {node_id: decode(buffer, placed[node_id]) for node_id, buffer in buffers}
+        codec.decoding_s += time.perf_counter() - started
+        return inputs
 
     async def _run(self, session: Session, inputs: Mapping[str, Value]) -> list[Output]:
         """All inputs in, all outputs out; each source has room for its one input.
@@ -128,13 +139,3 @@ def _write_outputs(
         in_map = last[output.node_id] == number
         buffer = result.data_outputs[output.node_id] if in_map else record.buffer
         write_output(output, buffer, codec)
-
-
-def _inputs(request: execution.ExecuteRequest, codec: CodecTime) -> dict[str, Value]:
-    started = time.perf_counter()
-    inputs = {
-        node_id: decode(buffer, f"data_inputs[{node_id!r}]")
-        for node_id, buffer in request.data_inputs.items()
-    }
-    codec.decoding_s += time.perf_counter() - started
-    return inputs

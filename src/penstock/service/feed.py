@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from penstock.data import Value
 from penstock.errors import InputError
-from penstock.service.chunks import Chunk, Inputs, decode_chunk, sources_of
+from penstock.service.chunks import Chunk, Inputs, buffers_of, decode_chunk, sources_of
+from penstock.service.files import Files
 from penstock.service.inbox import Inbox
 from penstock.service.limits import CallLimits
 from penstock.service.numbering import Numbering
@@ -25,10 +26,11 @@ class Feed:
     when it last took or gave something, in ``time.monotonic``.
     """
 
-    def __init__(self, limits: CallLimits, codec: CodecTime) -> None:
+    def __init__(self, limits: CallLimits, files: Files, codec: CodecTime) -> None:
         self.taken = 0
         self.moved_at = time.monotonic()
         self._limits = limits
+        self._files = files
         self._codec = codec
         self._inbox = Inbox()
         self._numbering = Numbering()
@@ -44,7 +46,12 @@ class Feed:
 
     async def put(self, chunk: Chunk) -> None:
         """Take a chunk, and wait for room; raises ``InputError`` for what can't be taken."""
-        await self._inbox.put(self._read(chunk))
+        with _about(chunk.sequence):
+            number = self._numbering.take(chunk.sequence, sources_of(chunk))
+            await self._files.load(buffers_of(chunk))
+            with self._decoding():
+                inputs = decode_chunk(chunk, number)
+        await self._inbox.put(inputs)
 
     async def end(self) -> None:
         """Nothing more comes; doing it twice is harmless."""
@@ -52,18 +59,16 @@ class Feed:
 
     async def run(self, session: Session, first: Mapping[str, pb.DataBuffer]) -> None:
         """Send what came with ``init``, then the chunks; a full inlet waits here."""
+        placed = {node_id: f"init.data_inputs[{node_id!r}]" for node_id in first}
+        await self._files.load((placed[node_id], buffer) for node_id, buffer in first.items())
         for node_id, buffer in first.items():
             with self._decoding():
-                value = decode(buffer, f"init.data_inputs[{node_id!r}]")
+                value = decode(buffer, placed[node_id])
             await self._send(session, node_id, value, 0, 0)
         while (inputs := await self._inbox.take()) is not None:
             with _about(inputs.sequence):
                 await self._send_all(session, inputs)
         await session.end()
-
-    def _read(self, chunk: Chunk) -> Inputs:
-        with _about(chunk.sequence), self._decoding():
-            return decode_chunk(chunk, self._numbering.take(chunk.sequence, sources_of(chunk)))
 
     async def _send_all(self, session: Session, inputs: Inputs) -> None:
         """All values of a chunk have one number."""

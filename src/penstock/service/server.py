@@ -16,6 +16,7 @@ from penstock.manifest import Capacity, Settings
 from penstock.nodes import Catalogue
 from penstock.service.address import Address, clear_socket_path, parse_address, refused
 from penstock.service.admission import Admission
+from penstock.service.beneath import say_how_files_are_found
 from penstock.service.execution import ExecutionServicer
 from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
 from penstock.service.health import HealthServicer
@@ -52,6 +53,7 @@ async def serve(
     be bound, or that another service has, and for limits that this machine can't keep.
     """
     wished, settings = settings.limits, fitted(settings, Capacity.here())
+    say_how_files_are_found(settings.service.files)
     LAUNCHER.warm_up()
     allow_all_files()  # the zygote has those of who called us: nodes begin with as many
     try:

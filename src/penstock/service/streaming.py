@@ -73,7 +73,7 @@ class StreamCall:
     async def serve(self) -> None:
         init = await self._read_init()
         self._limits = CallLimits(init.resource_limits)
-        self._feed = Feed(self._limits, self.replies.codec)
+        self._feed = Feed(self._limits, self._admission.files, self.replies.codec)
         admitted = self._admission.session(init.manifest, init.client_version, self.replies.note)
         async with admitted as session:
             self.log.session_id = session.session_id
