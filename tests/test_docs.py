@@ -188,7 +188,7 @@ def _shown(table: dict[str, Any], above: str = "") -> set[str]:
     found: set[str] = set()
     for name, value in table.items():
         path = f"{above}{name}"
-        if isinstance(value, list):
+        if isinstance(value, list) and value and isinstance(value[0], dict):
             found |= set().union(*(_shown(item, f"{path}.") for item in value))
         elif isinstance(value, dict) and path not in _OPEN:
             found |= _shown(value, f"{path}.")
