@@ -10,11 +10,12 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Callable
 
-from penstock.errors import ServiceError, SessionCancelledError
+from penstock.errors import ServiceError, SessionCancelledError, SessionError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
 from penstock.service.files import Files
+from penstock.service.observing import NOBODY
 from penstock.service.readiness import Readiness
 from penstock.session import (
     Budget,
@@ -26,6 +27,7 @@ from penstock.session import (
     smallest_cost,
 )
 from penstock.session.hosting import Hosts, prewarm_orders, reserve_prewarmed
+from penstock.session.observing import Observer, ServiceView
 from penstock.wire.manifests import decode_manifest
 from penstock.wire.methods import PROTOCOL
 from penstock.wire.plans import encode_plan
@@ -51,7 +53,9 @@ class Admission:
     Each is in a host of its own: nothing of a pipeline runs in this process.
     """
 
-    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, observer: Observer = NOBODY
+    ) -> None:
         orders = prewarm_orders(settings, catalogue)
         self.settings = settings
         self.catalogue = catalogue
@@ -65,6 +69,7 @@ class Admission:
         self._durations = Durations()
         self._registry = ExecutorRegistry.from_settings(settings)
         self._plans: dict[bytes, NodeExecutionPlan] = {}
+        self._observer = observer
         self._open: set[Session] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
@@ -89,6 +94,7 @@ class Admission:
             raise ServiceStoppingError(STOPPING)
         _check_version(client_version)
         session_id = uuid.uuid4().hex
+        plan = self._planned(manifest)
         options = SessionOptions(
             settings=self.settings,
             session_id=session_id,
@@ -97,8 +103,9 @@ class Admission:
             on_progress=on_progress,
             hosts=self.hosts,
             on_status=functools.partial(self.readiness.session, session_id),
+            on_spans=self._observer.spans_of(session_id, plan),
         )
-        session = Session(self._planned(manifest), options)
+        session = Session(plan, options)
         self._open.add(session)
         self._empty.clear()
         try:
@@ -113,10 +120,17 @@ class Admission:
     async def _close(self, session: Session) -> None:
         try:
             await session.aclose()
+            with contextlib.suppress(SessionError):  # it was never started
+                self._observer.session_ended(session, await session.metrics())
         finally:
             self._open.discard(session)
             if not self._open:
                 self._empty.set()
+
+    @property
+    def view(self) -> ServiceView:
+        """What an observer may look at."""
+        return ServiceView(self._open, self._budget, self.hosts)
 
     def plan(self, manifest: pb.PipelineManifest, client_version: str) -> ours.Plan:
         """What a session of a manifest would be and cost; raises as ``session`` does."""

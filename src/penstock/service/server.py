@@ -20,12 +20,15 @@ from penstock.service.beneath import say_how_files_are_found
 from penstock.service.execution import ExecutionServicer
 from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
 from penstock.service.health import HealthServicer
+from penstock.service.observing import NOBODY, CallObserving, Harmless
 from penstock.service.planning import PlanningServicer
 from penstock.service.streaming import StreamingServicer
+from penstock.session.observing import Observer
 from penstock.wire.methods import (
     CHECK_HEALTH,
     EXECUTE_PIPELINE,
     GET_VERSION,
+    PATHS,
     PLAN_PIPELINE,
     STREAM_PIPELINE,
     WATCH_HEALTH,
@@ -45,6 +48,7 @@ async def serve(
     bind: str | None,
     catalogue: Catalogue,
     announce: Callable[[str], None],
+    observer: Observer = NOBODY,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then let sessions finish for a while, and return.
 
@@ -58,7 +62,8 @@ async def serve(
     allow_all_files()  # the zygote has those of who called us: nodes begin with as many
     try:
         with _stop_signals() as (stop, hurry):
-            async with _serving(settings, bind or settings.service.bind, catalogue) as service:
+            address = bind or settings.service.bind
+            async with _serving(settings, address, catalogue, observer) as service:
                 announce(f"listening on {service.address}")
                 say_what_was_lowered(wished, settings.limits)
                 await stop.wait()
@@ -68,12 +73,14 @@ async def serve(
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, bind: str, catalogue: Catalogue) -> AsyncIterator[str]:
+async def running(
+    settings: Settings, bind: str, catalogue: Catalogue, observer: Observer = NOBODY
+) -> AsyncIterator[str]:
     """A server on this event loop, as the address that clients connect to.
 
     At the end of the block its sessions are ended at once.
     """
-    async with _serving(settings, bind, catalogue) as service:
+    async with _serving(settings, bind, catalogue, observer) as service:
         yield service.address
 
 
@@ -84,16 +91,21 @@ class _Service:
 
 
 @contextlib.asynccontextmanager
-async def _serving(settings: Settings, bind: str, catalogue: Catalogue) -> AsyncIterator[_Service]:
+async def _serving(
+    settings: Settings, bind: str, catalogue: Catalogue, observer: Observer
+) -> AsyncIterator[_Service]:
     address = parse_address(bind)
-    admission = Admission(settings, catalogue)
-    server = grpc.aio.server(options=_options(settings))
+    observer = Harmless(observer)
+    admission = Admission(settings, catalogue, observer)
+    server = grpc.aio.server(
+        interceptors=[CallObserving(observer, PATHS)], options=_options(settings)
+    )
     server.add_generic_rpc_handlers(tuple(_handlers(admission)))
     port = _bind(server, address)
     await server.start()
     admission.hosts.refill()
     try:
-        async with admission.readiness.watching():
+        async with observer.watching(admission.view), admission.readiness.watching():
             yield _Service(address.with_port(port), admission)
     finally:
         admission.readiness.board.close()

@@ -34,12 +34,14 @@ class Budget:
     """The sessions that are admitted, by their IDs, and what they have reserved.
 
     Beside the operator's limits there is the machine's own: what is promised of memory, of
-    whatever sort, must be there. ``on_change`` is called when something is reserved or released.
+    whatever sort, must be there. ``on_change`` is called when something is reserved or released;
+    ``refusals`` counts, by what there was not enough of.
     """
 
     def __init__(self, limits: Limits, capacity: Capacity | None = None) -> None:
         self.limits = limits
         self.on_change: Callable[[], None] = _nobody_listens
+        self.refusals: Counter[str] = Counter()
         self._memory_bytes = (capacity or Capacity.here()).memory_bytes
         self._reserved: dict[str, Cost] = {}
         self._used: Counter[str] = Counter()
@@ -54,6 +56,7 @@ class Budget:
             raise SessionError(f"session ID {session_id!r} is taken by a living session")
         shortage = self.shortage(cost)
         if shortage is not None:
+            self.refusals[shortage.resource] += 1
             raise shortage
         self._reserved[session_id] = cost
         self._used.update(_parts(cost))

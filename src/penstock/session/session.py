@@ -105,6 +105,11 @@ class Session:
         """The nodes whose outputs leave the pipeline."""
         return self.plan.sinks
 
+    @property
+    def failure(self) -> PenstockError | None:
+        """What has ended the session early, so far; looking tells nobody."""
+        return self._life.failure if self._life is not None else None
+
     async def start(self) -> None:
         """Reserve what the session costs, initialise all nodes, lay the bridges.
 
@@ -235,7 +240,7 @@ class Session:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         await self.aclose()
-        failure = self._life.failure if self._life is not None else None
+        failure = self.failure
         left = isinstance(failure, SessionCancelledError)
         if failure is not None and kind is None and not self._told and not left:
             raise failure
@@ -315,7 +320,7 @@ class Session:
 
     def _failure(self) -> PenstockError | None:
         """What ended the session early; who asks is told."""
-        failure = self._life.failure if self._life is not None else None
+        failure = self.failure
         self._told = self._told or failure is not None
         return failure
 

@@ -49,5 +49,8 @@ PLAN_PIPELINE = Method(PLANNING, "PlanPipeline", ours.PlanRequest, ours.PlanResp
 CHECK_HEALTH = Method(_HEALTH, "Check", health.HealthCheckRequest, health.HealthCheckResponse)
 WATCH_HEALTH = Method(_HEALTH, "Watch", health.HealthCheckRequest, health.HealthCheckResponse)
 
+PATHS = frozenset(found.path for found in list(globals().values()) if isinstance(found, Method))
+"""Of all the methods above."""
+
 SERVICES = (_EXECUTION, _STREAMING, PLANNING)
 """What a Penstock service serves, health apart."""

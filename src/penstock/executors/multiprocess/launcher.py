@@ -24,13 +24,17 @@ _END_S = 6.0
 
 
 class Launcher:
-    """Has supervisors forked for this program's sessions; any thread may call it."""
+    """Has supervisors forked for this program's sessions; any thread may call it.
+
+    ``started`` counts the zygotes that there have been.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._sock: socket.socket | None = None
         self._owner = 0
+        self.started = 0
 
     def warm_up(self) -> None:
         """Start the zygote now, so that no session waits for its imports."""
@@ -70,6 +74,7 @@ class Launcher:
     def _connected(self) -> socket.socket:
         if self._sock is None or self._owner != os.getpid():  # a fork has none of its own
             self._sock, self._process = _start()
+            self.started += 1
             self._owner = os.getpid()
         return self._sock
 

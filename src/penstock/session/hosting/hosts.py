@@ -6,7 +6,7 @@ import asyncio
 import logging
 import select
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -65,7 +65,11 @@ class BlankHost:
 
 
 class Hosts:
-    """Keeps ``spare`` blank hosts ready, and node processes for their sessions (``warm``)."""
+    """Keeps ``spare`` blank hosts ready, and node processes for their sessions (``warm``).
+
+    ``taken`` counts those that sessions took: ``blank`` ones that waited, ``forked`` ones that
+    the session had to wait for.
+    """
 
     def __init__(self, spare: int, warm: Sequence[Order] = ()) -> None:
         self.warm = WarmNodes(warm)
@@ -73,6 +77,12 @@ class Hosts:
         self._blanks: deque[BlankHost] = deque()
         self._refill: asyncio.TimerHandle | None = None
         self._closed = False
+        self.taken: Counter[str] = Counter()
+
+    @property
+    def blank(self) -> int:
+        """How many wait."""
+        return len(self._blanks)
 
     def refill(self) -> None:
         """Have as many forked as there should be.
@@ -92,7 +102,9 @@ class Hosts:
         """One for a session, which owns it now; another will soon wait in its place."""
         if self._refill is None and not self._closed:
             self._refill = asyncio.get_running_loop().call_later(REFILL_S, self.refill)
-        return self._living() or BlankHost.fork()
+        living = self._living()
+        self.taken["forked" if living is None else "blank"] += 1
+        return living or BlankHost.fork()
 
     def close(self) -> None:
         """Let all that wait end."""

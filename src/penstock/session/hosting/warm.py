@@ -156,7 +156,10 @@ class WarmNode:
 
 
 class WarmNodes:
-    """Keeps as many of each kind as were ordered, on the event loop that it is first filled on."""
+    """Keeps as many of each kind as were ordered, on the event loop that it is first filled on.
+
+    ``taken`` counts by node type and whether one was ready: a ``hit``, or else a ``miss``.
+    """
 
     def __init__(self, orders: Sequence[Order] = ()) -> None:
         self._wanted = {order.recipe: order for order in orders}
@@ -167,6 +170,13 @@ class WarmNodes:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reactor: Reactor | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self.taken: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def ready(self) -> Counter[str]:
+        """How many are set up and wait, by node type."""
+        waiting = (warm for queue in self._waiting.values() for warm in queue if warm.is_ready)
+        return Counter(warm.order.node.node_type for warm in waiting)
 
     def refill(self) -> None:
         """Have as many started as there should be."""
@@ -196,6 +206,8 @@ class WarmNodes:
         warm = next((warm for warm in queue if warm.is_ready), None)
         if warm is not None:
             queue.remove(warm)
+        if any(order.node.node_type == node.node_type for order in self._wanted.values()):
+            self.taken[node.node_type, "miss" if warm is None else "hit"] += 1
         return warm
 
     def close(self) -> None:

@@ -1,0 +1,149 @@
+"""Keeps an observer from doing the service harm, and tells it of every call."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, TypeVar
+
+import grpc
+
+from penstock.planning import NodeExecutionPlan
+from penstock.session import NodeSpans, Session, SessionMetrics
+from penstock.session.observing import CallWatch, Metadata, Observer, ServiceView
+
+OTHER = "other"
+"""Stands for a method that there is not: its name is the client's to choose."""
+_log = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
+_KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+
+
+class Nobody:
+    """The ``Observer`` of a service that nobody watches."""
+
+    def watching(self, view: ServiceView) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    def call_began(self, method: str, metadata: Metadata) -> CallWatch:
+        return _UNWATCHED
+
+    def spans_of(
+        self, session_id: str, plan: NodeExecutionPlan
+    ) -> Callable[[NodeSpans], None] | None:
+        return None
+
+    def session_ended(self, session: Session, metrics: SessionMetrics) -> None:
+        """Nobody wants to know."""
+
+
+class _Unwatched:
+    def ended(self, code: str) -> None:
+        """Nobody wants to know."""
+
+
+_UNWATCHED: CallWatch = _Unwatched()
+NOBODY = Nobody()
+
+
+class Harmless:
+    """An ``Observer`` around another: what that raises is logged, and changes nothing."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def watching(self, view: ServiceView) -> AbstractAsyncContextManager[None]:
+        return self._observer.watching(view)
+
+    def call_began(self, method: str, metadata: Metadata) -> CallWatch:
+        observed = _tried(lambda: self._observer.call_began(method, metadata), _UNWATCHED)
+        return _HarmlessCall(observed)
+
+    def spans_of(
+        self, session_id: str, plan: NodeExecutionPlan
+    ) -> Callable[[NodeSpans], None] | None:
+        return _tried(lambda: self._observer.spans_of(session_id, plan), None)
+
+    def session_ended(self, session: Session, metrics: SessionMetrics) -> None:
+        _tried(lambda: self._observer.session_ended(session, metrics), None)
+
+
+class _HarmlessCall:
+    def __init__(self, watch: CallWatch) -> None:
+        self._watch = watch
+
+    def ended(self, code: str) -> None:
+        _tried(lambda: self._watch.ended(code), None)
+
+
+class CallObserving(grpc.aio.ServerInterceptor):
+    """Tells ``observer`` of every call; of those to unknown ``methods`` as of one other."""
+
+    def __init__(self, observer: Observer, methods: Iterable[str]) -> None:
+        self._observer = observer
+        self._methods = frozenset(methods)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        details: grpc.HandlerCallDetails,
+    ) -> Any:
+        method = details.method if details.method in self._methods else OTHER
+        metadata = tuple(details.invocation_metadata or ())
+        handler = await continuation(details)
+        if handler is None:
+            self._observer.call_began(method, metadata).ended(grpc.StatusCode.UNIMPLEMENTED.name)
+            return None
+        kind = next(kind for kind in _KINDS if getattr(handler, kind) is not None)
+        behaviour = self._observed(getattr(handler, kind), method, metadata)
+        return handler._replace(**{kind: behaviour})
+
+    def _observed(self, behaviour: Callable[..., Any], method: str, metadata: Metadata) -> Any:
+        begin = self._observer.call_began
+
+        async def call(request: Any, context: Any) -> Any:
+            watch = begin(method, metadata)
+            try:
+                answer = await behaviour(request, context)
+            except BaseException as exc:
+                watch.ended(_code(context, exc))
+                raise
+            watch.ended(_code(context, None))
+            return answer
+
+        async def each(request: Any, context: Any) -> AsyncIterator[Any]:
+            watch = begin(method, metadata)
+            try:
+                async for response in behaviour(request, context):
+                    yield response
+            except BaseException as exc:
+                watch.ended(_code(context, exc))
+                raise
+            watch.ended(_code(context, None))
+
+        return each if inspect.isasyncgenfunction(behaviour) else call
+
+
+def _code(context: Any, error: BaseException | None) -> str:
+    """What the call ends with, as far as that is known on this side."""
+    said = context.code()
+    if said is not None:
+        return str(getattr(said, "name", said))
+    if error is None:
+        return grpc.StatusCode.OK.name
+    if not isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return grpc.StatusCode.UNKNOWN.name
+    left_s = context.time_remaining()
+    late = left_s is not None and left_s <= 0
+    return (grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED).name
+
+
+def _tried(work: Callable[[], _Answer], otherwise: _Answer) -> _Answer:
+    try:
+        return work()
+    except Exception:  # noqa: BLE001  # whatever it is, it is not the service's
+        _log.exception("an observer failed; the service goes on")
+        return otherwise
