@@ -173,6 +173,30 @@ async def test_a_calls_own_audio_limit_holds(wire: WireClient) -> None:
     assert refused.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
 
 
+async def test_a_calls_own_memory_limit_holds(wire: WireClient) -> None:
+    """The node takes 16 MiB unless it is told another size."""
+    limits = pb.ResourceLimits(max_memory_bytes=60 << 20)
+    manifest = pipeline("leak_memory", params={"mebibytes": 100})
+    refused = await error(wire, manifest, resource_limits=limits)
+    assert refused.error_type == pb.ERROR_TYPE_NODE_EXECUTION
+    assert "MemoryError" in refused.message
+    assert (await run(wire, pipeline("leak_memory"), resource_limits=limits)).HasField("result")
+
+
+async def test_a_pipeline_that_can_not_run_within_its_memory_is_refused(wire: WireClient) -> None:
+    limits = pb.ResourceLimits(max_memory_bytes=1 << 20)
+    refused = await error(wire, pipeline("EchoNode"), resource_limits=limits)
+    assert refused.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
+    facts = json.loads(refused.context)
+    assert (facts["resource"], facts["limit"]) == ("max_memory_bytes", 1 << 20)
+    assert facts["wished"] > 16 << 20
+
+
+async def test_a_memory_limit_that_is_no_limit_is_taken(wire: WireClient) -> None:
+    limits = pb.ResourceLimits(max_memory_bytes=2**64 - 1, max_timeout_ms=2**64 - 1)
+    assert (await run(wire, pipeline("EchoNode"), resource_limits=limits)).HasField("result")
+
+
 @pytest.mark.parametrize("types", [("hang_in_process",), ("hang_in_setup",)])
 async def test_a_deadline_ends_the_call_and_its_session(
     wire: WireClient, types: tuple[str, ...]

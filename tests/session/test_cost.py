@@ -3,11 +3,13 @@
 import pytest
 from pipelines import chain
 
+from penstock.errors import ResourceLimitError
 from penstock.executors.multiprocess.transport import guaranteed_pool
 from penstock.manifest import READ_AHEAD_BYTES, Settings, parse_manifest
 from penstock.nodes import Catalogue
 from penstock.planning import make_plan
 from penstock.session import cost_of
+from penstock.session.cost import LEAST_NODE_BYTES, within_memory
 from penstock.session.wiring import lane_specs
 
 POOL = guaranteed_pool(16 << 20)
@@ -51,3 +53,30 @@ def test_a_nodes_memory_counts_for_each():
 def test_lanes_within_a_process_share_what_may_be_buffered():
     specs = list(lane_specs(planned("PassThrough", "PassThrough", "EchoNode")))
     assert {spec.max_buffered_bytes for spec in specs} == {(9 << 20) // 2}
+
+
+@pytest.mark.parametrize("hosted", [False, True], ids=["program", "service"])
+@pytest.mark.parametrize("limit", [200 << 20, 500 << 20, 4 << 30])
+@pytest.mark.parametrize(
+    "types", [["EchoNode"], ["EchoNode", "PassThrough", "PassThrough"], ["EchoNode"] * 4]
+)
+def test_a_plan_within_a_limit_of_memory_costs_no_more(types, limit, hosted):
+    fitted = within_memory(planned(*types), limit, hosted=hosted)
+    assert cost_of(fitted, hosted=hosted).memory_bytes <= limit
+    assert fitted.configuration.node_memory_bytes >= LEAST_NODE_BYTES
+    assert fitted.order == planned(*types).order
+
+
+def test_what_fits_well_keeps_its_messages_and_its_own_limits():
+    fitted = within_memory(planned("EchoNode", node_memory_bytes=64 << 20), 4 << 30, hosted=True)
+    assert fitted.configuration.max_message_bytes == 16 << 20
+    assert fitted.configuration.node_memory_bytes == 64 << 20
+
+
+def test_what_can_not_run_within_a_limit_says_how_much_it_needs():
+    with pytest.raises(ResourceLimitError) as caught:
+        within_memory(planned("EchoNode", "EchoNode"), 20 << 20, hosted=True)
+    assert caught.value.resource == "max_memory_bytes"
+    assert caught.value.wished > 2 * LEAST_NODE_BYTES
+    assert caught.value.limit == 20 << 20
+    within_memory(planned("EchoNode", "EchoNode"), caught.value.wished * 2, hosted=True)

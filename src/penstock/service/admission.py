@@ -81,14 +81,16 @@ class Admission:
         manifest: pb.PipelineManifest,
         client_version: str = "",
         on_progress: Callable[[NodeProgress], None] | None = None,
+        max_memory_bytes: int | None = None,
     ) -> AsyncIterator[Session]:
         """A planned session, to be started; what is left of it after the block is closed.
 
         Whatever failed, everything of it is gone then; after what went well that takes its
         time without keeping the client.
 
-        Raises ``ManifestError`` for what can't be planned, ``ServiceError`` for a client of
-        another protocol version, ``ServiceStoppingError`` at the service's end.
+        Raises ``ManifestError`` for what can't be planned, ``ResourceLimitError`` for what
+        can't run within ``max_memory_bytes``, ``ServiceError`` for a client of another protocol
+        version, ``ServiceStoppingError`` at the service's end.
         """
         if self.refusing:
             raise ServiceStoppingError(STOPPING)
@@ -102,6 +104,7 @@ class Admission:
             durations=self._durations,
             on_progress=on_progress,
             hosts=self.hosts,
+            max_memory_bytes=max_memory_bytes,
             on_status=functools.partial(self.readiness.session, session_id),
             on_spans=self._observer.spans_of(session_id, plan),
         )

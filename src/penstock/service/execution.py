@@ -58,7 +58,9 @@ class ExecutionServicer:
     ) -> None:
         limits = CallLimits(request.resource_limits)
         codec = CodecTime()
-        admitted = self._admission.session(request.manifest, request.client_version)
+        admitted = self._admission.session(
+            request.manifest, request.client_version, max_memory_bytes=limits.memory_bytes
+        )
         async with admitted as session:
             log.session_id = session.session_id
             inputs = await self._inputs(request, codec)

@@ -10,13 +10,11 @@ from penstock.wire.v1 import common_pb2 as pb
 
 
 class CallLimits:
-    """``ResourceLimits`` of a call; ``timeout_s`` is None where none is set.
-
-    ``max_memory_bytes`` is not enforced.
-    """
+    """``ResourceLimits`` of a call; ``timeout_s`` and ``memory_bytes`` are None where not set."""
 
     def __init__(self, message: pb.ResourceLimits) -> None:
         self.timeout_s = message.max_timeout_ms / 1e3 or None
+        self.memory_bytes = message.max_memory_bytes or None
         self._max_timeout_ms = message.max_timeout_ms
         self._started = time.monotonic()
         self._max_samples = message.max_audio_samples

@@ -74,7 +74,9 @@ class StreamCall:
         init = await self._read_init()
         self._limits = CallLimits(init.resource_limits)
         self._feed = Feed(self._limits, self._admission.files, self.replies.codec)
-        admitted = self._admission.session(init.manifest, init.client_version, self.replies.note)
+        admitted = self._admission.session(
+            init.manifest, init.client_version, self.replies.note, self._limits.memory_bytes
+        )
         async with admitted as session:
             self.log.session_id = session.session_id
             await self._converse(session, init)

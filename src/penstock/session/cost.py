@@ -1,14 +1,19 @@
-"""What a session takes at most, told from its plan. Pure: nothing is started."""
+"""What a session takes at most, told from its plan, and how to have it take less. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock.data import CLIENT, ExecutorType
+from penstock.errors import ResourceLimitError
 from penstock.executors.multiprocess.limits import Allowance
 from penstock.executors.multiprocess.transport import guaranteed_pool
 from penstock.manifest import READ_AHEAD_BYTES
 from penstock.planning import NodeExecutionPlan
+
+LEAST_NODE_BYTES = 16 << 20
+"""What a node needs beyond what its process begins with, to do anything and to say what failed."""
+LEAST_MESSAGE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +39,38 @@ class Cost:
 def cost_of(plan: NodeExecutionPlan, *, hosted: bool) -> Cost:
     """The cost of one session; ``hosted`` says that its native nodes have a process too."""
     config = plan.configuration
-    processes = sum(node.executor is ExecutorType.MULTIPROCESS for node in plan.nodes)
-    limited = processes + (_native_nodes(plan) if hosted else 0)
-    pools = processes + 2 if hosted else processes + 1 if processes else 0
+    pools = _pools(plan, hosted=hosted)
     return Cost(
-        processes=processes,
+        processes=_processes(plan),
         shared_memory_bytes=pools * guaranteed_pool(config.max_message_bytes),
         buffered_bytes=_buffered_bytes(plan, hosted=hosted),
-        node_memory_bytes=limited * (config.node_memory_bytes or 0),
+        node_memory_bytes=_limited_nodes(plan, hosted=hosted) * (config.node_memory_bytes or 0),
     )
+
+
+def within_memory(plan: NodeExecutionPlan, limit: int, *, hosted: bool) -> NodeExecutionPlan:
+    """The same plan with a configuration in which a session takes at most ``limit`` bytes.
+
+    Shared memory and queues get a quarter each, or what they need where that is less: for that
+    the largest message gets smaller. The nodes have equal parts of the rest. Raises
+    ``ResourceLimitError`` where that is too little to run with.
+    """
+    config = plan.configuration
+    quarter, pools = limit // 4, _pools(plan, hosted=hosted)
+    largest = config.max_message_bytes
+    while pools * guaranteed_pool(largest) > quarter and largest > LEAST_MESSAGE_BYTES:
+        largest = max(largest // 2, LEAST_MESSAGE_BYTES)
+    queues = min(config.buffered_bytes, max(quarter, 2 * READ_AHEAD_BYTES))
+    less = replace(config, max_message_bytes=largest, buffered_bytes=queues, node_memory_bytes=None)
+    nodes = _limited_nodes(plan, hosted=hosted)
+    taken = cost_of(replace(plan, configuration=less), hosted=hosted).memory_bytes
+    least = taken + nodes * LEAST_NODE_BYTES
+    if least > limit:
+        raise ResourceLimitError("max_memory_bytes", wished=least, free=limit, limit=limit)
+    each = (limit - taken) // max(nodes, 1)
+    own = config.node_memory_bytes
+    each = each if own is None else min(each, own)
+    return replace(plan, configuration=replace(less, node_memory_bytes=each))
 
 
 def host_allowance(plan: NodeExecutionPlan, pool_bytes: int) -> Allowance:
@@ -55,6 +83,20 @@ def smallest_cost(*, hosted: bool) -> Cost:
     """What any session takes at least."""
     pools = 2 if hosted else 0
     return Cost(0, pools * guaranteed_pool(1), READ_AHEAD_BYTES if hosted else 0)
+
+
+def _processes(plan: NodeExecutionPlan) -> int:
+    return sum(node.executor is ExecutorType.MULTIPROCESS for node in plan.nodes)
+
+
+def _limited_nodes(plan: NodeExecutionPlan, *, hosted: bool) -> int:
+    """The nodes that ``node_memory_bytes`` binds: those in the caller's own process are free."""
+    return _processes(plan) + (_native_nodes(plan) if hosted else 0)
+
+
+def _pools(plan: NodeExecutionPlan, *, hosted: bool) -> int:
+    processes = _processes(plan)
+    return processes + 2 if hosted else processes + 1 if processes else 0
 
 
 def _native_nodes(plan: NodeExecutionPlan) -> int:

@@ -81,9 +81,10 @@ class SessionOptions:
     bind this session alone, and with one ``durations`` they estimate by what they all have
     measured. With ``hosts`` the session's nodes and lanes are in a process of its own, taken
     from there. ``trusted`` says that whoever wrote the manifest may choose an
-    interpreter by its path. The callbacks are called on the session's event loop; with
-    ``on_spans`` all nodes keep a trail of what they do, and tell of it within a second or so of
-    somebody asking for metrics.
+    interpreter by its path. ``max_memory_bytes`` bounds what the session's nodes, queues and
+    shared memory take together, beyond what its processes begin with. The callbacks are called
+    on the session's event loop; with ``on_spans`` all nodes keep a trail of what they do, and
+    tell of it within a second or so of somebody asking for metrics.
     """
 
     nodes: tuple[type[Node] | ModuleType | str | Path, ...] = ()
@@ -94,6 +95,7 @@ class SessionOptions:
     trusted: bool = True
     session_id: str | None = None
     hosts: Hosts | None = None
+    max_memory_bytes: int | None = None
     on_progress: Callable[[NodeProgress], None] | None = None
     on_output: Callable[[NodeOutput], None] | None = None
     on_status: Callable[[SessionStatus], None] | None = None

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 from penstock.bridges import LatencyHistogram
@@ -23,13 +24,13 @@ from penstock.errors import (
 from penstock.executors.calling import is_value
 from penstock.executors.multiprocess.transport import guaranteed_pool
 from penstock.executors.trail import NodeSpan, Trail
-from penstock.manifest import Manifest, parse_manifest
+from penstock.manifest import Capacity, Manifest, parse_manifest
 from penstock.nodes import Catalogue
 from penstock.nodes.importing import nodes_are_being_imported
 from penstock.planning import NodeExecutionPlan, make_plan
 from penstock.session.budget import Budget
 from penstock.session.context import SessionExecutionContext
-from penstock.session.cost import cost_of
+from penstock.session.cost import Cost, cost_of, within_memory
 from penstock.session.life import Life
 from penstock.session.metrics import (
     HostMetrics,
@@ -66,7 +67,8 @@ class Session:
     def __init__(self, manifest: ManifestSource, options: SessionOptions | None = None) -> None:
         """Parse and plan, unless that was done: a plan may be run again and again.
 
-        Raises ``ManifestError`` with every fault; nothing is started.
+        Raises ``ManifestError`` with every fault, and ``ResourceLimitError`` for what can't run
+        within ``max_memory_bytes``; nothing is started.
         """
         self._options = options or SessionOptions()
         durations = self._options.durations.means_ms()
@@ -74,6 +76,7 @@ class Session:
             plan = manifest.estimated(durations)
         else:
             plan = _planned(manifest, self._options, durations)
+        plan, self._cost = _within(plan, self._options)
         session_id = self._options.session_id or uuid.uuid4().hex
         self.context = SessionExecutionContext(session_id, plan)
         self._budget = self._options.budget or Budget(self._options.settings.limits)
@@ -124,9 +127,7 @@ class Session:
                 "the script does with: if __name__ == '__main__':"
             )
         pool_bytes = guaranteed_pool(self.plan.configuration.max_message_bytes)
-        self._budget.reserve(
-            self.session_id, cost_of(self.plan, hosted=self._options.hosts is not None)
-        )
+        self._budget.reserve(self.session_id, self._cost)
         self._life = Life(self.context, self._options, pool_bytes)
         if self._life.traces:
             self._trail = Trail(self._tell_spans)
@@ -333,6 +334,22 @@ class Session:
         self._check_failure()
         if self._started().over.is_set():
             raise SessionClosedError("the session has ended")
+
+
+def _within(plan: NodeExecutionPlan, options: SessionOptions) -> tuple[NodeExecutionPlan, Cost]:
+    """The plan as it will run, and what is reserved for it.
+
+    A limit that its user sets for himself keeps nodes from memory, but keeps none for them; one
+    that is no less than the machine has keeps them from nothing.
+    """
+    hosted, limit = options.hosts is not None, options.max_memory_bytes
+    cost = cost_of(plan, hosted=hosted)
+    if limit is None or limit >= Capacity.here().memory_bytes:
+        return plan, cost
+    fitted = within_memory(plan, limit, hosted=hosted)
+    less = cost_of(fitted, hosted=hosted)
+    nodes = min(cost.node_memory_bytes, less.node_memory_bytes)
+    return fitted, replace(less, node_memory_bytes=nodes)
 
 
 def _planned(
