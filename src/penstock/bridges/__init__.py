@@ -2,8 +2,10 @@
 
 from penstock.bridges.bridge import BridgeStatistics, DataBridge, Lane
 from penstock.bridges.direct import Accept, DirectLane
+from penstock.bridges.epochs import CLIENT_SLOT, NO_EPOCHS, EpochPage, Epochs
 from penstock.bridges.histogram import BUCKETS, LatencyHistogram, count_time, no_counts
 from penstock.bridges.lane import (
+    INTERRUPTED,
     ConsumerEnd,
     ConsumerStatistics,
     LaneSpec,
@@ -24,7 +26,10 @@ from penstock.bridges.strategy import ConversionStrategy, strategy_for
 
 __all__ = [
     "BUCKETS",
+    "CLIENT_SLOT",
+    "INTERRUPTED",
     "LANE_TABLE",
+    "NO_EPOCHS",
     "Accept",
     "BridgeStatistics",
     "ConsumerEnd",
@@ -32,6 +37,8 @@ __all__ = [
     "ConversionStrategy",
     "DataBridge",
     "DirectLane",
+    "EpochPage",
+    "Epochs",
     "Lane",
     "LaneEvent",
     "LaneSpec",

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TypeAlias
 
+from penstock.bridges.epochs import NO_EPOCHS, Epochs, outputs_at
 from penstock.bridges.lane import (
+    INTERRUPTED,
     ConsumerStatistics,
     LaneSpec,
     ProducerStatistics,
@@ -30,8 +32,9 @@ class DirectLane:
     that, waits in the queue as on any lane: the order, the bound and the counters are the same.
     """
 
-    def __init__(self, spec: LaneSpec) -> None:
+    def __init__(self, spec: LaneSpec, epochs: Epochs = NO_EPOCHS) -> None:
         self.spec = spec
+        self.epochs = epochs
         self.accept: Accept | None = None
         self.queue: deque[Message] = deque()
         self._sizes: deque[int] = deque()
@@ -180,18 +183,25 @@ class DirectConsumer:
         self.spec = lane.spec
         self.on_change = no_listener
         self._lane = lane
+        self._epochs = lane.epochs.words
+        self._epoch_at = outputs_at(lane.spec.slot)
         self._stats = ConsumerStatistics()
 
     def take(self) -> Message | None:
         lane = self._lane
-        if not lane.queue:
-            return None
-        message = lane.popleft()
-        self._stats.received += 1
-        lane.producer.space_available()
-        if lane.ending and not lane.queue:
-            lane.producer.on_change()
-        return message
+        while lane.queue:
+            message = lane.popleft()
+            wanted = message.epoch >= self._epochs[self._epoch_at]
+            if wanted:
+                self._stats.received += 1
+            else:
+                count_drop(self._stats.dropped, INTERRUPTED)
+            lane.producer.space_available()
+            if lane.ending and not lane.queue:
+                lane.producer.on_change()
+            if wanted:
+                return message
+        return None
 
     def count(self) -> None:
         """A message was accepted without waiting in the queue."""

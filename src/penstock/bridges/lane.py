@@ -15,6 +15,8 @@ from penstock.bridges.states import LaneState
 from penstock.data import Kind, Message
 
 MAX_CAPACITY = 10_000
+INTERRUPTED = "interrupted"
+"""Why messages are dropped that are for a turn that is over."""
 
 
 class LaneSpec(msgspec.Struct, frozen=True):
@@ -25,7 +27,9 @@ class LaneSpec(msgspec.Struct, frozen=True):
     keeps the newest or the oldest messages, as ``keep`` says, and counts the others (between
     processes each end keeps some, so that up to twice as many may wait).
     Within a process, ``max_buffered_bytes`` bounds what they hold (0: nothing does); one message
-    of any size always passes. ``verify`` adds a checksum to every payload.
+    of any size always passes. ``verify`` adds a checksum to every payload. ``slot`` is the place
+    of the source in the page of epochs: what it gave in an older epoch is dropped when it would be
+    taken, and counted as ``INTERRUPTED``.
     """
 
     lane_id: int
@@ -38,6 +42,7 @@ class LaneSpec(msgspec.Struct, frozen=True):
     max_message_bytes: int = 64 << 20
     verify: bool = False
     max_buffered_bytes: int = 0
+    slot: int = 0
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 
-from penstock.bridges import LaneSpec, no_listener
+from penstock.bridges import NO_EPOCHS, Epochs, LaneSpec, no_listener
 from penstock.errors import LaneError
 from penstock.executors.multiprocess.transport.arena import SharedArena
 from penstock.executors.multiprocess.transport.placing import Placer
@@ -28,7 +28,8 @@ class DataPlane:
     """Makes lane ends that share one pool of memory, and sees to it when that is full.
 
     ``owner`` makes slab IDs unique in the session, ``on_broken`` hears of failing lanes, and
-    ``on_hoarding`` of those whose consumer keeps so much that it gets copies.
+    ``on_hoarding`` of those whose consumer keeps so much that it gets copies. ``epochs`` say what
+    nobody wants to take any more.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class DataPlane:
         budget_bytes: int,
         max_message_bytes: int,
         on_broken: Callable[[LaneError], None],
+        epochs: Epochs = NO_EPOCHS,
     ) -> None:
         self.reactor = reactor
         self.arena = SharedArena(owner, budget_bytes, poison=poisoned())
@@ -47,6 +49,7 @@ class DataPlane:
         self._placer = Placer(self.arena, max_message_bytes)
         self.on_hoarding: Callable[[LaneReceiver], None] = lambda _end: None
         self._on_broken = on_broken
+        self._epochs = epochs
         self._senders: weakref.WeakSet[LaneSender] = weakref.WeakSet()
         self._receivers: weakref.WeakSet[LaneReceiver] = weakref.WeakSet()
 
@@ -58,7 +61,9 @@ class DataPlane:
         return end
 
     def receiver(self, spec: LaneSpec, sock: socket.socket) -> LaneReceiver:
-        end = LaneReceiver(spec, sock, self.arena, self.reactor, self._on_broken)
+        end = LaneReceiver(
+            spec, sock, self.arena, self.reactor, self._on_broken, self._epochs
+        )
         self._receivers.add(end)
         end.on_reclaim = self._reclaim
         end.on_hoarding = partial(self._tell_of_hoarding, weakref.ref(end))

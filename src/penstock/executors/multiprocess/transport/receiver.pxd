@@ -22,6 +22,8 @@ cdef class LaneReceiver(LanePort):
     cdef public object on_reclaim
     cdef readonly bint ended
     cdef object _source
+    cdef const uint64_t[::1] _epochs
+    cdef Py_ssize_t _epoch_at
     cdef bint _backpressure
     cdef SharedArena _arena
     cdef Returns _returns
@@ -47,6 +49,8 @@ cdef class LaneReceiver(LanePort):
     cpdef object take(self)
     cdef object _opened(self, Arrival arrival)
     cdef Arrival _read(self)
+    cdef Arrival _wanted(self)
+    cdef int _give_up(self, Arrival arrival, str reason) except -1
     cdef ndarray _view(self, Form form, const Envelope* envelope)
     cdef Memory _memory(self, uint32_t slab_id)
     cdef bint _hoarding(self)

@@ -1,7 +1,7 @@
 import socket
 from collections.abc import Callable
 
-from penstock.bridges import ConsumerStatistics, LaneSpec
+from penstock.bridges import ConsumerStatistics, Epochs, LaneSpec
 from penstock.data import Message
 from penstock.errors import LaneError
 from penstock.executors.multiprocess.transport.arena import SharedArena
@@ -23,6 +23,7 @@ class LaneReceiver(Port):
         arena: SharedArena,
         reactor: Reactor,
         on_broken: Callable[[LaneError], None],
+        epochs: Epochs = ...,
     ) -> None: ...
     def take(self) -> Message | None: ...
     @property

@@ -39,7 +39,14 @@ from penstock.executors.multiprocess.transport.port cimport LanePort
 from penstock.executors.multiprocess.transport.reactor cimport Reactor, Watcher
 from penstock.executors.multiprocess.transport.ring cimport Ring
 
-from penstock.bridges import ConsumerStatistics, count_drop, no_listener
+from penstock.bridges import (
+    INTERRUPTED,
+    NO_EPOCHS,
+    ConsumerStatistics,
+    count_drop,
+    no_listener,
+)
+from penstock.bridges.epochs import outputs_at
 from penstock.data import Message
 from penstock.errors import ConservationError, LaneClosedError, LaneError
 from penstock.executors.multiprocess.transport import frames, sealing
@@ -75,11 +82,17 @@ cdef class LaneReceiver(LanePort):
     ``on_change`` is called when there is something to take or the end has come,
     ``on_broken`` with the ``LaneError`` when the lane fails, and ``on_hoarding`` for each message
     that is copied because whoever takes from it holds too much. ``on_reclaim`` is called when the
-    producer is short of memory, some of which this process may have lent on.
+    producer is short of memory, some of which this process may have lent on. ``epochs`` say which
+    messages are wanted no more.
     """
 
-    def __init__(self, spec, sock, SharedArena arena not None, Reactor reactor not None, on_broken):
+    def __init__(
+        self, spec, sock, SharedArena arena not None, Reactor reactor not None, on_broken,
+        epochs=NO_EPOCHS,
+    ):
         self.spec = spec
+        self._epochs = epochs.words
+        self._epoch_at = outputs_at(spec.slot)
         self.on_change = no_listener
         self.on_broken = on_broken
         self.on_hoarding = no_listener
@@ -102,7 +115,7 @@ cdef class LaneReceiver(LanePort):
 
         Raises ``LaneError`` for a message that is not what its envelope says.
         """
-        cdef Arrival arrival = self._read() if self._backpressure else self._newest()
+        cdef Arrival arrival = self._wanted()
         cdef int64_t started, opened, transit
         if arrival is None:
             return None
@@ -193,6 +206,17 @@ cdef class LaneReceiver(LanePort):
             if self._outbox:
                 self._hints.add(frame)
 
+    cdef Arrival _wanted(self):
+        """The next message that no interrupt has made stale; those are dropped unseen."""
+        cdef Arrival arrival
+        while True:
+            arrival = self._read() if self._backpressure else self._newest()
+            if arrival is None or arrival.envelope.epoch >= self._epochs[self._epoch_at]:
+                return arrival
+            self._give_up(arrival, INTERRUPTED)
+            if self._tally is not None:
+                self._finish_if_ended()
+
     def _newest(self):
         """Without backpressure: take all there is, let the excess go, give the first of the rest."""
         cdef Arrival arrival
@@ -208,9 +232,14 @@ cdef class LaneReceiver(LanePort):
     def _drop_one(self):
         cdef Arrival arrival
         arrival = self._queue.popleft() if self.spec.keep == "newest" else self._queue.pop()
-        count_drop(self._dropped, "full")
+        self._give_up(arrival, "full")
+
+    cdef int _give_up(self, Arrival arrival, str reason) except -1:
+        """Count a message as dropped; its memory goes back, since nobody will look."""
+        count_drop(self._dropped, reason)
         if arrival.envelope.flags & (INLINE_PAYLOAD | META_IN_SLAB) != INLINE_PAYLOAD:
-            self._returns.give(arrival.envelope.lane_sequence)  # nobody will look
+            self._returns.give(arrival.envelope.lane_sequence)
+        return 0
 
     cdef object _opened(self, Arrival arrival):
         cdef Envelope* envelope = &arrival.envelope
