@@ -32,6 +32,12 @@ class Host:
     def stopping(self):
         return False
 
+    def turn(self):
+        return 0
+
+    def interrupt(self, node_id):
+        raise NotImplementedError
+
 
 class Rig:
     """Nodes by name, the lanes between them, and what arrives at the end."""

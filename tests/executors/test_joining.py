@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.bridges import DirectLane, LaneSpec
+from penstock.bridges import NO_EPOCHS, DirectLane, LaneSpec
 from penstock.data import Kind, Message, Text
 from penstock.executors.joining import Matching
 from penstock.executors.statistics import NodeStatistics
@@ -15,7 +15,7 @@ TEXT = frozenset({Kind.TEXT})
 
 def matching(*sources, capacity=100, **params):
     stats = NodeStatistics()
-    intake = Matching(JoinParams(**params), stats)
+    intake = Matching(JoinParams(**params), stats, NO_EPOCHS)
     lanes = [DirectLane(LaneSpec(1, name, "join", TEXT, capacity)) for name in sources]
     intake.lanes += [lane.consumer for lane in lanes]
     return intake, lanes, stats

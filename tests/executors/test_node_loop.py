@@ -16,6 +16,7 @@ from penstock.executors.calling import NodeFault, call_plain
 from penstock.executors.emitter import Identity
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.stamping import Stamper
+from penstock.executors.turn import Turn
 from penstock.executors.vitals import OwnVitals
 from penstock.nodes import Node, NodeContext, NodeParams
 
@@ -322,7 +323,7 @@ async def test_lanes_are_taken_from_in_turn():
 
 @given(st.lists(st.integers(0, 30), max_size=300))
 def test_the_parts_of_a_sequence_are_counted_on_behind_a_fan_in(sequences):
-    stamper = Stamper("n")
+    stamper = Stamper("n", Turn())
     stamped = []
     for sequence in sequences:
         stamper.follow(Message(Text(""), sequence))

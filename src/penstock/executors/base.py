@@ -39,6 +39,9 @@ class ExecutorEvents(Protocol):
     def traced(self, node_id: str, spans: Sequence[NodeSpan], lost: int) -> None:
         """Some of a node's spans; as many as ``lost`` were given up before them."""
 
+    def interrupt_wanted(self, by: str, node_id: str) -> None:
+        """The node ``by`` wants what is downstream of ``node_id`` to be interrupted."""
+
     def finished(self, node_id: str) -> None:
         """A node has processed and flushed everything, and its consumers have taken it."""
 
@@ -67,6 +70,9 @@ class NodeExecutor(NodeRecords, Protocol):
 
     def stop_producing(self) -> None:
         """Have nodes without inputs come to their end."""
+
+    def interrupt(self, by: str) -> None:
+        """Have the nodes heed the page of epochs; ``by`` is the node that had asked, or empty."""
 
     async def measure(self) -> None:
         """Bring ``statistics`` and those of the lanes up to date."""

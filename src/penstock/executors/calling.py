@@ -13,7 +13,7 @@ from penstock.errors import NodeExecutionError
 from penstock.nodes import Node
 
 VALUE_TYPES = frozenset({Audio, Video, Tensor, Text, Json, Binary, Control})
-_METHODS = ("setup", "process", "produce", "flush", "teardown")
+_METHODS = ("setup", "process", "produce", "flush", "interrupt", "teardown")
 END = object()
 """Stands for the value after the last."""
 MAX_TRACEBACK = 64 << 10

@@ -82,6 +82,8 @@ class ConcurrentLoop(NodeLoop):
     async def _consume(self) -> None:
         try:
             while self._flights or self._emitter.waiting or not self._intake.ended:
+                if self.turn.has_news:
+                    await self._begin_turn()
                 took_off = self._take_off()
                 if self._give_what_is_ready() or took_off:
                     await self._pump.breathe()
@@ -141,9 +143,19 @@ class ConcurrentLoop(NodeLoop):
             if self.trail is not None:
                 self.trail.note(flight.message, started)
 
+    async def _begin_turn(self) -> None:
+        """What is being worked on was begun in the turn before."""
+        if self.turn.is_over:
+            self.stats.interrupted += len(self._flights)
+            await self._land()
+        await super()._begin_turn()
+
     def _landed(self, flight: _Flight, task: asyncio.Task[BaseException | None]) -> None:
         flight.landed = True
-        self._fault = self._fault or (_cancelled() if task.cancelled() else task.result())
+        if task.cancelled():
+            self._fault = self._fault or (None if flight.abandoned else _cancelled())
+        else:
+            self._fault = self._fault or task.result()
         self._pump.notify()
 
     def _give_what_is_ready(self) -> bool:

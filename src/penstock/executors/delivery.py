@@ -23,8 +23,8 @@ from penstock.executors.timing import Clock
 class Delivery:
     """The waiting form of an ``Emitter``; ``call`` runs what makes the values.
 
-    Of several outputs each leaves before the next is made. With ``direct`` plain iterators
-    are run right here.
+    Of several outputs each leaves before the next is made, and none is made any more when the
+    node's turn is over. With ``direct`` plain iterators are run right here.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Delivery:
             self._emitter.give_again(during)
 
     async def following(self, each: AsyncGenerator[Value, None], during: str) -> Value | None:
-        """The next of several values, None after the last."""
+        """The next of several values, None after the last, or where the turn is over."""
         return await self._clock.wait(during, anext(each, None))  # type: ignore[no-any-return]  # a Clock is untyped
 
     async def close(self, each: AsyncGenerator[Value, None], result: Any, during: str) -> None:
@@ -70,18 +70,18 @@ class Delivery:
         await self._clock.wait(during, _close(each, result))
 
     async def _each(self, result: Any, during: str) -> None:
-        each = each_value(result, self._call)
+        each, turn = each_value(result, self._call), self._emitter.turn
         try:
-            while (value := await self.following(each, during)) is not None:
+            while not turn.is_over and (value := await self.following(each, during)) is not None:
                 await self.one(value, during)
                 await self._pump.breathe()
         finally:
             await self.close(each, result, during)
 
     async def _each_here(self, values: Iterator[Any], during: str) -> None:
-        clock = self._clock
+        clock, turn = self._clock, self._emitter.turn
         try:
-            while (value := clock.call(during, next, values, END)) is not END:
+            while not turn.is_over and (value := clock.call(during, next, values, END)) is not END:
                 await self.one(clock.call(during, checked, value), during)
                 await self._pump.breathe()
         finally:

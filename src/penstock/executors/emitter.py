@@ -5,34 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from penstock.bridges import ProducerEnd
+from penstock.bridges import CLIENT_SLOT, NO_EPOCHS, Epochs, ProducerEnd
 from penstock.data import Kind, Message, Value
 from penstock.errors import LaneError
 from penstock.executors.calling import NodeFault
 from penstock.executors.stamping import Stamper
 from penstock.executors.statistics import NodeStatistics
+from penstock.executors.turn import Turn
 
 
 class Identity(NamedTuple):
-    """Which node it is, and what it has declared to give."""
+    """Which node it is, what it has declared to give, and its ``slot`` in the page of epochs."""
 
     node_id: str
     emits: frozenset[Kind]
+    epochs: Epochs = NO_EPOCHS
+    slot: int = CLIENT_SLOT
 
 
 class Emitter:
     """Stamps and counts outputs, and offers them to each lane as it has space.
 
-    ``waiting`` are the lanes that had no space for the last output; the next may be given
-    when there are none.
+    ``waiting`` are the lanes that had no space for the last output, or must wait for an interrupt
+    that comes first; the next may be given when there are none. What is for a ``turn`` that is
+    over is dropped.
     """
 
-    def __init__(self, identity: Identity, stats: NodeStatistics) -> None:
+    def __init__(self, identity: Identity, stats: NodeStatistics, turn: Turn) -> None:
         self.lanes: list[ProducerEnd] = []
         self.waiting: list[ProducerEnd] = []
-        self.stamper = Stamper(identity.node_id)
+        self.stamper = Stamper(identity.node_id, turn)
+        self.turn = turn
         self._emits = identity.emits
         self._stats = stats
+        self._value: Value | None = None
         self._message: Message | None = None
 
     def give(self, value: Value, during: str) -> None:
@@ -45,15 +51,33 @@ class Emitter:
             raise NodeFault(during) from TypeError(
                 f"gave {value.kind}, but declares {', '.join(sorted(self._emits)) or 'nothing'}"
             )
-        self._stats.outputs += 1
-        self._offer(self.lanes, self.stamper.stamp(value), during)
+        if self.turn.is_asking:
+            self._value, self.waiting = value, list(self.lanes)
+        elif self.turn.is_over:
+            self._stats.interrupted += 1
+        else:
+            self._stats.outputs += 1
+            self._offer(self.lanes, self.stamper.stamp(value), during)
 
     def give_again(self, during: str) -> None:
         """Offer the last output to the lanes that had no space for it."""
+        if self._value is not None:
+            self._give_what_was_held(during)
+            return
         lanes, self.waiting = self.waiting, []
         message, self._message = self._message, None
-        if message is not None:
+        if message is None:
+            return
+        if self.turn.has_passed(message):
+            self._stats.interrupted += 1
+        else:
             self._offer(lanes, message, during)
+
+    def _give_what_was_held(self, during: str) -> None:
+        """The output that came after an interrupt was asked for, once that has come about."""
+        if not self.turn.is_asking and self._value is not None:
+            value, self._value, self.waiting = self._value, None, []
+            self.give(value, during)
 
     def _offer(self, lanes: Sequence[ProducerEnd], message: Message, during: str) -> None:
         try:

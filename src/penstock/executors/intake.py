@@ -23,6 +23,9 @@ class Intake(Protocol):
     def lacking(self) -> list[str]:
         """The nodes that an input is missing of."""
 
+    def renew(self) -> None:
+        """Let go of inputs that an interrupt has made stale since they were taken."""
+
 
 class InTurn:
     """The ``Intake`` of most nodes: what has arrived, lanes in turn."""
@@ -48,3 +51,6 @@ class InTurn:
 
     def lacking(self) -> list[str]:
         return [lane.spec.source for lane in self.lanes if not lane.ended]
+
+    def renew(self) -> None:
+        """It holds none."""

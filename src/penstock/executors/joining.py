@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from penstock.bridges import ConsumerEnd
+from penstock.bridges import ConsumerEnd, Epochs
 from penstock.data import Message
 from penstock.executors.statistics import NodeStatistics
 from penstock.nodes.join import JoinParams
@@ -23,12 +23,13 @@ class Matching:
     late for it, and nothing earlier will follow it.
     """
 
-    def __init__(self, params: JoinParams, stats: NodeStatistics) -> None:
+    def __init__(self, params: JoinParams, stats: NodeStatistics, epochs: Epochs) -> None:
         self.lanes: list[ConsumerEnd] = []
         self._argument = params.argument
         self._tolerance_us = params.tolerance_us
         self._place = _number if params.tolerance_us is None else _capture_time
         self._stats = stats
+        self._epochs = epochs
         self._heads: dict[str, Message] = {}
 
     def take(self) -> Message | None:
@@ -49,6 +50,12 @@ class Matching:
     def lacking(self) -> list[str]:
         """The nodes of which nothing is there."""
         return [ln.spec.source for ln in self.lanes if ln.spec.source not in self._heads]
+
+    def renew(self) -> None:
+        for lane in self.lanes:
+            head = self._heads.get(lane.spec.source)
+            if head is not None and head.epoch < self._epochs.of_outputs(lane.spec.slot):
+                self._drop([lane.spec.source])
 
     def _fill(self) -> bool:
         """Take the first message of each lane; whether each has one."""

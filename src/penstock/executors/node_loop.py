@@ -23,6 +23,7 @@ from penstock.executors.calling import (
     checked,
     close_iterator,
     each_value,
+    is_async_method,
     plain_values,
 )
 from penstock.executors.delivery import Delivery
@@ -33,6 +34,7 @@ from penstock.executors.pump import Pump
 from penstock.executors.statistics import NodeStatistics
 from penstock.executors.timing import Clock
 from penstock.executors.trail import Trail
+from penstock.executors.turn import Turn
 from penstock.executors.vitals import Pulse
 from penstock.nodes import Join, Node
 
@@ -71,11 +73,15 @@ class NodeLoop:
         self._is_join = isinstance(node, Join)
         process = getattr(node, "process", None)
         self._process = by_name(process) if process and self._is_join else process
-        self._intake: Intake = Matching(node.params, self.stats) if self._is_join else InTurn()
+        self._intake: Intake = (
+            Matching(node.params, self.stats, identity.epochs) if self._is_join else InTurn()
+        )
         self._pulse = pulse
         self._began = pulse.began
-        self._clock = Clock(self.stats, pulse)
-        self._emitter = Emitter(identity, self.stats)
+        self.turn = Turn(identity.epochs, identity.slot)
+        cancels = is_async_method(type(node), "process") and type(node).concurrency == 1
+        self._clock = Clock(self.stats, pulse, cancels=cancels)
+        self._emitter = Emitter(identity, self.stats, self.turn)
         self._delivery = Delivery(self._emitter, pump, call, self._clock, direct=direct)
         self._result: Any = None
         self._fault: BaseException | None = None
@@ -110,6 +116,12 @@ class NodeLoop:
         """Have ``produce`` end after its current output."""
         self.producing = False
 
+    def interrupt(self) -> None:
+        """An interrupt has come about: stop what is awaited for a turn that is over, and look."""
+        if self.turn.is_over:
+            self._clock.cut_short()
+        self._pump.notify()
+
     @property
     def tasks(self) -> list[asyncio.Task[Any]]:
         """Those that it works in besides the one that runs it."""
@@ -124,7 +136,7 @@ class NodeLoop:
         """The counters, and what the node waits for now."""
         stats, waiting = self.stats, self._emitter.waiting
         stats.for_any = False
-        if waiting:
+        if waiting and not self.turn.is_asking:
             stats.waits_for = [end.spec.target for end in waiting]
         elif self._idle:
             stats.waits_for = self._intake.lacking()
@@ -140,6 +152,9 @@ class NodeLoop:
         """
         if not self._idle:
             return False
+        if self.turn.has_news:  # the node has to be told first
+            self._pump.notify()
+            return False
         self._idle = False
         try:
             self._work(message)
@@ -152,8 +167,10 @@ class NodeLoop:
         return True
 
     async def _consume(self) -> None:
-        intake, emitter = self._intake, self._emitter
+        intake, emitter, turn = self._intake, self._emitter, self.turn
         while True:
+            if turn.has_news:  # before the input is taken: it may be stale by the same news
+                await self._begin_turn()
             message = intake.take()
             if message is None:
                 if intake.ended:
@@ -209,6 +226,16 @@ class NodeLoop:
         self._count_item()
         if result is not None:
             self._emitter.give(result, "process")
+
+    async def _begin_turn(self) -> None:
+        """Something was interrupted: where that concerns this node's work, the node is told."""
+        if self.turn.begin():
+            self.node.ctx.turn = self.turn.begun
+            if type(self.node).interrupt is not Node.interrupt:
+                self._pulse.enter("interrupt")
+                await self._clock.wait("interrupt", self._call(self.node.interrupt))
+                self._pulse.enter(self.during)
+        self._intake.renew()
 
     async def _finish_giving(self) -> None:
         await self._delivery.settle("process")
@@ -280,6 +307,8 @@ class NodeLoop:
         await self._pump.breathe()
 
     async def _flush(self) -> None:
+        if self.turn.has_news:
+            await self._begin_turn()
         if type(self.node).flush is not Node.flush:
             self.during = "flush"
             self._pulse.enter("flush")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock.data import Message, Value
+from penstock.executors.turn import Turn
 
 _REMEMBERED = 128
 
@@ -11,16 +12,16 @@ class Stamper:
     """Numbers a node's outputs: the sequence of the last input, and a part within it.
 
     The parts of a sequence are counted on when another input comes in between, as it may
-    behind a fan-in, for as long as that is one of the last few.
+    behind a fan-in, for as long as that is one of the last few. The epoch is that of the node's
+    ``turn`` at that moment.
     """
 
-    __slots__ = (
-        "_epoch", "_node_id", "_older", "_part", "_recent", "_sequence", "_timestamp_us",
-    )  # fmt: skip
+    __slots__ = ("_node_id", "_older", "_part", "_recent", "_sequence", "_timestamp_us", "_turn")
 
-    def __init__(self, node_id: str) -> None:
+    def __init__(self, node_id: str, turn: Turn) -> None:
         self._node_id = node_id
-        self._sequence = self._timestamp_us = self._epoch = self._part = 0
+        self._turn = turn
+        self._sequence = self._timestamp_us = self._part = 0
         self._recent: dict[int, int] = {}
         self._older: dict[int, int] = {}
 
@@ -29,7 +30,6 @@ class Stamper:
         if message.sequence != self._sequence:
             self._turn_to(message.sequence)
         self._timestamp_us = message.timestamp_us
-        self._epoch = message.epoch
 
     def advance(self) -> None:
         """What comes next is made of nothing: a producer's own numbering."""
@@ -38,7 +38,8 @@ class Stamper:
     def stamp(self, value: Value) -> Message:
         part = self._part
         self._part = part + 1
-        return Message(value, self._sequence, part, self._timestamp_us, self._epoch, self._node_id)
+        epoch = self._turn.epoch
+        return Message(value, self._sequence, part, self._timestamp_us, epoch, self._node_id)
 
     def skip_to(self, part: int) -> int:
         """Go on with this part at least, where it was too long ago to be known; the part."""

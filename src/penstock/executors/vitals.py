@@ -25,8 +25,8 @@ STACKS_BYTES = 64 << 10
 _WORD = 8
 _HEADER = 2  # words; the first is the number of nodes
 MAX_NODES = (STACKS_AT // _WORD - _HEADER) // 2
-_METHODS = ("", "setup", "process", "produce", "flush", "teardown")
-_LIMITED = ("process", "flush")
+_METHODS = ("", "setup", "process", "produce", "flush", "teardown", "interrupt")
+_LIMITED = ("process", "flush", "interrupt")
 _SECOND_NS = 1_000_000_000
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
@@ -94,7 +94,7 @@ class OverlappingPulse(Pulse):
 class Vitals:
     """A page as it is read: what goes on now, and what takes too long.
 
-    Only ``process`` and ``flush`` have a limit: ``produce`` may wait for its device.
+    Only ``process``, ``flush`` and ``interrupt`` have a limit: ``produce`` may wait for its device.
     """
 
     def __init__(self, memory: mmap.mmap) -> None:

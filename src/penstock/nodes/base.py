@@ -21,6 +21,10 @@ class Node:
 
     - ``setup(self)``: load the model; report with ``self.ctx.progress(0.4, "weights")``;
     - ``flush(self)``: at the end of the stream, give what is still buffered, as ``process``;
+    - ``interrupt(self)``: an interrupt (barge-in) upstream has ended the current turn: drop what
+      is buffered of it. Called between two inputs; an open generator is closed before, an async
+      ``process`` that waits is cancelled, and one that computes can look at
+      ``self.ctx.interrupted``;
     - ``teardown(self)``: release what ``setup`` took; called once where ``setup`` was begun,
       however the session ends.
 
@@ -46,6 +50,9 @@ class Node:
 
     def flush(self) -> Any:
         """Called once, after the last input."""
+
+    def interrupt(self) -> Any:
+        """Called after an interrupt, before the next input."""
 
     def teardown(self) -> Any:
         """Called once, at the end."""

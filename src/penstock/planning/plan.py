@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from penstock.data import ExecutorType, Kind
+from penstock.data import CLIENT, ExecutorType, Kind
 from penstock.manifest import DropPolicy, ManifestConfiguration
 from penstock.planning.registry import NodeExecutorAssignment
 
@@ -80,6 +80,20 @@ class NodeExecutionPlan:
     def order(self) -> tuple[str, ...]:
         """All node IDs, every one after those that it waits for."""
         return tuple(self._nodes)
+
+    @property
+    def slots(self) -> Mapping[str, int]:
+        """The places of the client and of all nodes in a page of epochs."""
+        return {name: slot for slot, name in enumerate((CLIENT, *self._nodes))}
+
+    def downstream(self, node_id: str) -> tuple[str, ...]:
+        """The nodes that something of a node, or of the ``CLIENT``, can reach, in their order."""
+        reached = {node_id}
+        fed = frozenset(self.sources) if node_id == CLIENT else frozenset[str]()
+        for name in self._nodes:
+            if name in fed or not reached.isdisjoint(self.dependency_graph[name]):
+                reached.add(name)
+        return tuple(name for name in self._nodes if name in reached and name != node_id)
 
     @property
     def nodes(self) -> tuple[NodeAssignment, ...]:

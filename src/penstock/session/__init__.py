@@ -10,6 +10,7 @@ from penstock.session.cost import Cost, cost_of, smallest_cost
 from penstock.session.durations import Durations
 from penstock.session.metrics import HostMetrics, LaneMetrics, NodeMetrics, SessionMetrics
 from penstock.session.options import (
+    Interruption,
     NodeOutput,
     NodeProgress,
     NodeSpans,
@@ -29,6 +30,7 @@ __all__ = [
     "Durations",
     "ExecutorDataFlow",
     "HostMetrics",
+    "Interruption",
     "LaneMetrics",
     "NodeMetrics",
     "NodeOutput",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from penstock.bridges import DataBridge, Lane
+from penstock.bridges import NO_EPOCHS, DataBridge, Epochs, Lane
 from penstock.data import ExecutorType
 from penstock.errors import SessionError
 from penstock.executors.base import NodeRecords
@@ -41,7 +41,8 @@ class ExecutorDataFlow:
 class SessionExecutionContext:
     """Everything that makes up a running session; times are of ``time.monotonic``.
 
-    ``error`` is the message of ``Error``, ``faults`` what else went wrong on the way out, and
+    ``epochs`` is the page that says what was interrupted, from the session's start on. ``error``
+    is the message of ``Error``, ``faults`` what else went wrong on the way out, and
     ``warnings`` what an operator should know though nothing has failed.
     """
 
@@ -49,6 +50,7 @@ class SessionExecutionContext:
     plan: NodeExecutionPlan
     created_at: float = field(default_factory=time.monotonic)
     error: str | None = None
+    epochs: Epochs = NO_EPOCHS
     faults: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     machine: Machine[SessionStatus, SessionEvent] = field(init=False)

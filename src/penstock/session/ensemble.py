@@ -51,6 +51,9 @@ class Ensemble(Protocol):
     def stop_producing(self) -> None:
         """Have nodes without inputs come to their end."""
 
+    def interrupt(self, by: str) -> None:
+        """Have all nodes heed the page of epochs; ``by`` is the node that had asked, or empty."""
+
     async def measure(self) -> None:
         """Bring all counters up to date."""
 
@@ -101,13 +104,15 @@ class LocalEnsemble:
         multiprocess: MultiprocessExecutor | None = None
         if context.multiprocess_config is not None or around is not None:
             size = config.max_message_bytes
-            self._station = Station(SESSIONS_OWNER, self._pool_bytes, size, self._events)
+            self._station = Station(
+                SESSIONS_OWNER, self._pool_bytes, size, self._events, context.epochs
+            )
         native = NativeExecutor(
             context.session_id,
+            config,
             self._events,
-            config.init_timeout_secs,
             self._allocate,
-            process_timeout_s=config.process_timeout_secs,
+            epochs=context.epochs,
             vitals=around.vitals if around else None,
         )
         self.executors = [native]
@@ -135,6 +140,10 @@ class LocalEnsemble:
     def stop_producing(self) -> None:
         for executor in self.executors:
             executor.stop_producing()
+
+    def interrupt(self, by: str) -> None:
+        for executor in self.executors:
+            executor.interrupt(by)
 
     async def measure(self) -> None:
         for executor in self.executors:

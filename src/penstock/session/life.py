@@ -12,9 +12,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from penstock.bridges import LaneSpec
+from penstock.bridges import CLIENT_SLOT, EpochPage, LaneSpec
 from penstock.data import CLIENT, ExecutorType
-from penstock.errors import PenstockError, SessionCancelledError, StallError, SupervisionError
+from penstock.errors import (
+    NodeError,
+    PenstockError,
+    SessionCancelledError,
+    StallError,
+    SupervisionError,
+)
 from penstock.executors.multiprocess.limits import unavailable
 from penstock.executors.multiprocess.messages import HOST
 from penstock.executors.trail import NodeSpan
@@ -23,7 +29,13 @@ from penstock.session.context import SessionExecutionContext
 from penstock.session.ensemble import Ensemble, LocalEnsemble
 from penstock.session.gateway import Gateway
 from penstock.session.hosting import HostedEnsemble
-from penstock.session.options import NodeOutput, NodeProgress, NodeSpans, SessionOptions
+from penstock.session.options import (
+    Interruption,
+    NodeOutput,
+    NodeProgress,
+    NodeSpans,
+    SessionOptions,
+)
 from penstock.session.stall import Wait, find_ring, stuck
 from penstock.session.status import SessionEvent, SessionStatus, fail
 
@@ -64,6 +76,7 @@ class Life:
         self._root: asyncio.Task[None] | None = None
         self._initialising: asyncio.Task[None] | None = None
         self._unfinished = set(context.plan.order)
+        self._page: EpochPage | None = None
         context.machine.on_step = self._tell_status
 
     def _make_ensemble(self, options: SessionOptions, pool_bytes: int) -> Ensemble:
@@ -111,6 +124,37 @@ class Life:
         """The client wants no more, or is gone: stop at once."""
         if self.context.status not in (SessionStatus.TERMINATING, SessionStatus.TERMINATED):
             self._end_early(SessionCancelledError(reason))
+
+    def interrupt(self, node_id: str, by: str = "") -> int:
+        """What is downstream of a node, or of the ``CLIENT``, is stale from now on.
+
+        Gives the interrupt's epoch.
+        """
+        epoch = 0
+        if self._page is not None:  # else nothing has been started
+            slots = self._page.slots
+            downstream = [slots[name] for name in self.context.plan.downstream(node_id)]
+            epoch = self._page.interrupt(slots[node_id], downstream)
+            self.ensemble.interrupt(by)
+        if self._options.on_interrupt is not None:
+            named = None if node_id == CLIENT else node_id
+            _call_back(self._options.on_interrupt, Interruption(named, by or None, epoch))
+        return epoch
+
+    @property
+    def turn_of_inputs(self) -> int:
+        """The epoch of what the client sends now."""
+        return self.context.epochs.of_outputs(CLIENT_SLOT)
+
+    def interrupt_wanted(self, by: str, node_id: str) -> None:
+        known = self.context.plan.order
+        if self.over.is_set():
+            return
+        if node_id in known:
+            self.interrupt(node_id, by)
+        else:
+            said = f"it interrupts {node_id!r}; expected one of {', '.join(known)}"
+            self.failed(NodeError(by, said))
 
     async def measure(self) -> None:
         """Bring all counters up to date; a node that has finished has told its last."""
@@ -228,6 +272,7 @@ class Life:
         """All executors at once, then the lanes between them; a client may leave meanwhile."""
         self._initialising = root = asyncio.current_task()
         try:
+            self._lay_page()
             await self.ensemble.start()
         except PenstockError as exc:
             self.failure = self.failure or exc
@@ -242,11 +287,19 @@ class Life:
         finally:
             self._initialising = None
 
+    def _lay_page(self) -> None:
+        """The page of epochs: others read it where there are other processes."""
+        context = self.context
+        hosted = self._options.hosts is not None
+        shared = hosted or context.multiprocess_config is not None
+        self._page = context.epochs = EpochPage(context.plan.slots, shared=shared)
+
     async def _terminate(self) -> None:
         self.over.set()
         self._step_to_the_end()
         ask_s = END_S if self.failure is None else ABORT_S
         await self.ensemble.stop(ask_s)
+        self.context.epochs.close()
         self.ended_at = time.monotonic()
         self.context.release()
         self.context.machine.step(SessionEvent.CLEANED_UP)

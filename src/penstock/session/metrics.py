@@ -28,9 +28,10 @@ class NodeMetrics:
     """One node: items taken and given, time spent in it, and its process.
 
     ``cpu_time_s`` and ``peak_memory_bytes`` are those of its process and 0 where the node
-    has none of its own; ``unmatched`` are the inputs that a join had to drop. ``processing`` is
-    the time that each item took, and ``processing_time_s`` the sum; with several at once that
-    is longer than ``execution_time_s``, and what flushing takes is in the latter only.
+    has none of its own; ``unmatched`` are the inputs that a join had to drop, ``interrupted`` the
+    outputs and inputs that were given up because of an interrupt while the node was at them.
+    ``processing`` is the time that each item took, and ``processing_time_s`` the sum; with several
+    at once that is longer than ``execution_time_s``, and what flushing takes is in the latter only.
     """
 
     executor: ExecutorType
@@ -43,6 +44,7 @@ class NodeMetrics:
     unmatched: int = 0
     processing: LatencyHistogram = _NOTHING_TIMED
     processing_time_s: float = 0.0
+    interrupted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,19 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Interruption:
+    """What was downstream of ``node_id`` (None: of the client) has been stopped.
+
+    ``by`` is the node that asked for it, None where it was the client. ``epoch`` counts the
+    session's interrupts.
+    """
+
+    node_id: str | None
+    by: str | None
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOptions:
     """How to run a manifest.
 
@@ -100,3 +113,4 @@ class SessionOptions:
     on_output: Callable[[NodeOutput], None] | None = None
     on_status: Callable[[SessionStatus], None] | None = None
     on_spans: Callable[[NodeSpans], None] | None = None
+    on_interrupt: Callable[[Interruption], None] | None = None

@@ -164,7 +164,7 @@ class Session:
             raise InputError(f"sequence must be 0 to 2⁶⁴ - 1, got {number}")
         if not (isinstance(timestamp_us, int) and abs(timestamp_us) < _MAX_TIMESTAMP_US):
             raise InputError(f"timestamp_us must be whole and below 2⁶³, got {timestamp_us}")
-        message = Message(value, number, 0, timestamp_us)
+        message = Message(value, number, 0, timestamp_us, life.turn_of_inputs)
         inlet = life.gateway.inlet(node_id, message)
         life.begin()
         self._sequence = number
@@ -194,6 +194,23 @@ class Session:
         life = self._running()
         life.begin()
         life.end_inputs(keep_producing=keep_producing)
+
+    async def interrupt(self, node_id: str | None = None) -> int:
+        """Stop what is downstream of a node for the current turn (barge-in), and go on.
+
+        Whatever the node has given so far is dropped, wherever it is; the nodes behind it give up
+        what they make of it, and are told (``Node.interrupt``). What is upstream goes on, and so
+        does the node itself: name the last one whose work is to be kept. None names the client:
+        all that was sent is given up. When this returns ``outputs`` gives nothing stale any more.
+
+        Gives the number of the interrupt. Raises ``InputError`` for a node that there is not, and
+        as ``send`` does after the end.
+        """
+        life = self._running()
+        if node_id is not None and node_id not in self.plan.order:
+            known = ", ".join(self.plan.order)
+            raise InputError(f"interrupt: expected one of {known}, got {node_id!r}")
+        return life.interrupt(CLIENT if node_id is None else node_id)
 
     async def outputs(self) -> AsyncGenerator[Output, None]:
         """What leaves the pipeline, as it comes, for one reader.
@@ -267,6 +284,7 @@ class Session:
                 unmatched=stats.unmatched,
                 processing=LatencyHistogram.merged((stats.processing,)),
                 processing_time_s=stats.processing_ns / 1e9,
+                interrupted=stats.interrupted,
             )
             for executor in life.ensemble.executors
             for node_id, stats in executor.statistics.items()

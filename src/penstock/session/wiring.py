@@ -33,7 +33,7 @@ def lane_specs(plan: NodeExecutionPlan) -> Iterator[LaneSpec]:
     lossless = (config.channel_capacity, True, config.drop_policy)
     wanted += [(CLIENT, node_id, plan.node(node_id).accepts, *lossless) for node_id in plan.sources]
     wanted += [(node_id, CLIENT, plan.node(node_id).emits, *lossless) for node_id in plan.sinks]
-    most = queue_bytes(plan)
+    most, slots = queue_bytes(plan), plan.slots
     wanted.sort(key=lambda lane: -position[lane[1]])
     for lane_id, (source, target, kinds, capacity, backpressure, keep) in enumerate(wanted, 1):
         yield LaneSpec(
@@ -47,6 +47,7 @@ def lane_specs(plan: NodeExecutionPlan) -> Iterator[LaneSpec]:
             max_message_bytes=config.max_message_bytes,
             verify=config.verify,
             max_buffered_bytes=most,
+            slot=slots[source],
         )
 
 
@@ -98,7 +99,7 @@ class Wiring:
 
     def _connected(self, spec: LaneSpec) -> Lane:
         if self._station is None or (self._is_here(spec.source) and self._is_here(spec.target)):
-            direct = DirectLane(spec)
+            direct = DirectLane(spec, self._context.epochs)
             self._attach_producer(spec, direct.producer)
             self._attach_consumer(spec, direct.consumer)
             self._fuse(direct)

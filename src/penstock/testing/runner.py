@@ -29,6 +29,12 @@ class _TestHost:
     def stopping(self) -> bool:
         return False
 
+    def turn(self) -> int:
+        return 0
+
+    def interrupt(self, node_id: str) -> None:
+        """Dropped: nothing is downstream."""
+
 
 async def run_node(
     cls: type[Node],

@@ -124,7 +124,11 @@ class MultiprocessExecutor:
             )
             self._nodes[assignment.node_id] = remote
             remote.join(
-                self._session_id, self._config, self._pool_bytes, traced=self._events.traces
+                self._session_id,
+                self._config,
+                self._pool_bytes,
+                epochs=self._station.epochs,
+                traced=self._events.traces,
             )
         ready = [remote.ready for remote in self._nodes.values()]
         try:
@@ -150,6 +154,9 @@ class MultiprocessExecutor:
 
     def stop_producing(self) -> None:
         self._tell_all(messages.StopProducing())
+
+    def interrupt(self, by: str) -> None:
+        self._tell_all(messages.Interrupted(by))
 
     async def measure(self) -> None:
         """Ask every node; one that is busy keeps the counters it told last."""
@@ -265,8 +272,6 @@ class MultiprocessExecutor:
         close_all(unwanted)
         remote = self._nodes[node_id]
         match message:
-            case messages.Progress():
-                self._events.progress(node_id, message.stage, message.fraction, message.message)
             case messages.Ready():
                 self._events.progress(node_id, "ready", 1.0, "")
                 if not remote.ready.done():
@@ -277,16 +282,26 @@ class MultiprocessExecutor:
             case messages.LaneBroken():
                 error = LaneClosedError if message.peer_gone else LaneError
                 self._station.broken(error(message.lane, message.message))
-            case messages.Hoarding():
-                spec = self._lanes[message.lane_id].spec
-                self._events.hoarding(spec, message.held, message.held_bytes)
             case messages.Measured():
                 self._record(node_id, message)
-            case messages.Traced():
-                self._events.traced(node_id, message.spans, message.lost)
             case messages.Finished():
                 self._record(node_id, message.last)
                 self._events.finished(node_id)
+            case _:
+                self._pass_on(node_id, message)
+
+    def _pass_on(self, node_id: str, message: messages.FromNode) -> None:
+        """What the session wants to hear of."""
+        events = self._events
+        match message:
+            case messages.Progress(stage, fraction, said):
+                events.progress(node_id, stage, fraction, said)
+            case messages.Interrupt(named):
+                events.interrupt_wanted(node_id, named)
+            case messages.Hoarding(lane_id, held, held_bytes):
+                events.hoarding(self._lanes[lane_id].spec, held, held_bytes)
+            case messages.Traced(spans, lost):
+                events.traced(node_id, spans, lost)
 
     def _on_node_silent(self, node_id: str) -> None:
         """The supervisor tells how it ended; where it goes on without a word, nobody would."""

@@ -39,7 +39,8 @@ class Join(_Message, frozen=True):
     """The session that the node is one of, and this process's share of memory.
 
     A node that was set up before any session wanted it is told another ``node_id`` now.
-    ``owner`` makes its slab IDs unique in the session. With ``traced`` it tells of its spans.
+    ``owner`` makes its slab IDs unique in the session. The page of epochs comes with this, as a
+    descriptor; ``slot`` is the node's place there. With ``traced`` it tells of its spans.
     """
 
     session_id: str
@@ -48,6 +49,7 @@ class Join(_Message, frozen=True):
     owner: int
     pool_bytes: int
     max_message_bytes: int
+    slot: int
     traced: bool = False
 
 
@@ -66,11 +68,17 @@ class StopProducing(_Message, frozen=True):
     """A node that produces should come to its end."""
 
 
+class Interrupted(_Message, frozen=True):
+    """The page of epochs says something new; ``by`` is the node that had asked for it, or empty."""
+
+    by: str
+
+
 class Measure(_Message, frozen=True):
     """Answer with ``Measured``."""
 
 
-ToNode: TypeAlias = Prepare | Join | AddLane | Run | StopProducing | Measure
+ToNode: TypeAlias = Prepare | Join | AddLane | Run | StopProducing | Interrupted | Measure
 
 
 # From a node's process to the session.
@@ -95,6 +103,12 @@ class Failed(_Message, frozen=True):
     exception_type: str
     exception_message: str
     traceback: str
+
+
+class Interrupt(_Message, frozen=True):
+    """This node wants what is downstream of ``node_id`` to be interrupted."""
+
+    node_id: str
 
 
 class LaneBroken(_Message, frozen=True):
@@ -135,7 +149,7 @@ class Finished(_Message, frozen=True):
 
 
 FromNode: TypeAlias = (
-    Progress | Ready | Failed | LaneBroken | Hoarding | Measured | Traced | Finished
+    Progress | Ready | Failed | Interrupt | LaneBroken | Hoarding | Measured | Traced | Finished
 )
 
 

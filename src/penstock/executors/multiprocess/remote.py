@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from dataclasses import dataclass, field
 
+from penstock.bridges import Epochs
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.child import LAST_WORDS
@@ -43,20 +44,27 @@ class Remote:
         self.control.send(prepare_order(self.assignment, config, session_id))
 
     def join(
-        self, session_id: str, config: ManifestConfiguration, pool_bytes: int, *, traced: bool
+        self,
+        session_id: str,
+        config: ManifestConfiguration,
+        pool_bytes: int,
+        *,
+        epochs: Epochs,
+        traced: bool,
     ) -> None:
         """Make the node one of the session, with ``pool_bytes`` of shared memory."""
-        self.control.send(
-            messages.Join(
-                session_id=session_id,
-                node_id=self.node_id,
-                emits=self.assignment.emits,
-                owner=self.owner,
-                pool_bytes=pool_bytes,
-                max_message_bytes=config.max_message_bytes,
-                traced=traced,
-            )
+        order = messages.Join(
+            session_id=session_id,
+            node_id=self.node_id,
+            emits=self.assignment.emits,
+            owner=self.owner,
+            pool_bytes=pool_bytes,
+            max_message_bytes=config.max_message_bytes,
+            slot=epochs.slots[self.node_id],
+            traced=traced,
         )
+        assert epochs.fd is not None  # noqa: S101  # with processes, the page is shared
+        self.control.send(order, [epochs.fd])
 
 
 def prepare_order(

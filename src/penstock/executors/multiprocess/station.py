@@ -8,7 +8,7 @@ import socket
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.bridges import ConsumerEnd, LaneSpec, ProducerEnd
+from penstock.bridges import ConsumerEnd, Epochs, LaneSpec, ProducerEnd
 from penstock.errors import LaneClosedError, LaneError
 from penstock.executors.base import ExecutorEvents
 from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, Reactor
@@ -20,19 +20,28 @@ DEATH_NOTICE_S = 1.0
 class Station:
     """Lane ends of one session in this process, on one reactor and one pool of memory.
 
-    ``owner`` makes its slab IDs unique in the session, which may have ``pool_bytes`` here.
+    ``owner`` makes its slab IDs unique in the session, which may have ``pool_bytes`` here and
+    whose page of epochs is ``epochs``.
     Failures of lanes go to ``events``, until it is told that everything is ``ending``.
     """
 
     def __init__(
-        self, owner: int, pool_bytes: int, max_message_bytes: int, events: ExecutorEvents
+        self,
+        owner: int,
+        pool_bytes: int,
+        max_message_bytes: int,
+        events: ExecutorEvents,
+        epochs: Epochs,
     ) -> None:
         self.reactor = Reactor(watched=True)
         self.ending = False
         self._events = events
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self.reactor.fileno(), self.reactor.poll_batch)
-        self._plane = DataPlane(self.reactor, owner, pool_bytes, max_message_bytes, self.broken)
+        self.epochs = epochs
+        self._plane = DataPlane(
+            self.reactor, owner, pool_bytes, max_message_bytes, self.broken, epochs=epochs
+        )
         self._plane.on_hoarding = self._on_hoarding
         self._ends: list[ProducerEnd | ConsumerEnd] = []
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.bridges import NO_EPOCHS, Epochs
 from penstock.errors import ConfigurationError, LaneClosedError, LaneError
 from penstock.executors.calling import (
     Caller,
@@ -111,6 +112,7 @@ class Worker:
         self.reactor.register(leash.fileno(), self._on_leash)
         self._order: messages.Prepare | None = None
         self._session: messages.Join | None = None
+        self._epochs = NO_EPOCHS
         self._node: Node | None = None
         self._is_set_up = False
         self._plane: DataPlane | None = None
@@ -155,6 +157,14 @@ class Worker:
 
     def stopping(self) -> bool:
         return self._stopping or (self._loop is not None and not self._loop.producing)
+
+    def turn(self) -> int:
+        return 0 if self._loop is None else self._loop.turn.newest
+
+    def interrupt(self, node_id: str) -> None:
+        if self._loop is not None:
+            self._loop.turn.asked += 1
+            self._control.send(messages.Interrupt(node_id))
 
     def _wait_for_order(self) -> messages.Prepare:
         while self._order is None:
@@ -225,9 +235,10 @@ class Worker:
             session.pool_bytes,
             session.max_message_bytes,
             self._on_broken,
+            epochs=self._epochs,
         )
         self._plane.on_hoarding = self._on_hoarding
-        identity = Identity(session.node_id, session.emits)
+        identity = Identity(session.node_id, session.emits, self._epochs, session.slot)
         direct = not is_async_method(type(node), "process")
         make_loop = loop_class(type(node))
         self._loop = make_loop(node, identity, self._pump, self._call, self._pulse, direct=direct)
@@ -265,6 +276,8 @@ class Worker:
                 self._order = message
             case messages.Join():
                 self._session = message
+                self._epochs = Epochs.behind(descriptors[0])
+                self._epochs.close()
                 self._join()
             case messages.AddLane():
                 self._add_lane(message, socket.socket(fileno=descriptors[0]))
@@ -273,6 +286,8 @@ class Worker:
             case messages.StopProducing():
                 if self._loop is not None:
                     self._loop.stop_producing()
+            case messages.Interrupted():
+                self._note_interrupt(message.by)
             case messages.Measure():
                 self._control.send(self._measured())
 
@@ -283,6 +298,11 @@ class Worker:
             self._loop.inputs.append(self._plane.receiver(message.spec, sock))
         else:
             self._loop.outputs.append(self._plane.sender(message.spec, sock))
+
+    def _note_interrupt(self, by: str) -> None:
+        if self._loop is not None and self._session is not None:
+            self._loop.turn.answered += by == self._session.node_id
+            self._loop.interrupt()
 
     def _measured(self) -> messages.Measured:
         if self._loop is None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.bridges import Accept, ConsumerEnd, ProducerEnd
+from penstock.bridges import Accept, ConsumerEnd, Epochs, ProducerEnd
 from penstock.data import ExecutorType
 from penstock.errors import LaneError, NodeError, NodeTimeoutError
 from penstock.executors.base import ExecutorEvents
@@ -34,6 +34,7 @@ from penstock.executors.statistics import NodeStatistics
 from penstock.executors.trail import NodeSpan, Trail
 from penstock.executors.vitals import Busy, OwnVitals, Pulse
 from penstock.executors.whereabouts import stacks_of
+from penstock.manifest import ManifestConfiguration
 from penstock.nodes import Node
 from penstock.nodes.base import make_context
 from penstock.nodes.catalogue import load
@@ -53,7 +54,10 @@ class NativeNode:
         events: ExecutorEvents,
         allocate: Allocate,
         pulse: Pulse,
+        *,
+        epochs: Epochs,
     ) -> None:
+        self._epochs = epochs
         self.node_id = assignment.node_id
         self.pump = LoopPump()
         self.task: asyncio.Task[None] | None = None
@@ -75,7 +79,8 @@ class NativeNode:
         try:
             params = node_class.Params.model_validate(self._assignment.params)
             self.node = node = node_class(params, context)
-            identity = Identity(self.node_id, self._assignment.emits)
+            slot = self._epochs.slots[self.node_id]
+            identity = Identity(self.node_id, self._assignment.emits, self._epochs, slot)
             direct = not (node.blocking or is_async_method(node_class, "process"))
             make_loop = loop_class(node_class)
             self.loop = make_loop(node, identity, self.pump, self._call, self._pulse, direct=direct)
@@ -160,6 +165,16 @@ class NativeNode:
     def _tell_spans(self, spans: list[NodeSpan]) -> None:
         self._events.traced(self.node_id, spans, 0)
 
+    def turn(self) -> int:
+        return 0 if self.loop is None else self.loop.turn.newest
+
+    def interrupt(self, node_id: str) -> None:
+        """For the event loop and the node's thread alike."""
+        if self.loop is not None:
+            self.loop.turn.asked += 1
+            wanted = self._events.interrupt_wanted
+            self._event_loop.call_soon_threadsafe(wanted, self.node_id, node_id)
+
     async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Quick and async functions on the event loop, the others on the node's thread."""
         if self.node is None or not self.node.blocking:
@@ -183,11 +198,10 @@ class NativeNode:
 class NativeExecutor:
     """The ``NodeExecutor`` of the session's own process.
 
-    ``allocate`` is where its nodes' outputs get memory from, ``init_timeout_s`` bounds each
-    node's ``setup``, ``process_timeout_s``, where it is given, each call to ``process`` and
-    ``flush``. Its nodes show what they are at in ``vitals``, the page of this process. Its tasks
-    are in no task group: one that ignores its cancellation is left behind when the time is up,
-    and can't keep the session from ending.
+    ``allocate`` is where its nodes' outputs get memory from, ``config`` bounds each call into a
+    node. Nodes show what they are at in ``vitals``, the page of this process, and see in ``epochs``
+    what was interrupted. Its tasks are in no task group: one that ignores its cancellation is left
+    behind when the time is up, and can't keep the session from ending.
     """
 
     executor_type = ExecutorType.NATIVE
@@ -195,17 +209,18 @@ class NativeExecutor:
     def __init__(
         self,
         session_id: str,
+        config: ManifestConfiguration,
         events: ExecutorEvents,
-        init_timeout_s: float,
         allocate: Allocate,
         *,
-        process_timeout_s: float | None = None,
+        epochs: Epochs,
         vitals: OwnVitals | None = None,
     ) -> None:
         self._session_id = session_id
         self._events = events
-        self._init_timeout_s = init_timeout_s
-        self._process_timeout_s = process_timeout_s
+        self._init_timeout_s = config.init_timeout_secs
+        self._process_timeout_s = config.process_timeout_secs
+        self._epochs = epochs
         self._allocate = allocate
         self._vitals = OwnVitals() if vitals is None else vitals
         self._nodes: dict[str, NativeNode] = {}
@@ -214,7 +229,12 @@ class NativeExecutor:
     async def start(self, nodes: Sequence[NodeAssignment]) -> None:
         for assignment in nodes:
             self._nodes[assignment.node_id] = NativeNode(
-                assignment, self._session_id, self._events, self._allocate, self._vitals.pulse()
+                assignment,
+                self._session_id,
+                self._events,
+                self._allocate,
+                self._vitals.pulse(),
+                epochs=self._epochs,
             )
         if len(nodes) == 1:
             await self._set_up(self._nodes[nodes[0].node_id])
@@ -257,6 +277,12 @@ class NativeExecutor:
         for node in self._nodes.values():
             if node.loop is not None:
                 node.loop.stop_producing()
+
+    def interrupt(self, by: str) -> None:
+        for node_id, node in self._nodes.items():
+            if node.loop is not None:
+                node.loop.turn.answered += by == node_id
+                node.loop.interrupt()
 
     async def measure(self) -> None:
         """Everything is counted here: ``statistics`` are always up to date."""

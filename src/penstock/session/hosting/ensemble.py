@@ -102,7 +102,8 @@ class HostedEnsemble:
         config = self._plan.configuration
         owner = FIRST_NODE + len(self._plan.nodes)
         size = config.max_message_bytes
-        self._station = Station(owner, self._pool_bytes, size, self._events)
+        epochs = self._context.epochs
+        self._station = Station(owner, self._pool_bytes, size, self._events, epochs)
         try:
             await self._open(self._hosts.take(), in_time=True)
         except _NoHostError:  # it died as it was taken: there is another
@@ -117,6 +118,9 @@ class HostedEnsemble:
 
     def stop_producing(self) -> None:
         self._tell(messages.StopProducing())
+
+    def interrupt(self, by: str) -> None:
+        self._tell(messages.Interrupted(by))
 
     async def measure(self) -> None:
         """Ask the host; where that is busy, what it told last holds."""
@@ -172,7 +176,9 @@ class HostedEnsemble:
         limited = allowance.memory_bytes is not None
         if limited:  # before it takes any
             self._supervision.tell(watch)
-        self._control.send(self._order())
+        epochs_fd = self._context.epochs.fd
+        assert epochs_fd is not None  # noqa: S101  # hosts are told of a shared page
+        self._control.send(self._order(), [epochs_fd])
         if not limited:
             self._supervision.tell(watch)
         try:
@@ -261,6 +267,8 @@ class HostedEnsemble:
                 events.hoarding(self._lanes[lane_id], held, held_bytes)
             case messages.Traced(node_id, spans, lost):
                 events.traced(self._plan.node(node_id).node_id, spans, lost)
+            case messages.Interrupt(by, node_id):
+                events.interrupt_wanted(by, node_id)
             case messages.Finished(node_id):
                 events.finished(node_id)
             case messages.Failed(failure, on_the_way_out=True):

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from penstock.bridges import LaneSpec
+from penstock.bridges import Epochs, LaneSpec
 from penstock.data import CLIENT, ExecutorType
 from penstock.errors import PenstockError, SupervisionError
 from penstock.executors.calling import cut
@@ -78,6 +78,7 @@ class Host:
         self._listens = False
         self.traces = False
         self._lost_spans: Counter[str] = Counter()
+        self._epochs_fd = -1
 
     async def run(self) -> None:
         """The process's whole life."""
@@ -90,6 +91,7 @@ class Host:
         starting.cancel()
         await asyncio.wait([starting])
         await ensemble.stop(ask_s)
+        context.epochs.close()
         self._control.send(messages.Stopped(self._measured()))
         self._say_last_words()
 
@@ -117,6 +119,9 @@ class Host:
             lost += self._lost_spans.pop(node_id, 0)
             self._control.send(messages.Traced(node_id, list(spans), lost))
 
+    def interrupt_wanted(self, by: str, node_id: str) -> None:
+        self._control.send(messages.Interrupt(by, node_id))
+
     def finished(self, node_id: str) -> None:
         """With the last, what all have counted: whoever hears of the end may ask for it."""
         self._unfinished.discard(node_id)
@@ -129,7 +134,9 @@ class Host:
         sys.path[:] = order.sys_path
         self._listens = order.listens
         self.traces = order.traced
-        context = SessionExecutionContext(order.session_id, decode_plan(order.plan))
+        plan = decode_plan(order.plan)
+        epochs = Epochs.behind(self._epochs_fd, plan.slots)
+        context = SessionExecutionContext(order.session_id, plan, epochs=epochs)
         provided = Provided(self._supervisor, self._warm)
         around = Surroundings(self._give_lane, provided, self._vitals)
         ensemble = LocalEnsemble(context, Gateway(), self, order.pool_bytes, around)
@@ -173,6 +180,7 @@ class Host:
                 supervisor, control = (socket.socket(fileno=fd) for fd in descriptors)
                 self._warm[message.node_id] = WarmProcess(message.pid, supervisor, control)
             case messages.Open():
+                self._epochs_fd = descriptors[0]
                 self._opened.set_result(message)
             case messages.Stop():
                 self._control.send(messages.Stopping())
@@ -183,6 +191,8 @@ class Host:
                 self._ensemble.begin()
             case messages.StopProducing():
                 self._ensemble.stop_producing()
+            case messages.Interrupted():
+                self._ensemble.interrupt(message.by)
             case messages.Measure():
                 measuring = asyncio.create_task(self._measure(self._ensemble))
                 self._measuring.add(measuring)

@@ -27,7 +27,7 @@ class Adopt(_Message, frozen=True):
 
 
 class Open(_Message, frozen=True):
-    """The session to be; ``plan`` is as ``encode_plan`` has it.
+    """The session to be; ``plan`` is as ``encode_plan`` has it. Its page of epochs comes with this.
 
     ``sys_path`` is the service's, and taken over whole. ``Progress`` is told where somebody
     ``listens``, spans where the session is ``traced``.
@@ -49,6 +49,12 @@ class StopProducing(_Message, frozen=True):
     """Nodes that produce should come to their end."""
 
 
+class Interrupted(_Message, frozen=True):
+    """The page of epochs says something new; ``by`` is the node that had asked for it, or empty."""
+
+    by: str
+
+
 class Measure(_Message, frozen=True):
     """Answer with ``Measured``."""
 
@@ -59,7 +65,7 @@ class Stop(_Message, frozen=True):
     ask_s: float
 
 
-ToHost: TypeAlias = Adopt | Open | Begin | StopProducing | Measure | Stop
+ToHost: TypeAlias = Adopt | Open | Begin | StopProducing | Interrupted | Measure | Stop
 
 
 # From the host to the front door.
@@ -115,6 +121,13 @@ class Traced(_Message, frozen=True):
     lost: int
 
 
+class Interrupt(_Message, frozen=True):
+    """The node ``by`` wants what is downstream of ``node_id`` to be interrupted."""
+
+    by: str
+    node_id: str
+
+
 class Finished(_Message, frozen=True):
     """A node has processed and flushed everything."""
 
@@ -150,6 +163,6 @@ class Stopped(_Message, frozen=True):
     last: Measured
 
 
-Event: TypeAlias = Progress | Output | Failed | Hoarding | Traced | Finished
+Event: TypeAlias = Progress | Output | Failed | Hoarding | Interrupt | Traced | Finished
 """What the host's executors tell their session."""
 FromHost: TypeAlias = ClientLanes | Ready | Event | Measured | Stopping | Stopped

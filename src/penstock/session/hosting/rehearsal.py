@@ -11,7 +11,7 @@ import socket
 import sys
 from pathlib import Path
 
-from penstock.bridges import ConsumerEnd, ProducerEnd
+from penstock.bridges import ConsumerEnd, EpochPage, ProducerEnd
 from penstock.data import CLIENT, ExecutorType, Kind, Message, Text
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.station import Station
@@ -58,16 +58,20 @@ class _Door:
     def __init__(self, control: socket.socket, host: Host) -> None:
         pool_bytes = guaranteed_pool(_PLAN.configuration.max_message_bytes)
         self._specs = {spec.lane_id: spec for spec in lane_specs(_PLAN)}
-        self._station = Station(1, pool_bytes, _PLAN.configuration.max_message_bytes, host)
+        largest = _PLAN.configuration.max_message_bytes
+        epochs = EpochPage(_PLAN.slots, shared=True)
+        self._station = Station(1, pool_bytes, largest, host, epochs)
         self._inlet: ProducerEnd | None = None
         self._outlet: ConsumerEnd | None = None
         self._channel: Channel[messages.FromHost] = Channel(
             control, self._station.reactor, messages.FromHost, self._on_message, _nothing
         )
-        self._channel.send(_order(pool_bytes))
+        assert epochs.fd is not None  # noqa: S101  # it is shared
+        self._channel.send(_order(pool_bytes), [epochs.fd])
 
     def close(self) -> None:
         self._channel.close()
+        self._station.epochs.close()
         self._station.close()
 
     def _on_message(self, message: messages.FromHost, descriptors: list[int]) -> None:

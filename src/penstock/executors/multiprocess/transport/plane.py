@@ -39,6 +39,7 @@ class DataPlane:
         budget_bytes: int,
         max_message_bytes: int,
         on_broken: Callable[[LaneError], None],
+        *,
         epochs: Epochs = NO_EPOCHS,
     ) -> None:
         self.reactor = reactor
@@ -61,9 +62,7 @@ class DataPlane:
         return end
 
     def receiver(self, spec: LaneSpec, sock: socket.socket) -> LaneReceiver:
-        end = LaneReceiver(
-            spec, sock, self.arena, self.reactor, self._on_broken, self._epochs
-        )
+        end = LaneReceiver(spec, sock, self.arena, self.reactor, self._on_broken, self._epochs)
         self._receivers.add(end)
         end.on_reclaim = self._reclaim
         end.on_hoarding = partial(self._tell_of_hoarding, weakref.ref(end))

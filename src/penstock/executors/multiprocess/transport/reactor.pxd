@@ -8,6 +8,10 @@ cdef class Watcher:
     cdef int ready(self, uint32_t events) except -1
 
 
+cdef class Bell(Watcher):
+    cdef object end
+
+
 cdef class Reactor:
     cdef public bint watched
     cdef bint _waiting

@@ -37,6 +37,14 @@ cdef class Watcher:
         raise NotImplementedError
 
 
+cdef class Bell(Watcher):
+    """Tells a lane's ``end`` that there is something in a ring that was empty: nobody reads it."""
+
+    cdef int ready(self, uint32_t events) except -1:
+        self.end.on_change()
+        return 0
+
+
 cdef class _Handler(Watcher):
     """Calls a Python function with the epoll event mask."""
 

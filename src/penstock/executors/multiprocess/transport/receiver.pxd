@@ -7,12 +7,7 @@ from penstock.executors.multiprocess.transport.clock cimport Spread
 from penstock.executors.multiprocess.transport.envelope cimport Envelope
 from penstock.executors.multiprocess.transport.memory cimport Memory, Returns
 from penstock.executors.multiprocess.transport.port cimport LanePort
-from penstock.executors.multiprocess.transport.reactor cimport Watcher
 from penstock.executors.multiprocess.transport.ring cimport Ring
-
-cdef class Bell(Watcher):
-    cdef LaneReceiver receiver
-
 
 cdef class LaneReceiver(LanePort):
     cdef object __weakref__
@@ -33,7 +28,7 @@ cdef class LaneReceiver(LanePort):
     cdef object _tally
     cdef dict _dropped
     cdef set _hints
-    cdef set _announced
+    cdef object _slabs
     cdef size_t _max_message_bytes
     cdef size_t _pin_budget
     cdef uint64_t _count

@@ -6,13 +6,11 @@ gets copies instead.
 """
 
 import gc
-import os
 import zlib
 from collections import deque
 
 import msgspec
 
-cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -36,7 +34,7 @@ from penstock.executors.multiprocess.transport.memory cimport (
     array_over,
 )
 from penstock.executors.multiprocess.transport.port cimport LanePort
-from penstock.executors.multiprocess.transport.reactor cimport Reactor, Watcher
+from penstock.executors.multiprocess.transport.reactor cimport Bell, Reactor
 from penstock.executors.multiprocess.transport.ring cimport Ring
 
 from penstock.bridges import (
@@ -50,6 +48,7 @@ from penstock.bridges.epochs import outputs_at
 from penstock.data import Message
 from penstock.errors import ConservationError, LaneClosedError, LaneError
 from penstock.executors.multiprocess.transport import frames, sealing
+from penstock.executors.multiprocess.transport.announced import AnnouncedSlabs
 from penstock.executors.multiprocess.transport.frames import FrameType, Tally
 
 MAX_LEASES = 256
@@ -60,20 +59,10 @@ cdef bytes _CREDIT = frames.number_frame(FrameType.CREDIT)
 cdef bytes _RELEASE = frames.number_frame(FrameType.RELEASE)
 
 cdef enum:
-    MOST_SLABS = 512  # each costs a descriptor
     MOST_FRAMES = 4096  # that a socket holds; a producer may write faster than this end reads
 
 cdef extern from "<sys/epoll.h>" nogil:
     int EPOLLIN, EPOLLET
-
-
-@cython.final
-cdef class Bell(Watcher):
-    """Rings when there is something in a ring that was empty; nobody needs to read it."""
-
-    cdef int ready(self, uint32_t events) except -1:
-        self.receiver.on_change()
-        return 0
 
 
 cdef class LaneReceiver(LanePort):
@@ -106,7 +95,7 @@ cdef class LaneReceiver(LanePort):
         self._queue = deque()
         self._pin_budget = arena.budget_bytes // 4
         self._dropped = {}
-        self._announced = set()
+        self._slabs = AnnouncedSlabs(arena, spec.name)
         self._hints = set()
         super().__init__(sock, reactor, frame_bytes=frames.LANE_FRAME_BYTES)
 
@@ -170,8 +159,7 @@ cdef class LaneReceiver(LanePort):
         super().close()
         self._returns.close()
         self._queue.clear()
-        while self._announced:
-            self._arena.drop(self._announced.pop())
+        self._slabs.close()
 
     def _waiting(self):
         """Messages that are here and not taken, as far as the producer can be believed."""
@@ -349,14 +337,16 @@ cdef class LaneReceiver(LanePort):
         if kind == FrameType.RING and count == 2 and self._ring is None:
             self._connect(descriptors)
         elif kind == FrameType.SLAB and count == 1:
-            self._adopt(frames.number_of(frame, self._name), descriptors.pop())
+            self._slabs.adopt(frames.number_of(frame, self._name), descriptors.pop())
         elif kind in (FrameType.RING, FrameType.SLAB) and not count:
             raise LaneError(
                 self._name, f"unexpected frame of type {kind} without descriptors: this process"
                 " has all files open that it may (ulimit -n), or its producer sent none",
             )
         elif kind == FrameType.RETIRE:
-            self._retire(frames.number_of(frame, self._name))
+            slab_id = frames.number_of(frame, self._name)
+            self._returns.retire(slab_id)
+            self._slabs.retire(slab_id)
         elif kind == FrameType.END and self._tally is None:
             self._end_with(frames.tally_of(frame, self._name))
         elif kind == FrameType.RECLAIM:
@@ -374,30 +364,11 @@ cdef class LaneReceiver(LanePort):
         cdef Ring ring
         own, descriptors[:] = list(descriptors), []
         ring = Ring.adopt(own[0], own[1], self.spec.capacity, self._name)
-        bell.receiver = self
+        bell.end = self
         with sealing.usable(self._name):
             self._reactor.watch(ring.bell, bell, EPOLLIN | <uint32_t>EPOLLET)
         self._ring = self._returns.ring = ring
         self.on_change()
-
-    def _adopt(self, slab_id, fd):
-        if slab_id in self._announced:
-            os.close(fd)
-            raise LaneError(self._name, f"slab {slab_id} is announced twice")
-        if len(self._announced) == MOST_SLABS:
-            os.close(fd)
-            raise LaneError(self._name, f"more than {MOST_SLABS} slabs are announced")
-        self._arena.adopt(slab_id, fd, self._name)
-        self._announced.add(slab_id)
-
-    def _retire(self, slab_id):
-        """Its producer has given a slab up: nobody on the way here looks at it any more."""
-        if slab_id not in self._announced:
-            raise LaneError(self._name, f"slab {slab_id} is given up, but was never announced")
-        self._announced.discard(slab_id)
-        self._returns.retire(slab_id)
-        if self._arena.drop(slab_id):
-            self._arena.on_retired(slab_id)
 
     def _end_with(self, tally):
         expected = tally.messages - sum(tally.dropped.values())
