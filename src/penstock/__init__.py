@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from penstock.planning import NodeExecutionPlan, Report, check_manifest, make_plan
     from penstock.session import (
         Budget,
+        Interruption,
         NodeOutput,
         NodeProgress,
         Output,
@@ -86,6 +87,7 @@ __all__ = [
     "ExecutorType",
     "Fault",
     "InputError",
+    "Interruption",
     "InvalidTransition",
     "InvalidValueError",
     "Join",
