@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,68 @@ async def test_a_node_that_is_never_ready_is_given_up(wire: WireClient) -> None:
     assert json.loads(failed.context)["limit_s"] == 0.3
 
 
+async def test_what_each_node_did_is_told_beside_the_error(wire: WireClient) -> None:
+    manifest = pipeline("PassThrough", "EchoNode", "raise_in_process", "EchoNode")
+    request = execution.ExecuteRequest(manifest=manifest, data_inputs={"n0": text("x")})
+    response = await wire.execute(request)
+    assert response.WhichOneof("outcome") == "error"
+    assert response.failed.status == pb.EXECUTION_STATUS_FAILED
+    assert {one.node_id: one.status for one in response.failed.node_results} == {
+        "n0": pb.NODE_STATUS_SUCCESS,
+        "n1": pb.NODE_STATUS_SUCCESS,
+        "n2": pb.NODE_STATUS_FAILED,
+        "n3": pb.NODE_STATUS_SKIPPED,
+    }
+    assert [one.error for one in response.failed.node_results if one.HasField("error")] == [
+        response.error
+    ]
+    assert response.failed.metrics.wall_time_ms > 0
+    assert not response.failed.data_outputs
+
+
+async def test_nodes_of_a_session_that_never_started_were_skipped(wire: WireClient) -> None:
+    limits = pb.ResourceLimits(max_audio_samples=1)
+    audio = pb.DataBuffer(audio=pb.AudioBuffer(samples=bytes(40), sample_rate=1, channels=1))
+    request = execution.ExecuteRequest(
+        manifest=pipeline("EchoNode"), data_inputs={"n0": audio}, resource_limits=limits
+    )
+    response = await wire.execute(request)
+    assert [one.status for one in response.failed.node_results] == [pb.NODE_STATUS_SKIPPED]
+    assert response.failed.status == pb.EXECUTION_STATUS_FAILED
+
+
+async def test_a_manifest_that_is_refused_has_no_nodes_to_tell_of(wire: WireClient) -> None:
+    request = execution.ExecuteRequest(manifest=pipeline("PassTrough"))
+    assert not (await wire.execute(request)).HasField("failed")
+
+
+async def test_what_had_no_input_was_skipped_and_the_success_is_partial(wire: WireClient) -> None:
+    manifest = pipeline("PassThrough", "EchoNode")
+    manifest.nodes.add(id="side", node_type="PassThrough")
+    manifest.nodes.add(id="after", node_type="PassThrough")
+    manifest.connections.append(execution.Connection(**{"from": "side", "to": "after"}))
+    result = (await run(wire, manifest)).result
+    assert result.status == pb.EXECUTION_STATUS_PARTIAL_SUCCESS
+    assert {one.node_id: one.status for one in result.node_results} == {
+        "n0": pb.NODE_STATUS_SUCCESS,
+        "n1": pb.NODE_STATUS_SUCCESS,
+        "side": pb.NODE_STATUS_SKIPPED,
+        "after": pb.NODE_STATUS_SKIPPED,
+    }
+
+
+async def test_a_client_that_cancels_ends_the_session(wire: WireClient) -> None:
+    """The leak check looks for the session and its processes."""
+    request = execution.ExecuteRequest(
+        manifest=pipeline("hang_in_process"), data_inputs={"n0": text("x")}
+    )
+    call = wire.execute(request)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(call.code()), 0.5)
+    call.cancel()
+    assert await call.code() is grpc.StatusCode.CANCELLED
+
+
 async def test_another_protocol_version_is_refused(wire: WireClient) -> None:
     refused = await error(wire, pipeline("PassThrough"), client_version="v2")
     assert refused.error_type == pb.ERROR_TYPE_VERSION_MISMATCH
@@ -296,3 +359,10 @@ async def test_the_version_says_what_runs_and_what_fits(
     assert bool(answer.compatibility_message) is not fits
     assert answer.version_info.protocol_version == "v1"
     assert {"PassThrough", "EchoNode"} <= set(answer.version_info.supported_node_types)
+    assert {
+        "remotemedia.v1",
+        "remotemedia.v1.PipelineExecutionService",
+        "remotemedia.v1.StreamingPipelineService",
+        "penstock.v1.PipelinePlanning",
+        "grpc.health.v1.Health",
+    } <= set(answer.version_info.supported_protocols)

@@ -161,6 +161,7 @@ def test_what_is_ours_in_the_protocols_messages_starts_at_100() -> None:
         "ControlEvent.acknowledged": 101,
         "ControlEvent.interrupted": 100,
         "ControlFrame.interrupt": 100,
+        "ExecuteResponse.failed": 100,
         "ExecutionMetrics.bridges": 100,
         "ExecutionResult.outputs": 100,
         "Hello.acknowledge": 100,

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 
 from penstock import __version__
 from penstock.data import Value, payload_bytes
-from penstock.errors import PenstockError, ResourceLimitError
+from penstock.errors import PenstockError, ResourceLimitError, SessionError
 from penstock.service.admission import Admission, ServiceStoppingError, compatible
 from penstock.service.call_log import CallLog
 from penstock.service.limits import CallLimits
+from penstock.service.node_results import completed, failed, overall
 from penstock.service.outputs import write_output
 from penstock.service.status import Context, abort_stopping, abort_unforeseen
-from penstock.session import Output, Session
+from penstock.session import NodeMetrics, Output, Session, SessionMetrics, SessionStatus
 from penstock.wire.buffers import decode
 from penstock.wire.errors import encode_error
-from penstock.wire.methods import EXECUTE_PIPELINE, PACKAGE, PROTOCOL
+from penstock.wire.methods import EXECUTE_PIPELINE, PACKAGE, PROTOCOL, SERVED
 from penstock.wire.metrics import CodecTime, encode_metrics
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
@@ -36,61 +38,104 @@ class ExecutionServicer:
 
         A client that leaves, or whose deadline passes, cancels this call and so its session.
         """
-        response = execution.ExecuteResponse()
-        log = CallLog(EXECUTE_PIPELINE.name)
+        call = ExecuteCall(self._admission, request)
         try:
-            await self._execute(request, response.result, log)
+            return execution.ExecuteResponse(result=await call.run())
         except asyncio.CancelledError:
-            log.left()
+            call.log.left()
             raise
         except PenstockError as exc:
-            log.failed(exc)
+            call.log.failed(exc)
             if self._admission.stopping or isinstance(exc, ServiceStoppingError):
                 await abort_stopping(context)
-            return execution.ExecuteResponse(error=encode_error(exc))
+            return await call.failed(exc)
         except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so
-            log.failed(exc)
+            call.log.failed(exc)
             await abort_unforeseen(context)
-        return response
 
-    async def _execute(
-        self, request: execution.ExecuteRequest, result: execution.ExecutionResult, log: CallLog
-    ) -> None:
-        limits = CallLimits(request.resource_limits)
-        codec = CodecTime()
+    async def version(
+        self, request: execution.VersionRequest, _context: Context
+    ) -> execution.VersionResponse:
+        """What this service is, and whether it can serve the client."""
+        fits = compatible(request.client_version)
+        message = "" if fits else f"this service speaks {PROTOCOL}, not {request.client_version}"
+        return execution.VersionResponse(
+            version_info=pb.VersionInfo(
+                protocol_version=PROTOCOL,
+                runtime_version=__version__,
+                supported_node_types=self._admission.catalogue.names(),
+                supported_protocols=[PACKAGE, *SERVED],
+            ),
+            compatible=fits,
+            compatibility_message=message,
+        )
+
+
+class ExecuteCall:
+    """One call and its session, to the end of both."""
+
+    def __init__(self, admission: Admission, request: execution.ExecuteRequest) -> None:
+        self.log = CallLog(EXECUTE_PIPELINE.name)
+        self._admission = admission
+        self._request = request
+        self._limits = CallLimits(request.resource_limits)
+        self._codec = CodecTime()
+        self._session: Session | None = None
+
+    async def run(self) -> execution.ExecutionResult:
+        """Everything that the sinks gave, and what the nodes did; raises what failed."""
+        request, result = self._request, execution.ExecutionResult()
         admitted = self._admission.session(
-            request.manifest, request.client_version, max_memory_bytes=limits.memory_bytes
+            request.manifest, request.client_version, max_memory_bytes=self._limits.memory_bytes
         )
         async with admitted as session:
-            log.session_id = session.session_id
-            inputs = await self._inputs(request, codec)
-            for value in inputs.values():
-                limits.count(value, session.plan.configuration.max_message_bytes)
+            self._session = session
+            self.log.session_id = session.session_id
             try:
-                async with asyncio.timeout(limits.timeout_s):
-                    outputs = await self._run(session, inputs)
+                async with asyncio.timeout(self._limits.timeout_s):
+                    outputs = await self._through(session, await self._inputs(session))
             except TimeoutError as exc:
-                raise limits.timed_out() from exc
-            _write_outputs(outputs, result, codec)
+                raise self._limits.timed_out() from exc
+            _write_outputs(outputs, result, self._codec)
             del outputs
-            reasons = {a.node_id: str(a.assignment_reason) for a in session.plan.assignments}
-            result.metrics.CopyFrom(encode_metrics(await session.metrics(), reasons, codec))
-        result.status = pb.EXECUTION_STATUS_SUCCESS
-        for node_id in session.plan.order:
-            result.node_results.add(node_id=node_id, status=pb.NODE_STATUS_SUCCESS)
+            metrics = await session.metrics()
+        result.metrics.CopyFrom(self._encoded(session, metrics))
+        result.node_results.extend(completed(session.plan, metrics.nodes, request.data_inputs))
+        result.status = overall(result.node_results)
+        return result
 
-    async def _inputs(
-        self, request: execution.ExecuteRequest, codec: CodecTime
-    ) -> dict[str, Value]:
-        placed = {node_id: f"data_inputs[{node_id!r}]" for node_id in request.data_inputs}
-        buffers = request.data_inputs.items()
+    async def failed(self, error: PenstockError) -> execution.ExecuteResponse:
+        """The error, and what its session's nodes did until then, where there was one."""
+        response = execution.ExecuteResponse(error=encode_error(error))
+        session = self._session
+        if session is None:
+            return response
+        nodes: Mapping[str, NodeMetrics] = {}
+        with contextlib.suppress(SessionError):  # it was never started
+            metrics = await session.metrics()
+            response.failed.metrics.CopyFrom(self._encoded(session, metrics))
+            nodes = metrics.nodes if _has_executed(session) else {}
+        response.failed.node_results.extend(failed(session.plan, nodes, error))
+        response.failed.status = pb.EXECUTION_STATUS_FAILED
+        return response
+
+    def _encoded(self, session: Session, metrics: SessionMetrics) -> pb.ExecutionMetrics:
+        reasons = {a.node_id: str(a.assignment_reason) for a in session.plan.assignments}
+        return encode_metrics(metrics, reasons, self._codec)
+
+    async def _inputs(self, session: Session) -> dict[str, Value]:
+        given = self._request.data_inputs
+        placed = {node_id: f"data_inputs[{node_id!r}]" for node_id in given}
+        buffers = given.items()
         await self._admission.files.load((placed[node_id], buffer) for node_id, buffer in buffers)
         started = time.perf_counter()
         inputs = {node_id: decode(buffer, placed[node_id]) for node_id, buffer in buffers}
-        codec.decoding_s += time.perf_counter() - started
+        self._codec.decoding_s += time.perf_counter() - started
+        for value in inputs.values():
+            self._limits.count(value, session.plan.configuration.max_message_bytes)
         return inputs
 
-    async def _run(self, session: Session, inputs: Mapping[str, Value]) -> list[Output]:
+    async def _through(self, session: Session, inputs: Mapping[str, Value]) -> list[Output]:
         """All inputs in, all outputs out; each source has room for its one input.
 
         Nodes that produce go on to an end of their own, or to the call's.
@@ -108,22 +153,9 @@ class ExecutionServicer:
                 raise ResourceLimitError("max_message_bytes", wished=size, free=limit, limit=limit)
         return outputs
 
-    async def version(
-        self, request: execution.VersionRequest, _context: Context
-    ) -> execution.VersionResponse:
-        """What this service is, and whether it can serve the client."""
-        fits = compatible(request.client_version)
-        message = "" if fits else f"this service speaks {PROTOCOL}, not {request.client_version}"
-        return execution.VersionResponse(
-            version_info=pb.VersionInfo(
-                protocol_version=PROTOCOL,
-                runtime_version=__version__,
-                supported_node_types=self._admission.catalogue.names(),
-                supported_protocols=[PACKAGE],
-            ),
-            compatible=fits,
-            compatibility_message=message,
-        )
+
+def _has_executed(session: Session) -> bool:
+    return SessionStatus.EXECUTING in session.context.machine.history
 
 
 def _write_outputs(

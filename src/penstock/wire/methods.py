@@ -51,6 +51,8 @@ WATCH_HEALTH = Method(_HEALTH, "Watch", health.HealthCheckRequest, health.Health
 
 PATHS = frozenset(found.path for found in list(globals().values()) if isinstance(found, Method))
 """Of all the methods above."""
+SERVED = tuple(sorted({path.split("/")[1] for path in PATHS}))
+"""The services that have them."""
 
 SERVICES = (_EXECUTION, _STREAMING, PLANNING)
 """What a Penstock service serves, health apart."""

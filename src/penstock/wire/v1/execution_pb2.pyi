@@ -41,12 +41,14 @@ class ExecuteRequest(_message.Message):
     def __init__(self, manifest: _Optional[_Union[PipelineManifest, _Mapping[str, object]]] = ..., data_inputs: _Optional[_Mapping[str, _common_pb2.DataBuffer]] = ..., resource_limits: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping[str, object]]] = ..., client_version: _Optional[str] = ...) -> None: ...
 
 class ExecuteResponse(_message.Message):
-    __slots__ = ("result", "error")
+    __slots__ = ("result", "error", "failed")
     RESULT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
     result: ExecutionResult
     error: _common_pb2.ErrorResponse
-    def __init__(self, result: _Optional[_Union[ExecutionResult, _Mapping[str, object]]] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping[str, object]]] = ...) -> None: ...
+    failed: ExecutionResult
+    def __init__(self, result: _Optional[_Union[ExecutionResult, _Mapping[str, object]]] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping[str, object]]] = ..., failed: _Optional[_Union[ExecutionResult, _Mapping[str, object]]] = ...) -> None: ...
 
 class PipelineManifest(_message.Message):
     __slots__ = ("version", "metadata", "nodes", "connections")
