@@ -17,7 +17,7 @@ from penstock.errors import InvalidValueError
 from penstock.executors.calling import is_value
 from penstock.manifest import Manifest, parse_manifest
 from penstock.manifest.front_door import Source
-from penstock.session import NodeProgress, Output
+from penstock.session import Interruption, NodeProgress, Output
 from penstock.wire.buffers import decode, encode_into
 from penstock.wire.errors import decode_error
 from penstock.wire.manifests import encode_manifest
@@ -131,11 +131,13 @@ class Client:
         manifest: Source | Manifest,
         *,
         on_progress: Callable[[NodeProgress], None] | None = None,
+        on_interrupt: Callable[[Interruption], None] | None = None,
     ) -> Stream:
         """A stream through a manifest, to be opened with ``async with``.
 
-        ``on_progress`` is called as nodes initialise. Raises ``ManifestError`` for what is no
-        manifest.
+        ``on_progress`` is called as nodes initialise, ``on_interrupt`` when something was
+        interrupted, by this client or by a node: who plays what came stops then. Raises
+        ``ManifestError`` for what is no manifest.
         """
         init = streaming.StreamInit(
             manifest=encode_manifest(parse_manifest(manifest)), client_version=PROTOCOL
@@ -145,7 +147,7 @@ class Client:
             request_serializer=STREAM_PIPELINE.request.SerializeToString,
             response_deserializer=STREAM_PIPELINE.response.FromString,
         )
-        return Stream(method, init, on_progress)
+        return Stream(method, init, on_progress, on_interrupt)
 
     async def aclose(self) -> None:
         """Give up the connection, and every call that still uses it."""

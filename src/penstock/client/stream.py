@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 import grpc
 
 from penstock.client.metrics import ExecutionReport, StreamReport, execution_report, stream_report
+from penstock.client.results import Results
 from penstock.client.transport import translated
 from penstock.data import Value
 from penstock.errors import ServiceError, SessionClosedError
-from penstock.session import NodeProgress, Output
+from penstock.session import Interruption, NodeProgress, Output
 from penstock.wire.buffers import decode, encode_into
 from penstock.wire.errors import decode_error
+from penstock.wire.interrupts import decode_interruption
 from penstock.wire.v1 import streaming_pb2 as pb
 
 UNAVAILABLE = "UNAVAILABLE"
@@ -49,6 +52,7 @@ class Stream:
         method: Callable[[], Any],
         init: pb.StreamInit,
         on_progress: Callable[[NodeProgress], None] | None,
+        on_interrupt: Callable[[Interruption], None] | None,
     ) -> None:
         self.session_id = ""
         self.metrics: StreamReport | None = None
@@ -57,6 +61,7 @@ class Stream:
         self._method = method
         self._init = init
         self._on_progress = on_progress
+        self._on_interrupt = on_interrupt
         self._call: Any = None
         self._failure: ServiceError | None = None
         self._closing = False
@@ -65,7 +70,8 @@ class Stream:
         self._ready = asyncio.Event()
         self._over = asyncio.Event()
         self._writing = asyncio.Lock()
-        self._results: asyncio.Queue[pb.ChunkResult | None] = asyncio.Queue(READ_AHEAD)
+        self._results = Results(READ_AHEAD)
+        self._interrupts: deque[asyncio.Future[Interruption]] = deque()
         self._receiving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -131,6 +137,24 @@ class Stream:
         except TimeoutError:
             self._give_up()
 
+    async def interrupt(self, node_id: str | None = None) -> Interruption:
+        """Stop what is downstream of a node for the current turn (barge-in); see ``Session``.
+
+        When this returns, ``outputs`` gives nothing stale any more: what had come is dropped, too.
+        None names the client: all that was sent is given up. Raises as ``send`` does.
+        """
+        answer: asyncio.Future[Interruption] = asyncio.get_running_loop().create_future()
+        self._interrupts.append(answer)
+        await self._results.hurry(on=True)  # the answer comes behind them
+        try:
+            await self._control(pb.StreamControl.COMMAND_INTERRUPT, node_id or "")
+            await asyncio.wait([answer])
+        finally:
+            await self._results.hurry(on=False)
+        if answer.cancelled():
+            raise self._failure or SessionClosedError("the stream has ended")
+        return answer.result()
+
     async def outputs(self) -> AsyncIterator[Output]:
         """What leaves the pipeline, as it comes; raises the stream's ``ServiceError``."""
         self._readers += 1
@@ -144,11 +168,8 @@ class Stream:
             raise self._failure
 
     async def _next_result(self) -> pb.ChunkResult | None:
-        """None at the end, as often as it is asked for."""
-        result = await self._results.get()
-        if result is None:
-            self._results.put_nowait(None)
-        return result
+        """None at the end."""
+        return await self._results.take()
 
     def _give_up(self) -> None:
         self.reason = "cancelled"
@@ -163,8 +184,9 @@ class Stream:
             self._receiving.cancel()
             await asyncio.wait([self._receiving])
 
-    async def _control(self, command: pb.StreamControl.Command) -> None:
-        await self._write(pb.StreamRequest(control=pb.StreamControl(command=command)))
+    async def _control(self, command: pb.StreamControl.Command, node_id: str = "") -> None:
+        control = pb.StreamControl(command=command, node_id=node_id)
+        await self._write(pb.StreamRequest(control=control))
 
     async def _write(self, request: pb.StreamRequest) -> None:
         try:
@@ -206,9 +228,9 @@ class Stream:
         finally:
             self._over.set()
             self._ready.set()
-        while self._given_up and not self._results.empty():
-            self._results.get_nowait()  # nobody waits for them, and the end needs room
-        await self._results.put(None)
+            for answer in self._interrupts:
+                answer.cancel()
+        await self._results.end(forget=self._given_up)
 
     async def _take(self, response: pb.StreamResponse) -> None:
         match response.WhichOneof("response"):
@@ -219,6 +241,8 @@ class Stream:
             case "ready":
                 self.session_id = response.ready.session_id
                 self._ready.set()
+            case "interrupted":
+                await self._note_interrupt(decode_interruption(response.interrupted))
             case "metrics":
                 self.metrics = stream_report(response.metrics)
             case "closed":
@@ -227,6 +251,15 @@ class Stream:
             case "error":
                 self._failure = decode_error(response.error)
                 await self._stop_writing()
+
+    async def _note_interrupt(self, said: Interruption) -> None:
+        await self._results.drop_of(said.sinks)
+        if said.by is None and self._interrupts:
+            answer = self._interrupts.popleft()
+            if not answer.done():
+                answer.set_result(said)
+        if self._on_interrupt is not None:
+            self._on_interrupt(said)
 
 
 def _progress(message: pb.NodeProgress) -> NodeProgress:

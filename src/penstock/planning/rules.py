@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from penstock.errors import ConfigurationError, Fault
 from penstock.manifest import Closest, Connection, Draft, Location, NodeSpec, faults_of, path_of
 from penstock.nodes import Catalogue, NodeType
+from penstock.nodes.params import NODE_ID
 from penstock.planning.graph import cycles
 from penstock.planning.joins import JoinPlace, accepted, join_faults
 
@@ -45,6 +46,8 @@ def examine(draft: Draft, catalogue: Catalogue) -> Examined:
         _find_type(index, spec, catalogue, examined, closest)
     _connect(draft, examined, closest)
     _refuse_cycles(examined)
+    if draft.complete:
+        _check_named_nodes(examined, closest)
     for index, connection in examined.connections:
         _match_kinds(index, connection, examined)
     if draft.complete and len(examined.connections) == len(draft.connections):
@@ -96,6 +99,25 @@ def _params_faults(
     return []
 
 
+def _check_named_nodes(examined: Examined, closest: Closest) -> None:
+    """Parameters that name a node (``NODE_ID``) name one that is there."""
+    for node_id, node_type in examined.types.items():
+        index, spec = examined.nodes[node_id]
+        for name, declared in node_type.cls.Params.model_fields.items():
+            key = name if name in spec.params else declared.alias or name
+            named = spec.params.get(key)
+            if NODE_ID in declared.metadata and isinstance(named, str):
+                at = ("nodes", index, "params", key)
+                if named not in examined.nodes:
+                    examined.faults.append(_no_such_node(at, named, examined, closest))
+
+
+def _no_such_node(at: Location, node_id: str, examined: Examined, closest: Closest) -> Fault:
+    message = f"no node has the ID {node_id[:128]!r}"
+    near = closest(node_id, examined.nodes)
+    return Fault(path_of(at), message, node_id[:128], "a node's ID", near)
+
+
 def _connect(draft: Draft, examined: Examined, closest: Closest) -> None:
     """Fill the graph with the connections whose ends are both there."""
     seen: dict[tuple[str, str], int] = {}
@@ -120,9 +142,7 @@ def _known_end(
     if node_id in examined.nodes:
         return True
     if draft.complete and node_id not in draft.unread:
-        message = f"no node has the ID {node_id[:128]!r}"
-        near = closest(node_id, examined.nodes)
-        examined.faults.append(Fault(path_of(at), message, node_id[:128], "a node's ID", near))
+        examined.faults.append(_no_such_node(at, node_id, examined, closest))
     return False
 
 

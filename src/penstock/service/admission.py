@@ -20,6 +20,7 @@ from penstock.service.readiness import Readiness
 from penstock.session import (
     Budget,
     Durations,
+    Interruption,
     NodeProgress,
     Session,
     SessionOptions,
@@ -80,7 +81,9 @@ class Admission:
         self,
         manifest: pb.PipelineManifest,
         client_version: str = "",
+        *,
         on_progress: Callable[[NodeProgress], None] | None = None,
+        on_interrupt: Callable[[Interruption], None] | None = None,
         max_memory_bytes: int | None = None,
     ) -> AsyncIterator[Session]:
         """A planned session, to be started; what is left of it after the block is closed.
@@ -103,6 +106,7 @@ class Admission:
             budget=self._budget,
             durations=self._durations,
             on_progress=on_progress,
+            on_interrupt=on_interrupt,
             hosts=self.hosts,
             max_memory_bytes=max_memory_bytes,
             on_status=functools.partial(self.readiness.session, session_id),

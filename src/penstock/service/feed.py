@@ -57,6 +57,10 @@ class Feed:
         """Nothing more comes; doing it twice is harmless."""
         await self._inbox.end()
 
+    def give_up(self) -> None:
+        """Forget what has been read ahead: an interrupt has made it stale."""
+        self._inbox.clear()
+
     async def run(self, session: Session, first: Mapping[str, pb.DataBuffer]) -> None:
         """Send what came with ``init``, then the chunks; a full inlet waits here."""
         placed = {node_id: f"init.data_inputs[{node_id!r}]" for node_id in first}

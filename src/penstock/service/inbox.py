@@ -35,6 +35,11 @@ class Inbox:
             self._ended = True
             self._changed.notify_all()
 
+    def clear(self) -> None:
+        """Forget what waits; for the one who puts, who is then not waiting for room."""
+        self._chunks.clear()
+        self._bytes = 0
+
     @property
     def ended(self) -> bool:
         """Whether nothing more comes."""

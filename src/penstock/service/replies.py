@@ -8,13 +8,14 @@ from collections import deque
 from penstock.errors import PenstockError, SessionError
 from penstock.service.outputs import write_output
 from penstock.service.status import Context, leaving
-from penstock.session import NodeProgress, Output, Session
+from penstock.session import Interruption, NodeProgress, Output, Session
 from penstock.wire.errors import encode_error
+from penstock.wire.interrupts import encode_interruption
 from penstock.wire.metrics import CodecTime, encode_metrics, encode_stream_metrics
 from penstock.wire.v1 import streaming_pb2 as pb
 
-PROGRESS_KEPT = 1024
-"""Progress that waits for a slow client; what is older is dropped."""
+NEWS_KEPT = 1024
+"""News that waits for a slow client; what is older is dropped."""
 
 
 class Replies:
@@ -27,30 +28,40 @@ class Replies:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._writing = asyncio.Lock()
-        self._progress: deque[NodeProgress] = deque(maxlen=PROGRESS_KEPT)
-        self._news = asyncio.Event()
+        self._news: deque[pb.StreamResponse] = deque(maxlen=NEWS_KEPT)
+        self._has_news = asyncio.Event()
         self._over = False
         self.codec = CodecTime()
 
-    def note(self, progress: NodeProgress) -> None:
-        """Keep a node's progress for ``forward_progress``."""
-        self._progress.append(progress)
-        self._news.set()
+    def progressed(self, said: NodeProgress) -> None:
+        """Keep a node's progress for ``forward_news``."""
+        progress = pb.NodeProgress(
+            node_id=said.node_id,
+            stage=said.stage,
+            fraction=said.fraction,
+            message=said.message,
+            elapsed_s=said.elapsed_s,
+        )
+        self._keep(pb.StreamResponse(progress=progress))
 
-    async def forward_progress(self) -> None:
-        """Tell the client of progress as it comes, until ``finish``."""
+    def interrupted(self, said: Interruption) -> None:
+        """Keep the news of an interrupt: results that are stale by it have been written before."""
+        self._keep(pb.StreamResponse(interrupted=encode_interruption(said)))
+
+    async def forward_news(self) -> None:
+        """Tell the client of news as they come, until ``finish``."""
         while not self._over:
-            await self._news.wait()
-            self._news.clear()
-            await self._tell_progress()
+            await self._has_news.wait()
+            self._has_news.clear()
+            await self._tell_news()
 
     def finish(self) -> None:
-        """No more progress comes."""
+        """No more news come."""
         self._over = True
-        self._news.set()
+        self._has_news.set()
 
     async def ready(self, session: Session) -> None:
-        await self._tell_progress()
+        await self._tell_news()
         await self._write(pb.StreamResponse(ready=pb.StreamReady(session_id=session.session_id)))
 
     async def result(self, output: Output, inputs_taken: int) -> None:
@@ -87,22 +98,18 @@ class Replies:
 
     async def error(self, error: PenstockError) -> None:
         """The last word of a stream that failed."""
-        await self._tell_progress()
+        await self._tell_news()
         await self._write(pb.StreamResponse(error=encode_error(error)))
 
-    async def _tell_progress(self) -> None:
+    def _keep(self, news: pb.StreamResponse) -> None:
+        self._news.append(news)
+        self._has_news.set()
+
+    async def _tell_news(self) -> None:
         async with self._writing:
-            while self._progress:
-                said = self._progress.popleft()
-                progress = pb.NodeProgress(
-                    node_id=said.node_id,
-                    stage=said.stage,
-                    fraction=said.fraction,
-                    message=said.message,
-                    elapsed_s=said.elapsed_s,
-                )
+            while self._news:
                 with leaving():
-                    await self._context.write(pb.StreamResponse(progress=progress))
+                    await self._context.write(self._news.popleft())
 
     async def _write(self, response: pb.StreamResponse) -> None:
         async with self._writing:

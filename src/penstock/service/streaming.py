@@ -75,7 +75,11 @@ class StreamCall:
         self._limits = CallLimits(init.resource_limits)
         self._feed = Feed(self._limits, self._admission.files, self.replies.codec)
         admitted = self._admission.session(
-            init.manifest, init.client_version, self.replies.note, self._limits.memory_bytes
+            init.manifest,
+            init.client_version,
+            on_progress=self.replies.progressed,
+            on_interrupt=self.replies.interrupted,
+            max_memory_bytes=self._limits.memory_bytes,
         )
         async with admitted as session:
             self.log.session_id = session.session_id
@@ -131,7 +135,7 @@ class StreamCall:
         """
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(self._guard(session, self._read))]
-            group.create_task(self._guard(session, lambda _: self.replies.forward_progress()))
+            group.create_task(self._guard(session, lambda _: self.replies.forward_news()))
             group.create_task(self._guard(session, self._limit))
             try:
                 await session.start()
@@ -175,7 +179,7 @@ class StreamCall:
                 case "audio_chunk":
                     await self._feed.put(request.audio_chunk)
                 case "control":
-                    await self._obey(session, request.control.command)
+                    await self._obey(session, request.control)
                 case found:
                     raise InputError(f"expected a chunk or control, got {found or 'nothing'}")
         await self._feed.end()
@@ -184,15 +188,20 @@ class StreamCall:
         with leaving():
             return await self._context.read()
 
-    async def _obey(self, session: Session, command: pb.StreamControl.Command) -> None:
-        match command:
+    async def _obey(self, session: Session, control: pb.StreamControl) -> None:
+        match control.command:
             case pb.StreamControl.COMMAND_CLOSE:
                 await self._feed.end()
             case pb.StreamControl.COMMAND_CANCEL:
                 self._cancelled = True
                 await session.cancel("cancelled by the client")
-            case _:
-                raise InputError(f"control.command: expected CLOSE or CANCEL, got {command}")
+            case pb.StreamControl.COMMAND_INTERRUPT:
+                if not control.node_id:
+                    self._feed.give_up()
+                await session.interrupt(control.node_id or None)
+            case command:
+                expected = "CLOSE, CANCEL or INTERRUPT"
+                raise InputError(f"control.command: expected {expected}, got {command}")
 
     async def _report(self, session: Session) -> None:
         """Metrics at a steady pace, while there is something to measure."""

@@ -130,15 +130,17 @@ class Life:
 
         Gives the interrupt's epoch.
         """
-        epoch = 0
+        plan, epoch = self.context.plan, 0
+        downstream = plan.downstream(node_id)
         if self._page is not None:  # else nothing has been started
             slots = self._page.slots
-            downstream = [slots[name] for name in self.context.plan.downstream(node_id)]
-            epoch = self._page.interrupt(slots[node_id], downstream)
+            epoch = self._page.interrupt(slots[node_id], [slots[name] for name in downstream])
             self.ensemble.interrupt(by)
         if self._options.on_interrupt is not None:
             named = None if node_id == CLIENT else node_id
-            _call_back(self._options.on_interrupt, Interruption(named, by or None, epoch))
+            sinks = tuple(name for name in plan.sinks if name in (node_id, *downstream))
+            said = Interruption(named, by or None, epoch, sinks)
+            _call_back(self._options.on_interrupt, said)
         return epoch
 
     @property

@@ -77,12 +77,13 @@ class Interruption:
     """What was downstream of ``node_id`` (None: of the client) has been stopped.
 
     ``by`` is the node that asked for it, None where it was the client. ``epoch`` counts the
-    session's interrupts.
+    session's interrupts. What came from the ``sinks`` before it is stale: who plays that stops.
     """
 
     node_id: str | None
     by: str | None
     epoch: int
+    sinks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,9 @@ class AudioChunker(Node):
             self._filled = 0
             yield replace(self._last, samples=rest)
 
+    def interrupt(self) -> None:
+        self._filled = 0
+
     def _fill(self, samples: NDArray[Any]) -> int:
         """Copy what fits into the open chunk, and say how much that was."""
         size = self.params.chunk_size

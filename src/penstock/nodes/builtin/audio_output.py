@@ -62,6 +62,9 @@ class AudioOutput(Node):
             self._resampler = None
             yield from self._resampled(rest)
 
+    def interrupt(self) -> None:
+        self._resampler = self._last = None
+
     def _converted(self, item: Audio) -> Audio:
         wanted = FORMATS.get(self.params.format or "", item.samples.dtype)
         if wanted == item.samples.dtype:

@@ -85,6 +85,10 @@ class PocketSphinx(Node):
         if self._in_turn or not self._turns_known:
             yield from self._decoded(self._recording.end)
 
+    def interrupt(self) -> None:
+        self._recording.forget(self._recording.end)
+        self._in_turn = False
+
     def _audio(self, item: Audio) -> Iterator[Text]:
         if item.sample_rate_hz != self.params.sampling_rate:
             raise ValueError(

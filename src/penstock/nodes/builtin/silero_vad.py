@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from penstock.errors import MissingExtraError
 from penstock.nodes.base import Node, node
 from penstock.nodes.builtin.sample_format import FORMATS, mono
 from penstock.nodes.builtin.speech_turns import SpeechTurns, Turn, TurnRules
-from penstock.nodes.params import NodeParams
+from penstock.nodes.params import NODE_ID, NodeParams
 
 WINDOW = 512
 """Samples that the model judges at once: 32 ms at 16 kHz, fixed by the model."""
@@ -38,6 +38,9 @@ class SileroVadParams(NodeParams):
     speech_pad_ms: int = Field(
         30, ge=0, le=2_000, description="added to a turn before its first and after its last sound"
     )
+    interrupts: Annotated[str | None, NODE_ID] = Field(
+        None, description="node whose downstream is interrupted when a turn begins; null: none's"
+    )
 
 
 @node("SileroVADNode", executor=ExecutorType.NATIVE)
@@ -56,6 +59,10 @@ class SileroVad(Node):
     - `timestamp_ms`: where the window ends; and, on starts and ends, `speech_start_ms` and
       `speech_end_ms` (null on starts): the turn, padded by `speech_pad_ms`. All are counted
       in audio from the beginning of the stream.
+
+    With `interrupts` a turn's beginning is a barge-in: whatever is downstream of that node is
+    interrupted, a reply that is being made or spoken, while this node and all up to that one go
+    on. Name the last node whose work is to be kept, the recogniser for example.
 
     A window that the end of the stream cuts short is not judged. Audio at another rate is a
     `ValueError`. Needs `pip install 'penstock[vad]'`.
@@ -89,12 +96,19 @@ class SileroVad(Node):
         self._rest = wave[whole:]
         for start in range(0, whole, WINDOW):
             self._probability = self._judge(wave[start : start + WINDOW])
-            yield self._event(self._turns.step(self._probability))
+            turn = self._turns.step(self._probability)
+            if turn is not None and turn.end_ms is None and self.params.interrupts is not None:
+                self.ctx.interrupt(self.params.interrupts)
+            yield self._event(turn)
 
     def flush(self) -> Iterator[Json]:
         turn = self._turns.finish()
         if turn is not None:
             yield self._event(turn)
+
+    def interrupt(self) -> None:
+        self._rest = self._rest[:0]
+        self._turns.finish()
 
     def _event(self, turn: Turn | None) -> Json:
         event: dict[str, Any] = {

@@ -381,14 +381,16 @@ class BridgeMetrics(_message.Message):
     def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ..., strategy: _Optional[str] = ..., state: _Optional[str] = ..., messages_transferred: _Optional[int] = ..., bytes_transferred: _Optional[int] = ..., conversion_latency_us: _Optional[int] = ...) -> None: ...
 
 class Interrupted(_message.Message):
-    __slots__ = ("node_id", "by", "epoch")
+    __slots__ = ("node_id", "by", "epoch", "sinks")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     BY_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SINKS_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     by: str
     epoch: int
-    def __init__(self, node_id: _Optional[str] = ..., by: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
+    sinks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, node_id: _Optional[str] = ..., by: _Optional[str] = ..., epoch: _Optional[int] = ..., sinks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ErrorResponse(_message.Message):
     __slots__ = ("error_type", "message", "failing_node_id", "context", "stack_trace")
