@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, field_validator
 
-from penstock.data import Audio, ExecutorType, Kind, Text, Value
+from penstock.data import CLIENT, Audio, ExecutorType, Kind, Text, Value
 from penstock.manifest import ManifestError, Settings, parse_manifest
 from penstock.nodes import Catalogue, Node, NodeParams, node
 from penstock.nodes.catalogue import provider_of
+from penstock.nodes.params import NODE_ID
 from penstock.planning import (
     Edge,
     ExecutorRegistry,
@@ -71,10 +72,23 @@ class BrokenParams(Node):
         return item
 
 
+class NamesParams(NodeParams):
+    target: Annotated[str | None, NODE_ID] = None
+    other_target: Annotated[str | None, NODE_ID] = None
+
+
+@node("NamesNode", executor=NATIVE)
+class Names(Node):
+    Params = NamesParams
+
+    def process(self, item: Value) -> Value:
+        return item
+
+
 CATALOGUE = Catalogue(
     {
         cls.__penstock_node__[0]: provider_of(cls)  # type: ignore[attr-defined]  # the mark
-        for cls in (AnyKind, InProcess, Hear, Speak, Tick, BrokenParams)
+        for cls in (AnyKind, InProcess, Hear, Speak, Tick, BrokenParams, Names)
     }
     | {"MissingNode": "no_such_module:Missing"}
 )
@@ -103,6 +117,35 @@ def faults(source: Any, settings: Settings | None = None) -> dict[str, str]:
     assert report.plan is None
     assert not report.ok
     return {fault.path: str(fault) for fault in report.faults}
+
+
+def test_a_parameter_that_names_a_node_names_one_that_is_there() -> None:
+    source = document({"any": "AnyNode", "names": "NamesNode"}, "any names")
+    source["nodes"][1]["params"] = {"target": "any", "otherTarget": "names"}
+    assert planned(source).node("names").params["target"] == "any"
+    source["nodes"][1]["params"] = {"target": "anny", "otherTarget": "x"}
+    assert faults(source) == {
+        "nodes[1].params.target": "nodes[1].params.target: no node has the ID 'anny' "
+        "(did you mean 'any'?)",
+        "nodes[1].params.otherTarget": "nodes[1].params.otherTarget: no node has the ID 'x'",
+    }
+
+
+def test_what_is_downstream() -> None:
+    plan = planned(
+        document(
+            {"tick": "TickNode", "any": "AnyNode", "speak": "SpeakNode", "end": "PythonNode"},
+            "tick speak",
+            "any speak",
+            "speak end",
+        )
+    )
+    assert plan.downstream("any") == ("speak", "end")
+    assert plan.downstream("tick") == ("speak", "end")
+    assert plan.downstream("end") == ()
+    assert plan.downstream(CLIENT) == ("any", "speak", "end")
+    assert plan.slots[CLIENT] == 0
+    assert sorted(plan.slots.values()) == [0, 1, 2, 3, 4]
 
 
 def test_a_plan_says_everything() -> None:
