@@ -211,7 +211,7 @@ REFUSED: dict[str, tuple[list[streaming.StreamRequest], str]] = {
     "a chunk after CLOSE": ([init(pipeline("EchoNode")), CLOSE, chunk("x")], "after CLOSE"),
     "no command": (
         [init(pipeline("EchoNode")), streaming.StreamRequest(control=streaming.StreamControl())],
-        "expected CLOSE or CANCEL",
+        "expected CLOSE, CANCEL or INTERRUPT",
     ),
     "an unknown node": ([init(pipeline("EchoNode")), chunk("x", "n9")], "'n9'"),
     "a time without end": (
