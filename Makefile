@@ -43,7 +43,7 @@ proto: $(VENV)/.ready
 	$(BIN)/python tools/generate_proto.py
 
 docs: $(VENV)/.ready
-	for tool in node_reference api_reference diagrams changelog; do $(BIN)/python tools/$$tool.py || exit; done
+	for tool in node_reference api_reference diagrams metrics_table changelog; do $(BIN)/python tools/$$tool.py || exit; done
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache

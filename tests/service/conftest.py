@@ -7,17 +7,15 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import grpc
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from wire_client import WireClient
+from wire_client import WireClient, calls_ended, use_grpc_once
 
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.service import running
-from penstock.wire.v1 import execution_pb2 as execution
 
 
 @pytest.fixture
@@ -26,28 +24,9 @@ def settings() -> Settings:
     return Settings()
 
 
-GRPC_TASKS = ("rpc_task",)
-
-
 def pytest_collection_finish() -> None:
     """gRPC's poller and its descriptors live as long as the process: have them from the start."""
-
-    async def use_once() -> None:
-        grpc.aio.init_grpc_aio()
-        async with (
-            running(Settings(), "127.0.0.1:0", Catalogue.installed()) as address,
-            WireClient(address) as client,
-        ):
-            await client.version(execution.VersionRequest())
-
-    asyncio.run(use_once())
-
-
-async def calls_ended() -> None:
-    """gRPC's own tasks end a few turns of the loop after their server."""
-    left = [task for task in asyncio.all_tasks() if task.get_name() in GRPC_TASKS]
-    if left:
-        await asyncio.wait(left)
+    asyncio.run(use_grpc_once())
 
 
 @pytest.fixture

@@ -9,9 +9,19 @@ from typing import Any
 
 import grpc
 import pytest
-from wire_client import CLOSE, WireClient, chunk, converse, init, kinds, pipeline, rest, text
+from wire_client import (
+    CLOSE,
+    WireClient,
+    calls_ended,
+    chunk,
+    converse,
+    init,
+    kinds,
+    pipeline,
+    rest,
+    text,
+)
 
-from conftest import calls_ended
 from penstock.errors import NodeExecutionError, ResourceLimitError
 from penstock.manifest import Limits, Settings
 from penstock.nodes import Catalogue

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
 from typing import Any, Self
 
 import grpc
 
+from penstock.manifest import Settings
+from penstock.nodes import Catalogue
+from penstock.service import running
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import streaming_pb2 as streaming
@@ -105,3 +109,23 @@ async def rest(call: Any) -> list[streaming.StreamResponse]:
     while (response := await call.read()) is not grpc.aio.EOF:
         responses.append(response)
     return responses
+
+
+GRPC_TASKS = ("rpc_task",)
+
+
+async def use_grpc_once() -> None:
+    """Have what gRPC starts for the rest of the process."""
+    grpc.aio.init_grpc_aio()
+    async with (
+        running(Settings(), "127.0.0.1:0", Catalogue.installed()) as address,
+        WireClient(address) as client,
+    ):
+        await client.version(execution.VersionRequest())
+
+
+async def calls_ended() -> None:
+    """gRPC's own tasks end a few turns of the loop after their server."""
+    left = [task for task in asyncio.all_tasks() if task.get_name() in GRPC_TASKS]
+    if left:
+        await asyncio.wait(left)

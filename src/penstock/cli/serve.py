@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import sys
 
 from penstock.cli.surroundings import Surroundings, add_surroundings, surroundings
 from penstock.executors.multiprocess import cgroup
@@ -12,11 +13,12 @@ from penstock.executors.multiprocess.heir import inheriting
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.leftovers import find_leftovers, sweep
 from penstock.executors.multiprocess.limits import memory_limiter
+from penstock.manifest import Settings, TelemetrySettings
 from penstock.service import serve
+from penstock.telemetry import Telemetry, configure_logs
 
 _log = logging.getLogger(__name__)
 SWEEP_S = 5.0
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to listen (default: 127.0.0.1:50051, or what the configuration says); "
         "port 0 takes a free one",
     )
+    parser.add_argument(
+        "--metrics-bind",
+        metavar="HOST:PORT",
+        help="where Prometheus finds the metrics (default: nowhere, or what the configuration "
+        "says); port 0 takes a free one",
+    )
     add_surroundings(parser)
 
 
@@ -33,10 +41,17 @@ def run(arguments: argparse.Namespace) -> int:
     cgroup.delegate()  # what is started from here on is in the group's leaf, too
     LAUNCHER.warm_up()  # while there is no thread yet: gRPC has some
     around = surroundings(arguments)
-    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
+    configure_logs(around.settings.telemetry, sys.stderr)
+    telemetry = Telemetry(_telemetry_settings(around.settings, arguments))
     _sweep()
-    asyncio.run(_serve(around, arguments.bind))
+    asyncio.run(_serve(around, arguments.bind, telemetry))
     return 0
+
+
+def _telemetry_settings(settings: Settings, arguments: argparse.Namespace) -> TelemetrySettings:
+    if arguments.metrics_bind is None:
+        return settings.telemetry
+    return settings.telemetry.model_copy(update={"metrics_bind": arguments.metrics_bind})
 
 
 def _sweep() -> None:
@@ -47,9 +62,9 @@ def _sweep() -> None:
         _log.warning("dead programs had left %s%s", found, f"; still there: {left}" if left else "")
 
 
-async def _serve(around: Surroundings, bind: str | None) -> None:
+async def _serve(around: Surroundings, bind: str | None, telemetry: Telemetry) -> None:
     with inheriting():
-        await serve(around.settings, bind, around.catalogue, _announce)
+        await serve(around.settings, bind, around.catalogue, _announce, telemetry)
 
 
 def _announce(line: str) -> None:

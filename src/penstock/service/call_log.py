@@ -14,10 +14,11 @@ _EXPECTED = (ManifestError, SessionCancelledError)
 
 
 class CallLog:
-    """One call of ``method``; ``session_id`` is set once it has a session."""
+    """One call of ``method`` by ``peer``; ``session_id`` is set once it has a session."""
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, peer: str = "") -> None:
         self._method = method
+        self._peer = peer
         self.session_id = ""
 
     def failed(self, error: Exception) -> None:
@@ -25,17 +26,30 @@ class CallLog:
         who = self._who
         if isinstance(error, PenstockError):
             level = logging.INFO if isinstance(error, _EXPECTED) else logging.WARNING
-            _log.log(level, "%s failed: %s", who, _first_line(error))
+            line = _first_line(error)
+            _log.log(level, "%s failed: %s", who, line, extra=self._about | _about(error))
         else:
-            _log.error("%s failed", who, exc_info=error)
+            _log.error("%s failed", who, exc_info=error, extra=self._about)
 
     def left(self) -> None:
         """Say that the client has given the call up, or its deadline has passed."""
-        _log.info("%s was given up by its client", self._who)
+        _log.info("%s was given up by its client", self._who, extra=self._about)
+
+    @property
+    def _about(self) -> dict[str, str]:
+        """The fields of a log record that say which call it was."""
+        fields = {"method": self._method, "peer": self._peer, "session_id": self.session_id}
+        return {name: value for name, value in fields.items() if value}
 
     @property
     def _who(self) -> str:
         return f"{self._method} (session {self.session_id})" if self.session_id else self._method
+
+
+def _about(error: PenstockError) -> dict[str, str]:
+    node_id = getattr(error, "node_id", None)
+    about = {"error": type(error).__name__}
+    return about | {"node_id": node_id} if node_id else about
 
 
 def _first_line(error: PenstockError) -> str:

@@ -38,7 +38,7 @@ class ExecutionServicer:
 
         A client that leaves, or whose deadline passes, cancels this call and so its session.
         """
-        call = ExecuteCall(self._admission, request)
+        call = ExecuteCall(self._admission, request, context)
         try:
             return execution.ExecuteResponse(result=await call.run())
         except asyncio.CancelledError:
@@ -74,8 +74,10 @@ class ExecutionServicer:
 class ExecuteCall:
     """One call and its session, to the end of both."""
 
-    def __init__(self, admission: Admission, request: execution.ExecuteRequest) -> None:
-        self.log = CallLog(EXECUTE_PIPELINE.name)
+    def __init__(
+        self, admission: Admission, request: execution.ExecuteRequest, context: Context
+    ) -> None:
+        self.log = CallLog(EXECUTE_PIPELINE.name, context.peer())
         self._admission = admission
         self._request = request
         self._limits = CallLimits(request.resource_limits)

@@ -19,7 +19,7 @@ class PlanningServicer:
 
     async def plan(self, request: pb.PlanRequest, context: Context) -> pb.PlanResponse:
         """The plan with its cost, or every fault of the manifest."""
-        log = CallLog(PLAN_PIPELINE.name)
+        log = CallLog(PLAN_PIPELINE.name, context.peer())
         try:
             plan = self._admission.plan(request.manifest, request.client_version)
             return pb.PlanResponse(plan=plan)

@@ -63,7 +63,7 @@ class StreamCall:
 
     def __init__(self, admission: Admission, context: Context) -> None:
         self.replies = Replies(context)
-        self.log = CallLog(STREAM_PIPELINE.name)
+        self.log = CallLog(STREAM_PIPELINE.name, context.peer())
         self._admission = admission
         self._context = context
         self._over = asyncio.Event()

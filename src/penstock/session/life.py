@@ -190,12 +190,14 @@ class Life:
             _call_back(self._options.on_progress, said)
 
     def output(self, node_id: str, stream: str, lines: Sequence[str]) -> None:
+        session_id = self.context.session_id
         who = "its host" if node_id == HOST else f"node {node_id!r}"
         for line in lines:
             if self._options.on_output is not None:
                 _call_back(self._options.on_output, NodeOutput(node_id, stream, line))
             else:
-                _node_log.info("session %s, %s, %s: %r", self.context.session_id, who, stream, line)
+                about = self._about(node_id) | {"stream": stream, "line": line}
+                _node_log.info("session %s, %s, %s: %r", session_id, who, stream, line, extra=about)
 
     def failed(self, error: PenstockError) -> None:
         """The first failure ends the session; one on the way out is only recorded."""
@@ -208,7 +210,8 @@ class Life:
         if len(self.context.faults) == MOST_NOTES:
             return  # it may be a process out of its mind that says so
         self.context.faults.append(str(error))
-        _log.warning("session %s, on its way out: %s", self.context.session_id, error)
+        session_id, about = self.context.session_id, self._about(getattr(error, "node_id", None))
+        _log.warning("session %s, on its way out: %s", session_id, error, extra=about)
 
     def hoarding(self, lane: LaneSpec, held: int, held_bytes: int) -> None:
         if len(self.context.warnings) == MOST_NOTES:
@@ -221,7 +224,8 @@ class Life:
             f"which pin {held_bytes >> 20} MiB; from now on it gets copies"
         )
         self.context.warnings.append(warning)
-        _log.warning("session %s: %s", self.context.session_id, warning)
+        session_id, about = self.context.session_id, self._about(lane.target)
+        _log.warning("session %s: %s", session_id, warning, extra=about)
 
     def traced(self, node_id: str, spans: Sequence[NodeSpan], lost: int) -> None:
         if self._options.on_spans is not None:
@@ -231,6 +235,15 @@ class Life:
         self._unfinished.discard(node_id)
         if not self._unfinished:
             self._end()
+
+    def _about(self, node_id: str | None) -> dict[str, str]:
+        """The fields of a log record that say what it is about."""
+        about = {"session_id": self.context.session_id}
+        if node_id is not None:
+            about["node_id"] = node_id
+            if node_id in self.context.plan.order:
+                about["node_type"] = self.context.plan.node(node_id).node_type
+        return about
 
     def _tell_status(self, status: SessionStatus) -> None:
         if self._options.on_status is not None:

@@ -131,14 +131,16 @@ class WarmNode:
                 self._end(str(exit_error(message)))
             case messages.Output():
                 for line in message.lines:
-                    _log.info("%s, waiting: %s", message.node_id, line)
+                    about = {"node_type": self._type, "stream": message.stream, "line": line}
+                    _log.info("%s, waiting: %s", self._type, line, extra=about)
 
     def _said(self, message: messages.FromNode, unwanted: list[int]) -> None:
         close_all(unwanted)
         match message:
             case messages.Ready():
                 self.is_ready = True
-                _log.info("a %s is set up and waits, process %d", self._type, self.pid)
+                said = "a %s is set up and waits, process %d"
+                _log.info(said, self._type, self.pid, extra=_about(self._type))
             case messages.Failed():
                 self._end(
                     f"{message.during} raised {message.exception_type}: "
@@ -177,6 +179,12 @@ class WarmNodes:
         """How many are set up and wait, by node type."""
         waiting = (warm for queue in self._waiting.values() for warm in queue if warm.is_ready)
         return Counter(warm.order.node.node_type for warm in waiting)
+
+    @property
+    def processes(self) -> dict[int, str]:
+        """Their node types, by PID, of those that run."""
+        waiting = (warm for queue in self._waiting.values() for warm in queue if warm.pid)
+        return {warm.pid: warm.order.node.node_type for warm in waiting}
 
     def refill(self) -> None:
         """Have as many started as there should be."""
@@ -233,13 +241,18 @@ class WarmNodes:
         self._fall_short(warm.order, why)
 
     def _fall_short(self, order: Order, why: str) -> None:
-        _log.error("a %s could not be kept ready: %s", order.node.node_type, why)
+        node_type = order.node.node_type
+        _log.error("a %s could not be kept ready: %s", node_type, why, extra=_about(node_type))
         if self._retry is None and self._loop is not None:
             self._retry = self._loop.call_later(RETRY_S, self._try_again)
 
     def _try_again(self) -> None:
         self._retry = None
         self.refill()
+
+
+def _about(node_type: str) -> dict[str, str]:
+    return {"node_type": node_type}
 
 
 def _pair(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:
