@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(she
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench storm soak proto docs clean
+.PHONY: demo test lint bench storm soak fuzz proto docs clean
 
 COMPILED := hatch_build.py $(shell find src -name '*.pyx' -o -name '*.pxd')
 
@@ -38,6 +38,9 @@ storm: $(VENV)/.ready
 
 soak: $(VENV)/.ready
 	$(BIN)/python -m bench.storm --minutes 10 --kills 0.1 $(ARGS)
+
+fuzz: $(VENV)/.ready
+	$(BIN)/python -m bench.fuzz $(ARGS)
 
 proto: $(VENV)/.ready
 	$(BIN)/python tools/generate_proto.py

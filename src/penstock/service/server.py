@@ -21,6 +21,7 @@ from penstock.service.execution import ExecutionServicer
 from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
 from penstock.service.health import HealthServicer
 from penstock.service.observing import NOBODY, CallObserving, Harmless
+from penstock.service.parsing import parsing, refusing
 from penstock.service.planning import PlanningServicer
 from penstock.service.streaming import StreamingServicer
 from penstock.session.observing import Observer
@@ -157,9 +158,10 @@ def _handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
 def _handler(
     method: Method[Any, Any], make: Callable[..., Any], behaviour: Callable[..., Any]
 ) -> grpc.GenericRpcHandler:
+    one_request = make is not grpc.stream_stream_rpc_method_handler
     handler = make(
-        behaviour,
-        request_deserializer=method.request.FromString,
+        refusing(behaviour) if one_request else behaviour,
+        request_deserializer=parsing(method.request),
         response_serializer=method.response.SerializeToString,
     )
     return grpc.method_handlers_generic_handler(method.service, {method.name: handler})

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import grpc
 
@@ -22,8 +21,9 @@ from penstock.service.call_log import CallLog
 from penstock.service.feed import Feed
 from penstock.service.limits import CallLimits
 from penstock.service.pacing import comes_within, steadily
+from penstock.service.parsing import read_request
 from penstock.service.replies import Replies
-from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort, leaving
+from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort
 from penstock.session import Session
 from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.stream_errors import InitRequiredError, status_details
@@ -111,9 +111,9 @@ class StreamCall:
 
         One that writes when its call has ended loses what it was sent, the error before all.
         """
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, InputError):
             async with asyncio.timeout(HEAR_OUT_S):
-                while await self._next_request() is not grpc.aio.EOF:
+                while await read_request(self._context) is not grpc.aio.EOF:
                     continue
 
     @property
@@ -121,7 +121,7 @@ class StreamCall:
         return self._cancelled and isinstance(self._failure, SessionCancelledError)
 
     async def _read_init(self) -> pb.StreamInit:
-        request = await self._next_request()
+        request = await read_request(self._context)
         found = None if request is grpc.aio.EOF else request.WhichOneof("request")
         if found != "init":
             raise InitRequiredError(found or "nothing")
@@ -172,7 +172,7 @@ class StreamCall:
 
     async def _read(self, session: Session) -> None:
         """The client's messages, as far ahead as there is room."""
-        while (request := await self._next_request()) is not grpc.aio.EOF:
+        while (request := await read_request(self._context)) is not grpc.aio.EOF:
             match request.WhichOneof("request"):
                 case "data_chunk":
                     await self._feed.put(request.data_chunk)
@@ -183,10 +183,6 @@ class StreamCall:
                 case found:
                     raise InputError(f"expected a chunk or control, got {found or 'nothing'}")
         await self._feed.end()
-
-    async def _next_request(self) -> Any:
-        with leaving():
-            return await self._context.read()
 
     async def _obey(self, session: Session, control: pb.StreamControl) -> None:
         match control.command:

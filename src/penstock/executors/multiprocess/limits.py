@@ -147,9 +147,14 @@ def unavailable(error: OSError) -> ResourceLimitError | SupervisionError:
 
 
 def _data_bytes(pid: int | None = None) -> int:
-    """What ``RLIMIT_DATA`` counts of a process, this one without ``pid``."""
+    """What ``RLIMIT_DATA`` counts of a process, this one without ``pid``.
+
+    Raises ``ProcessLookupError`` for one that has ended, and is yet to be reaped.
+    """
     status = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="utf-8").splitlines()
-    [line] = [line for line in status if line.startswith(_DATA)]
+    line = next((line for line in status if line.startswith(_DATA)), None)
+    if line is None:
+        raise ProcessLookupError(f"process {pid} has ended")
     return int(line.split()[1]) << 10
 
 

@@ -1,0 +1,1 @@
+"""Messages that no client would send, and calls that none would make: what the service bears."""

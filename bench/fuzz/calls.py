@@ -1,0 +1,187 @@
+"""What the fuzz calls: every method of every service, with messages whole, changed or spoilt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from grpc_reflection.v1alpha import reflection_pb2
+from hypothesis import strategies as st
+
+from bench.fuzz.messages import changed, messages, spoilt
+from penstock.wire.v1 import common_pb2 as pb
+from penstock.wire.v1 import (
+    control_pb2,
+    execution_pb2,
+    health_pb2,
+    penstock_pb2,
+    streaming_pb2,
+)
+
+_FILES = (execution_pb2, streaming_pb2, control_pb2, health_pb2, penstock_pb2, reflection_pb2)
+METHODS: tuple[MethodDescriptor, ...] = tuple(
+    method
+    for module in _FILES
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+)
+_MOST = 6
+_STREAMS = 4
+"""How much more often than another a method is called that takes a stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A method, the bytes of its requests, and after how many answers the client gives up."""
+
+    method: MethodDescriptor
+    requests: tuple[bytes, ...]
+    given_up_after: int | None = None
+
+    @property
+    def path(self) -> str:
+        return f"/{self.method.containing_service.full_name}/{self.method.name}"
+
+    def __repr__(self) -> str:
+        shown = ", ".join(repr(request) for request in self.requests)
+        return f"{self.path}({shown}; given up after {self.given_up_after})"
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> Call:
+    """Any call."""
+    method = draw(_METHODS)
+    said = draw(_CONVERSATIONS[method.full_name])
+    if said and draw(st.booleans()):
+        said = _altered(draw, said)
+    requests = [one.SerializeToString() for one in said]
+    if requests and draw(_SELDOM):
+        at = draw(st.integers(0, len(requests) - 1))
+        requests[at] = draw(spoilt(requests[at]))
+    return Call(method, tuple(requests), draw(_GIVEN_UP))
+
+
+def _conversations(method: MethodDescriptor) -> st.SearchStrategy[list[Message]]:
+    one = messages(method.input_type)
+    any_said = (
+        st.lists(one, max_size=_MOST) if method.client_streaming else st.tuples(one).map(list)
+    )
+    known = _TALKS.get(method.name)
+    return any_said if known is None else st.one_of(any_said, st.sampled_from(known).map(list))
+
+
+def _altered(draw: st.DrawFn, said: list[Message]) -> list[Message]:
+    """A conversation with a message that is another, gone, twice there, or at another place."""
+    at = draw(st.integers(0, len(said) - 1))
+    how = draw(_ALTERATIONS) if len(said) > 1 else "another"
+    if how == "gone":
+        return [*said[:at], *said[at + 1 :]]
+    if how == "twice":
+        return [*said[: at + 1], *said[at:]]
+    if how == "moved":
+        return draw(st.permutations(said))
+    return [*said[:at], draw(changed(said[at])), *said[at + 1 :]]
+
+
+def _pipeline(*types: str) -> execution_pb2.PipelineManifest:
+    return execution_pb2.PipelineManifest(
+        version="v1",
+        nodes=[
+            execution_pb2.NodeManifest(id=f"n{number}", node_type=name)
+            for number, name in enumerate(types)
+        ],
+        connections=[
+            execution_pb2.Connection(**{"from": f"n{number}", "to": f"n{number + 1}"})
+            for number in range(len(types) - 1)
+        ],
+    )
+
+
+def _text(said: str) -> pb.DataBuffer:
+    return pb.DataBuffer(text=pb.TextBuffer(text_data=said.encode()))
+
+
+def _init(*types: str, **fields: object) -> streaming_pb2.StreamRequest:
+    init = streaming_pb2.StreamInit(manifest=_pipeline(*types), **fields)  # type: ignore[arg-type]  # any field
+    return streaming_pb2.StreamRequest(init=init)
+
+
+def _chunk(buffer: pb.DataBuffer, sequence: int = 0) -> streaming_pb2.StreamRequest:
+    chunk = streaming_pb2.DataChunk(node_id="n0", buffer=buffer, sequence=sequence)
+    return streaming_pb2.StreamRequest(data_chunk=chunk)
+
+
+def _control(command: streaming_pb2.StreamControl.Command) -> streaming_pb2.StreamRequest:
+    return streaming_pb2.StreamRequest(control=streaming_pb2.StreamControl(command=command))
+
+
+_AUDIO = pb.AudioBuffer(
+    samples=bytes(640), sample_rate=16_000, channels=1, format=pb.AUDIO_FORMAT_I16
+)
+_CLOSE = _control(streaming_pb2.StreamControl.COMMAND_CLOSE)
+_VALUES = (
+    _text("hello"),
+    pb.DataBuffer(audio=_AUDIO),
+    pb.DataBuffer(json=pb.JsonData(json_payload='{"a": 1}')),
+    pb.DataBuffer(binary=pb.BinaryBuffer(data=b"abc")),
+    pb.DataBuffer(video=pb.VideoFrame(pixel_data=bytes(4), width=2, height=2, format=4)),
+    pb.DataBuffer(tensor=pb.TensorBuffer(data=bytes(8), shape=[2], dtype=1)),
+    pb.DataBuffer(numpy=pb.NumpyBuffer(data=bytes(16), shape=[2], dtype="<f8", strides=[8])),
+    pb.DataBuffer(control=pb.ControlMessage(batch_hint=pb.BatchHint(suggested_batch_size=2))),
+    pb.DataBuffer(file=pb.FileBuffer(path="/etc/hostname")),
+)
+_LIMITS = pb.ResourceLimits(
+    max_memory_bytes=200 << 20, max_timeout_ms=5000, max_audio_samples=100_000
+)
+_TALKS: dict[str, tuple[tuple[Message, ...], ...]] = {
+    "StreamPipeline": (
+        (_init("PassThrough"), *(_chunk(value) for value in _VALUES[:8]), _CLOSE),
+        (_init("EchoNode"), *(_chunk(value, n) for n, value in enumerate(_VALUES[:4])), _CLOSE),
+        (
+            _init("AudioChunkerNode", resource_limits=_LIMITS),
+            streaming_pb2.StreamRequest(
+                audio_chunk=streaming_pb2.AudioChunk(node_id="n0", buffer=_AUDIO, sequence=1)
+            ),
+            _CLOSE,
+        ),
+        (
+            _init("PassThrough", "PassThrough", data_inputs={"n0": _VALUES[0]}),
+            _chunk(_VALUES[2]),
+            _control(streaming_pb2.StreamControl.COMMAND_INTERRUPT),
+            _chunk(_VALUES[3]),
+            _control(streaming_pb2.StreamControl.COMMAND_CANCEL),
+        ),
+    ),
+    "ExecutePipeline": tuple(
+        (
+            execution_pb2.ExecuteRequest(
+                manifest=_pipeline(*types), data_inputs={"n0": value}, resource_limits=_LIMITS
+            ),
+        )
+        for types in (("PassThrough",), ("PassThrough", "EchoNode"))
+        for value in _VALUES
+    ),
+    "PlanPipeline": ((penstock_pb2.PlanRequest(manifest=_pipeline("PassThrough", "EchoNode")),),),
+    "Attach": (
+        (
+            control_pb2.ControlFrame(hello=control_pb2.Hello(session_id="nobody")),
+            control_pb2.ControlFrame(
+                subscribe=control_pb2.Subscribe(addr=control_pb2.ControlAddress(node_id="n0"))
+            ),
+        ),
+    ),
+}
+
+_EXECUTE = next(one for one in METHODS if one.name == "ExecutePipeline")
+WARM_UP = tuple(
+    Call(_EXECUTE, (said.SerializeToString(),)) for (said,) in _TALKS["ExecutePipeline"]
+)
+"""What a service has answered before it is looked at for the first time."""
+_METHODS = st.sampled_from(
+    [one for one in METHODS for _ in range(_STREAMS if one.client_streaming else 1)]
+)
+_CONVERSATIONS = {method.full_name: _conversations(method) for method in METHODS}
+_ALTERATIONS = st.sampled_from(("another", "another", "gone", "twice", "moved"))
+_SELDOM = st.integers(0, 3).map(lambda number: number == 3)
+_GIVEN_UP = st.sampled_from((None, None, None, 0, 1, 2, 3))

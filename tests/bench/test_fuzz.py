@@ -1,0 +1,81 @@
+"""A short fuzz of every method finds nothing, and what it sends is what it claims to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+from hypothesis import find, given, settings
+from hypothesis import strategies as st
+
+from bench.fuzz.calls import METHODS, Call, calls
+from bench.fuzz.messages import changed, messages, spoilt
+from penstock.wire.methods import PATHS
+from penstock.wire.v1 import streaming_pb2 as pb
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_short_fuzz() -> None:
+    fuzz = [sys.executable, "-m", "bench.fuzz", "--requests", "300", "--short"]
+    done = subprocess.run(fuzz, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ": 0 found" in done.stdout
+
+
+def test_every_method_that_is_served_is_called() -> None:
+    paths = {f"/{method.containing_service.full_name}/{method.name}" for method in METHODS}
+    assert paths >= PATHS
+
+
+@given(messages(pb.StreamRequest.DESCRIPTOR))
+@settings(deadline=None)
+def test_any_message_can_be_sent(message: pb.StreamRequest) -> None:
+    assert pb.StreamRequest.FromString(message.SerializeToString()) is not None
+
+
+def test_every_field_of_a_message_is_tried() -> None:
+    for field in pb.DataChunk.DESCRIPTOR.fields:
+        find(
+            messages(pb.DataChunk.DESCRIPTOR),
+            lambda one, name=field.name: any(f.name == name for f, _ in one.ListFields()),
+        )
+
+
+@given(st.data())
+@settings(deadline=None)
+def test_a_changed_message_is_one_of_its_kind(data: st.DataObject) -> None:
+    message = pb.StreamRequest(data_chunk=pb.DataChunk(node_id="n0", sequence=3))
+    other = data.draw(changed(message))
+    assert isinstance(other, pb.StreamRequest)
+    assert message == pb.StreamRequest(data_chunk=pb.DataChunk(node_id="n0", sequence=3))
+
+
+def test_spoilt_bytes_are_often_no_message() -> None:
+    def is_none(data: bytes) -> bool:
+        try:
+            pb.StreamRequest.FromString(data)
+        except DecodeError:
+            return True
+        return False
+
+    whole = pb.StreamRequest(data_chunk=pb.DataChunk(node_id="n0")).SerializeToString()
+    assert find(spoilt(whole), is_none) != whole
+
+
+def test_conversations_are_also_whole() -> None:
+    def is_whole(call: Call) -> bool:
+        requests = [pb.StreamRequest.FromString(data) for data in call.requests]
+        return len(requests) > 3 and requests[0].HasField("init")
+
+    streams = calls().filter(lambda call: call.method.name == "StreamPipeline")
+    assert find(streams, lambda call: _parses(call) and is_whole(call))
+
+
+def _parses(call: Call) -> bool:
+    try:
+        return all(pb.StreamRequest.FromString(data) is not None for data in call.requests)
+    except DecodeError:
+        return False
