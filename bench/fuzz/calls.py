@@ -53,10 +53,11 @@ def calls(draw: st.DrawFn) -> Call:
     """Any call."""
     method = draw(_METHODS)
     said = draw(_CONVERSATIONS[method.full_name])
-    if said and draw(st.booleans()):
+    is_altered, is_spoilt = draw(_OFTEN), draw(_SELDOM)
+    if said and is_altered:
         said = _altered(draw, said)
     requests = [one.SerializeToString() for one in said]
-    if requests and draw(_SELDOM):
+    if requests and is_spoilt:
         at = draw(st.integers(0, len(requests) - 1))
         requests[at] = draw(spoilt(requests[at]))
     return Call(method, tuple(requests), draw(_GIVEN_UP))
@@ -92,10 +93,15 @@ def _pipeline(*types: str) -> execution_pb2.PipelineManifest:
             for number, name in enumerate(types)
         ],
         connections=[
-            execution_pb2.Connection(**{"from": f"n{number}", "to": f"n{number + 1}"})
-            for number in range(len(types) - 1)
+            _connection(f"n{number}", f"n{number + 1}") for number in range(len(types) - 1)
         ],
     )
+
+
+def _connection(source: str, target: str) -> execution_pb2.Connection:
+    connection = execution_pb2.Connection(to=target)
+    setattr(connection, "from", source)  # no name that Python allows
+    return connection
 
 
 def _text(said: str) -> pb.DataBuffer:
@@ -125,8 +131,10 @@ _VALUES = (
     pb.DataBuffer(audio=_AUDIO),
     pb.DataBuffer(json=pb.JsonData(json_payload='{"a": 1}')),
     pb.DataBuffer(binary=pb.BinaryBuffer(data=b"abc")),
-    pb.DataBuffer(video=pb.VideoFrame(pixel_data=bytes(4), width=2, height=2, format=4)),
-    pb.DataBuffer(tensor=pb.TensorBuffer(data=bytes(8), shape=[2], dtype=1)),
+    pb.DataBuffer(
+        video=pb.VideoFrame(pixel_data=bytes(4), width=2, height=2, format=pb.PIXEL_FORMAT_GRAY8)
+    ),
+    pb.DataBuffer(tensor=pb.TensorBuffer(data=bytes(8), shape=[2], dtype=pb.TENSOR_DTYPE_F32)),
     pb.DataBuffer(numpy=pb.NumpyBuffer(data=bytes(16), shape=[2], dtype="<f8", strides=[8])),
     pb.DataBuffer(control=pb.ControlMessage(batch_hint=pb.BatchHint(suggested_batch_size=2))),
     pb.DataBuffer(file=pb.FileBuffer(path="/etc/hostname")),
@@ -183,5 +191,6 @@ _METHODS = st.sampled_from(
 )
 _CONVERSATIONS = {method.full_name: _conversations(method) for method in METHODS}
 _ALTERATIONS = st.sampled_from(("another", "another", "gone", "twice", "moved"))
+_OFTEN = st.booleans()
 _SELDOM = st.integers(0, 3).map(lambda number: number == 3)
 _GIVEN_UP = st.sampled_from((None, None, None, 0, 1, 2, 3))

@@ -27,7 +27,7 @@ class Client:
     """One channel to the service; ``faults`` says what a call showed that must not be."""
 
     def __init__(self, address: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._channel: Any = grpc.aio.insecure_channel(address, options=_OPTIONS)
 
     async def aclose(self) -> None:
         await self._channel.close()
