@@ -21,8 +21,8 @@ from penstock.service.execution import ExecutionServicer
 from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
 from penstock.service.health import HealthServicer
 from penstock.service.observing import NOBODY, CallObserving, Harmless
-from penstock.service.parsing import parsing, refusing
 from penstock.service.planning import PlanningServicer
+from penstock.service.requests import refusing
 from penstock.service.streaming import StreamingServicer
 from penstock.session.observing import Observer
 from penstock.wire.methods import (
@@ -35,6 +35,7 @@ from penstock.wire.methods import (
     WATCH_HEALTH,
     Method,
 )
+from penstock.wire.parsing import parsing
 
 STOP_S = 2.0
 """How long calls may take to tell their clients that the service stops."""

@@ -21,8 +21,8 @@ from penstock.service.call_log import CallLog
 from penstock.service.feed import Feed
 from penstock.service.limits import CallLimits
 from penstock.service.pacing import comes_within, steadily
-from penstock.service.parsing import read_request
 from penstock.service.replies import Replies
+from penstock.service.requests import read_request
 from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort
 from penstock.session import Session
 from penstock.wire.methods import STREAM_PIPELINE

@@ -1,40 +1,17 @@
-"""Bytes that are no message: the client's fault, which gRPC would report as the service's."""
+"""What clients ask, and what is no request at all: their fault, and no failure of the service."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
-from google.protobuf.message import DecodeError, Message
 
 from penstock.errors import InputError
 from penstock.service.status import Context, leaving
+from penstock.wire.parsing import Malformed
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """What a deserializer gives for bytes that are no ``wanted``."""
-
-    wanted: str
-
-    def __str__(self) -> str:
-        return f"the bytes that came are no {self.wanted}"
-
-
-def parsing(wanted: type[Message]) -> Callable[[bytes], Message | Malformed]:
-    """A deserializer that never raises."""
-
-    def parse(data: bytes) -> Message | Malformed:
-        try:
-            return wanted.FromString(data)
-        except DecodeError:
-            return Malformed(wanted.DESCRIPTOR.full_name)
-
-    return parse
 
 
 def refusing(
