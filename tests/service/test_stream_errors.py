@@ -184,3 +184,13 @@ class TestImpatient:
         told = await details(call)
         assert told.stream_error_type == streaming.STREAM_ERROR_TIMEOUT
         assert await asyncio.wait_for(call.code(), 5) is grpc.StatusCode.OK
+
+    async def test_a_stream_that_never_begins(self, wire: WireClient) -> None:
+        call = wire.stream()
+        response = await call.read()
+        assert response.error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
+        await call.done_writing()
+        assert await call.read() is grpc.aio.EOF
+        told = await details(call)
+        assert told.stream_error_type == streaming.STREAM_ERROR_TIMEOUT
+        assert told.session_id == ""

@@ -121,7 +121,13 @@ class StreamCall:
         return self._cancelled and isinstance(self._failure, SessionCancelledError)
 
     async def _read_init(self) -> pb.StreamInit:
-        request = await read_request(self._context)
+        limit_s = self._admission.settings.service.session_idle_secs
+        try:
+            async with asyncio.timeout(limit_s):
+                request = await read_request(self._context)
+        except TimeoutError as exc:
+            assert limit_s is not None  # noqa: S101  # nothing else has a limit here
+            raise SessionIdleError(limit_s=limit_s) from exc
         found = None if request is grpc.aio.EOF else request.WhichOneof("request")
         if found != "init":
             raise InitRequiredError(found or "nothing")
