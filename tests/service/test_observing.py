@@ -212,3 +212,14 @@ async def test_an_observer_that_can_not_begin_is_the_operators_affair() -> None:
     with pytest.raises(ResourceLimitError):
         async with watched(Refusing()):
             pass
+
+
+async def test_it_hears_of_what_ends_with_the_service() -> None:
+    watcher = Watcher()
+    async with watched(watcher) as wire:
+        call = wire.stream()
+        await call.write(init(pipeline("EchoNode")))
+        while not (await call.read()).HasField("ready"):
+            continue
+    assert watcher.calls == [(STREAM, "CANCELLED")]
+    assert [session.plan.order for session, _ in watcher.ended] == [("n0",)]

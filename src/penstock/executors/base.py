@@ -36,8 +36,8 @@ class ExecutorEvents(Protocol):
     def output(self, node_id: str, stream: str, lines: Sequence[str]) -> None:
         """A node wrote lines to ``stdout`` or ``stderr``."""
 
-    def traced(self, node_id: str, spans: Sequence[NodeSpan], lost: int) -> None:
-        """Some of a node's spans; as many as ``lost`` were given up before them."""
+    def traced(self, node_id: str, pid: int, spans: Sequence[NodeSpan], lost: int) -> None:
+        """Some spans of a node in process ``pid``; as many as ``lost`` were given up before."""
 
     def interrupt_wanted(self, by: str, node_id: str) -> None:
         """The node ``by`` wants what is downstream of ``node_id`` to be interrupted."""

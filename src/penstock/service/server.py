@@ -99,24 +99,25 @@ async def _serving(
     address = parse_address(bind)
     observer = Harmless(observer)
     admission = Admission(settings, catalogue, observer)
-    server = grpc.aio.server(
-        interceptors=[CallObserving(observer, PATHS)], options=_options(settings)
-    )
-    server.add_generic_rpc_handlers(tuple(_handlers(admission)))
-    port = _bind(server, address)
-    await server.start()
-    admission.hosts.refill()
-    try:
-        async with observer.watching(admission.view), admission.readiness.watching():
-            yield _Service(address.with_port(port), admission)
-    finally:
-        admission.readiness.board.close()
-        refusing = asyncio.create_task(server.stop(STOP_S))
-        await admission.stop()
-        await refusing
-        admission.hosts.close()
-        if address.socket_path is not None:
-            address.socket_path.unlink(missing_ok=True)
+    async with observer.watching(admission.view):  # to the end of the last session
+        server = grpc.aio.server(
+            interceptors=[CallObserving(observer, PATHS)], options=_options(settings)
+        )
+        server.add_generic_rpc_handlers(tuple(_handlers(admission)))
+        port = _bind(server, address)
+        await server.start()
+        admission.hosts.refill()
+        try:
+            async with admission.readiness.watching():
+                yield _Service(address.with_port(port), admission)
+        finally:
+            admission.readiness.board.close()
+            refusing = asyncio.create_task(server.stop(STOP_S))
+            await admission.stop()
+            await refusing
+            admission.hosts.close()
+            if address.socket_path is not None:
+                address.socket_path.unlink(missing_ok=True)
 
 
 def _options(settings: Settings) -> list[tuple[str, Any]]:

@@ -227,9 +227,9 @@ class Life:
         session_id, about = self.context.session_id, self._about(lane.target)
         _log.warning("session %s: %s", session_id, warning, extra=about)
 
-    def traced(self, node_id: str, spans: Sequence[NodeSpan], lost: int) -> None:
+    def traced(self, node_id: str, pid: int, spans: Sequence[NodeSpan], lost: int) -> None:
         if self._options.on_spans is not None:
-            _call_back(self._options.on_spans, NodeSpans(node_id, spans, lost))
+            _call_back(self._options.on_spans, NodeSpans(node_id, pid, spans, lost))
 
     def finished(self, node_id: str) -> None:
         self._unfinished.discard(node_id)

@@ -45,13 +45,14 @@ class NodeOutput:
 
 @dataclass(frozen=True, slots=True)
 class NodeSpans:
-    """What a node did, and when; as many spans as ``lost`` were given up before these.
+    """What a node did in process ``pid``; as many spans as ``lost`` were given up before these.
 
     Those of ``CLIENT`` are a session's own: an input's way into it, with the origin ``CLIENT``,
     and what the reader does with an output, whose origin is a sink.
     """
 
     node_id: str
+    pid: int
     spans: Sequence[NodeSpan]
     lost: int = 0
 

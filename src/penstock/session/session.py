@@ -324,7 +324,7 @@ class Session:
             ready.set_exception(self._failure() or root.exception() or SessionError("ended"))
 
     def _tell_spans(self, spans: list[NodeSpan]) -> None:
-        self._started().traced(CLIENT, spans, 0)
+        self._started().traced(CLIENT, os.getpid(), spans, 0)
 
     def _started(self) -> Life:
         if self._life is None:

@@ -185,12 +185,15 @@ BUDGET_RESERVED_BYTES = Family(
     "penstock_budget_reserved_bytes", "gauge", ("resource",), "How much of it is reserved."
 )
 
-SPANS = Family("penstock_trace_spans_total", "counter", (), "Spans that were made of traced calls.")
+SPANS = Family("penstock_trace_spans_total", "counter", (), "Spans made of traced calls.")
+SPANS_EXPORTED = Family(
+    "penstock_trace_spans_exported_total", "counter", (), "Spans that the collector has taken."
+)
 SPANS_LOST = Family(
     "penstock_trace_spans_lost_total",
     "counter",
     ("where",),
-    "Spans given up: on their way here, as too many came at once, or by the exporter.",
+    "Spans given up: on_the_way, as invalid, by rate, in the queue, or by the exporter.",
 )
 
 FAMILIES = tuple(found for found in list(globals().values()) if isinstance(found, Family))

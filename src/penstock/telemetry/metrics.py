@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from penstock import __version__
@@ -36,9 +36,10 @@ _BYTES = "_bytes"
 
 
 class Metrics:
-    """Counts what it is told, and asks for the rest at each scrape."""
+    """Counts what it is told, and asks for the rest at each scrape; ``more`` adds to that."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: Callable[[Tally], None]) -> None:
+        self._more = more
         self.ledger = Ledger()
         self._open_calls: Counter[str] = Counter()
         self._view: ServiceView | None = None
@@ -108,6 +109,7 @@ class Metrics:
         for resource, count in view.budget.refusals.items():
             tally.counters[f.REFUSALS, (resource,)] = count
         tally.counters[f.ZYGOTE_RESTARTS, ()] = LAUNCHER.started - self._zygotes_before
+        self._more(tally)
         self.ledger.update("service", tally)
 
     async def _measure(self, view: ServiceView) -> None:

@@ -121,7 +121,7 @@ def another_node(host: FakeHost) -> None:
 
 
 def a_span_of_nobody(host: FakeHost) -> None:
-    host.say(messages.Traced("nobody", [NodeSpan(1, 0, "n0", 1, 2)], 0))
+    host.say(messages.Traced("nobody", 1, [NodeSpan(1, 0, "n0", 1, 2)], 0))
 
 
 def no_error_of_ours(host: FakeHost) -> None:

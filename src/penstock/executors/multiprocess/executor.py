@@ -301,7 +301,7 @@ class MultiprocessExecutor:
             case messages.Hoarding(lane_id, held, held_bytes):
                 events.hoarding(self._lanes[lane_id].spec, held, held_bytes)
             case messages.Traced(spans, lost):
-                events.traced(node_id, spans, lost)
+                events.traced(node_id, self._nodes[node_id].pid, spans, lost)
 
     def _on_node_silent(self, node_id: str) -> None:
         """The supervisor tells how it ended; where it goes on without a word, nobody would."""

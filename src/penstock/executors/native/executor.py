@@ -163,7 +163,7 @@ class NativeNode:
         return self.loop is not None and not self.loop.producing
 
     def _tell_spans(self, spans: list[NodeSpan]) -> None:
-        self._events.traced(self.node_id, spans, 0)
+        self._events.traced(self.node_id, os.getpid(), spans, 0)
 
     def turn(self) -> int:
         return 0 if self.loop is None else self.loop.turn.newest

@@ -265,8 +265,8 @@ class HostedEnsemble:
                 events.output(node_id, stream, lines)
             case messages.Hoarding(lane_id, held, held_bytes):
                 events.hoarding(self._lanes[lane_id], held, held_bytes)
-            case messages.Traced(node_id, spans, lost):
-                events.traced(self._plan.node(node_id).node_id, spans, lost)
+            case messages.Traced(node_id, pid, spans, lost):
+                events.traced(self._plan.node(node_id).node_id, pid, spans, lost)
             case messages.Interrupt(by, node_id):
                 events.interrupt_wanted(by, node_id)
             case messages.Finished(node_id):

@@ -111,13 +111,13 @@ class Host:
     def output(self, node_id: str, stream: str, lines: Sequence[str]) -> None:
         self._control.send(messages.Output(node_id, stream, list(lines)))
 
-    def traced(self, node_id: str, spans: Sequence[NodeSpan], lost: int) -> None:
+    def traced(self, node_id: str, pid: int, spans: Sequence[NodeSpan], lost: int) -> None:
         """Where the front door doesn't read, spans are given up: they must not pile up here."""
         if self._control.waiting:
             self._lost_spans[node_id] += lost + len(spans)
         else:
             lost += self._lost_spans.pop(node_id, 0)
-            self._control.send(messages.Traced(node_id, list(spans), lost))
+            self._control.send(messages.Traced(node_id, pid, list(spans), lost))
 
     def interrupt_wanted(self, by: str, node_id: str) -> None:
         self._control.send(messages.Interrupt(by, node_id))

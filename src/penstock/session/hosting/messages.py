@@ -117,6 +117,7 @@ class Traced(_Message, frozen=True):
     """Some of a node's spans; as many as ``lost`` were given up before them."""
 
     node_id: str
+    pid: int
     spans: list[NodeSpan]
     lost: int
 
