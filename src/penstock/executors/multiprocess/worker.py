@@ -35,9 +35,10 @@ from penstock.executors.emitter import Identity
 from penstock.executors.multiprocess import kernel, messages
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.limits import allow_last_words
+from penstock.executors.multiprocess.pumps import PlainPump, ReactorPump
 from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, Reactor
 from penstock.executors.node_loop import NodeLoop
-from penstock.executors.pump import LoopPump, Pump
+from penstock.executors.pump import Pump
 from penstock.executors.statistics import NodeStatistics, ProcessStatistics
 from penstock.executors.trail import NodeSpan, Trail
 from penstock.executors.vitals import OwnVitals, Pulse
@@ -57,45 +58,6 @@ written there, so that it takes none."""
 
 class _Stopped(BaseException):
     """The supervisor wants this process to end."""
-
-
-class _PlainPump:
-    """Waits on the reactor itself: between a lane and ``process`` lies no event loop."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-
-    async def idle(self) -> None:
-        self._worker.reactor.poll(None)
-        self._worker.check()
-
-    async def breathe(self) -> None:
-        self._worker.reactor.poll(0)
-        self._worker.check()
-
-    def notify(self) -> None:
-        """Nobody else runs here who could have something to tell."""
-
-
-class _ReactorPump(LoopPump):
-    """Waits in an asyncio loop that watches the reactor."""
-
-    def __init__(self, worker: Worker) -> None:
-        super().__init__()
-        self._worker = worker
-
-    def ready(self) -> None:
-        self._worker.reactor.poll_batch()
-        self.notify()
-
-    async def idle(self) -> None:
-        await super().idle()
-        self._worker.check()
-
-    async def breathe(self) -> None:
-        self._worker.reactor.poll(0)
-        await super().breathe()
-        self._worker.check()
 
 
 class Worker:
@@ -119,7 +81,7 @@ class Worker:
         self._loop: NodeLoop | None = None
         self._task: asyncio.Task[Any] | None = None
         self._call: Caller = call_plain
-        self._pump: Pump = _PlainPump(self)
+        self._pump: Pump = PlainPump(self)
         self._lost_spans = 0
         self._running = False
         self._stopping = False
@@ -200,7 +162,7 @@ class Worker:
             return self._pump
         self._task = asyncio.current_task()
         self._call = call_here
-        pump = _ReactorPump(self)
+        pump = ReactorPump(self)
         self.reactor.watched = True
         asyncio.get_running_loop().add_reader(self.reactor.fileno(), pump.ready)
         return pump
