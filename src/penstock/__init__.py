@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         LibraryError,
         ManifestError,
         MissingExtraError,
+        NodeAddressError,
         NodeError,
         NodeExecutionError,
         NodeExitedError,
@@ -55,25 +56,33 @@ if TYPE_CHECKING:
         SessionIdleError,
         StallError,
         SupervisionError,
+        UnknownNodeError,
     )
     from penstock.manifest import Manifest, Settings, load_settings, parse_manifest
     from penstock.nodes import Catalogue, Join, JoinParams, Node, NodeContext, NodeParams, node
     from penstock.planning import NodeExecutionPlan, Report, check_manifest, make_plan
     from penstock.session import (
+        Attachment,
         Budget,
+        Intercept,
+        InterceptRequest,
         Interruption,
         NodeOutput,
         NodeProgress,
+        NodeState,
         Output,
         Session,
         SessionMetrics,
         SessionOptions,
         SessionStatus,
+        Tap,
+        TapEvent,
     )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Attachment",
     "Audio",
     "BatchHint",
     "Binary",
@@ -87,6 +96,8 @@ __all__ = [
     "ExecutorType",
     "Fault",
     "InputError",
+    "Intercept",
+    "InterceptRequest",
     "Interruption",
     "InvalidTransition",
     "InvalidValueError",
@@ -101,6 +112,7 @@ __all__ = [
     "ManifestError",
     "MissingExtraError",
     "Node",
+    "NodeAddressError",
     "NodeContext",
     "NodeError",
     "NodeExecutionError",
@@ -109,6 +121,7 @@ __all__ = [
     "NodeOutput",
     "NodeParams",
     "NodeProgress",
+    "NodeState",
     "NodeTimeoutError",
     "Output",
     "PenstockError",
@@ -128,8 +141,11 @@ __all__ = [
     "Settings",
     "StallError",
     "SupervisionError",
+    "Tap",
+    "TapEvent",
     "Tensor",
     "Text",
+    "UnknownNodeError",
     "Value",
     "Video",
     "VideoCodec",

@@ -10,6 +10,8 @@
     ├── ResourceLimitError        the operator or the caller: more was wished than is free
     ├── InputError                the caller: a value, node or sequence that can't be taken
     │   ├── InvalidValueError     the value itself: malformed, or of a kind that isn't accepted
+    │   ├── UnknownNodeError      there is no such node
+    │   ├── NodeAddressError      what is wished can't be done with that node
     │   └── SequenceError         a chunk's number that leaves a gap, or comes again
     ├── NodeError                 the node's author
     │   ├── NodeExecutionError    it raised; exception, message and traceback
@@ -124,6 +126,24 @@ class InputError(PenstockError):
 
 class InvalidValueError(InputError):
     """A value that is malformed, or of a kind that its node doesn't accept."""
+
+
+class UnknownNodeError(InputError):
+    """A node that the session doesn't have."""
+
+    def __init__(self, found: str, known: Sequence[str]) -> None:
+        self.found = found
+        self.known = tuple(known)
+        super().__init__(f"expected one of {', '.join(self.known)}, got {found!r}")
+
+
+class NodeAddressError(InputError):
+    """What is wished can't be done with the node ``node_id``; ``fact`` says why."""
+
+    def __init__(self, node_id: str, fact: str) -> None:
+        self.node_id = node_id
+        self.fact = fact
+        super().__init__(f"node {node_id!r} {fact}")
 
 
 class SequenceError(InputError):

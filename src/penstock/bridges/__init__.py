@@ -11,6 +11,7 @@ from penstock.bridges.lane import (
     LaneSpec,
     ProducerEnd,
     ProducerStatistics,
+    Purpose,
     count_drop,
     no_listener,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "LatencyHistogram",
     "ProducerEnd",
     "ProducerStatistics",
+    "Purpose",
     "bridge_state",
     "close_lane",
     "count_drop",

@@ -34,7 +34,7 @@ class DirectLane:
 
     def __init__(self, spec: LaneSpec, epochs: Epochs = NO_EPOCHS) -> None:
         self.spec = spec
-        self.epochs = epochs
+        self.epochs = epochs if spec.carries_turns else NO_EPOCHS
         self.accept: Accept | None = None
         self.queue: deque[Message] = deque()
         self._sizes: deque[int] = deque()
@@ -148,6 +148,11 @@ class DirectProducer:
             self._lane.machine.step(LaneEvent.SPACE_AVAILABLE)
             self._lane.machine.step(LaneEvent.TRANSFERRED)
             self.on_change()
+
+    @property
+    def lent(self) -> int:
+        """Nothing is: who has taken a reference holds it himself."""
+        return 0
 
     def end(self) -> None:
         self._lane.ending = True

@@ -7,6 +7,7 @@ sandbox's linear memory) belongs to the executors.
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
@@ -19,6 +20,22 @@ INTERRUPTED = "interrupted"
 """Why messages are dropped that are for a turn that is over."""
 
 
+class Purpose(StrEnum):
+    """What a lane is for.
+
+    An ``EDGE`` is a connection of the plan, or the client's way to a source or from a sink. The
+    others lie between the client and one node, and may come while a session runs: a ``TAP`` shows
+    what the node gives, a ``QUESTION`` what it is not to give before somebody has decided, which a
+    ``VERDICT`` says; ``INJECTION`` brings inputs that come from outside the pipeline.
+    """
+
+    EDGE = "edge"
+    TAP = "tap"
+    QUESTION = "question"
+    VERDICT = "verdict"
+    INJECTION = "injection"
+
+
 class LaneSpec(msgspec.Struct, frozen=True):
     """What both ends of a lane know about it.
 
@@ -29,7 +46,8 @@ class LaneSpec(msgspec.Struct, frozen=True):
     Within a process, ``max_buffered_bytes`` bounds what they hold (0: nothing does); one message
     of any size always passes. ``verify`` adds a checksum to every payload. ``slot`` is the place
     of the source in the page of epochs: what it gave in an older epoch is dropped when it would be
-    taken, and counted as ``INTERRUPTED``.
+    taken, and counted as ``INTERRUPTED``. Lanes on which a message's epoch is the number that it
+    has there, and nothing is stale, say so by their ``purpose``.
     """
 
     lane_id: int
@@ -43,6 +61,17 @@ class LaneSpec(msgspec.Struct, frozen=True):
     verify: bool = False
     max_buffered_bytes: int = 0
     slot: int = 0
+    purpose: Purpose = Purpose.EDGE
+
+    @property
+    def carries_turns(self) -> bool:
+        """Whether an interrupt can make stale what is on it."""
+        return self.purpose in (Purpose.EDGE, Purpose.INJECTION)
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether its consumer copies what it takes, and looks at nothing where it lies."""
+        return self.purpose in (Purpose.TAP, Purpose.QUESTION)
 
     @property
     def name(self) -> str:
@@ -103,6 +132,10 @@ class ProducerEnd(Protocol):
 
     def offer(self, message: Message) -> bool:
         """Take the message, or say False where the producer has to wait for space."""
+
+    @property
+    def lent(self) -> int:
+        """Messages whose payload the consumer may still look at where it lies."""
 
     def end(self) -> None:
         """Say that nothing more comes."""

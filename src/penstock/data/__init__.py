@@ -21,6 +21,7 @@ from penstock.data.values import (
     Video,
     VideoCodec,
     freeze,
+    own,
     payload_bytes,
     replace,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "VideoCodec",
     "freeze",
     "held_bytes",
+    "own",
     "pack",
     "payload_bytes",
     "reader",

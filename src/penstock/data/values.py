@@ -286,6 +286,9 @@ def replace(value: AnyValue, /, **changes: Any) -> AnyValue:
 _ARRAYS: dict[type, str] = {Audio: "samples", Video: "pixels", Tensor: "array", Binary: "data"}
 
 
+_NO_ARRAY = np.empty(0)
+
+
 def freeze(value: Value) -> None:
     """Make the value's array read-only: from now on others look at it."""
     name = _ARRAYS.get(type(value))
@@ -293,6 +296,17 @@ def freeze(value: Value) -> None:
         flags = getattr(value, name).flags
         if flags.writeable:
             flags.writeable = False
+
+
+def own(value: AnyValue) -> AnyValue:
+    """The same value, with memory of its own: a copy, where its array is a view on other memory."""
+    name = _ARRAYS.get(type(value))
+    array = getattr(value, name) if name is not None else _NO_ARRAY
+    if name is None or array.flags.owndata:
+        return value
+    copy = array.copy(order="K")
+    copy.flags.writeable = False
+    return replace(value, **{name: copy})
 
 
 _PAYLOADS: dict[type, Callable[[Any], int]] = {

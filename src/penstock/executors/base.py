@@ -8,6 +8,7 @@ from typing import Protocol
 from penstock.bridges import LaneSpec
 from penstock.data import ExecutorType
 from penstock.errors import PenstockError
+from penstock.executors.node_state import NodeState
 from penstock.executors.statistics import NodeStatistics
 from penstock.executors.trail import NodeSpan
 from penstock.planning import NodeAssignment
@@ -42,6 +43,9 @@ class ExecutorEvents(Protocol):
     def interrupt_wanted(self, by: str, node_id: str) -> None:
         """The node ``by`` wants what is downstream of ``node_id`` to be interrupted."""
 
+    def confirmed(self, number: int) -> None:
+        """A node has heeded everything that it was told before the ``confirm`` of that number."""
+
     def finished(self, node_id: str) -> None:
         """A node has processed and flushed everything, and its consumers have taken it."""
 
@@ -73,6 +77,12 @@ class NodeExecutor(NodeRecords, Protocol):
 
     def interrupt(self, by: str) -> None:
         """Have the nodes heed the page of epochs; ``by`` is the node that had asked, or empty."""
+
+    def set_state(self, node_id: str, state: NodeState) -> None:
+        """Have a node work on its inputs or not, from the next one on."""
+
+    def confirm(self, node_id: str, number: int) -> None:
+        """Tell by ``confirmed`` when a node has heeded what came before."""
 
     async def measure(self) -> None:
         """Bring ``statistics`` and those of the lanes up to date."""

@@ -13,6 +13,7 @@ from penstock.data import Json, Message, Value
 from penstock.executors.calling import Caller, NodeFault, each_value
 from penstock.executors.emitter import Identity
 from penstock.executors.node_loop import NodeLoop
+from penstock.executors.node_state import NodeState
 from penstock.executors.pump import Pump
 from penstock.executors.vitals import OverlappingPulse, Pulse
 from penstock.nodes import Node
@@ -23,12 +24,16 @@ _NOTHING = Json(None)
 
 
 class _Flight:
-    """One input that is being worked on; ``value`` is an output that waits to be given."""
+    """One input that is being worked on; ``value`` is an output that waits to be given.
 
-    __slots__ = ("_taken", "abandoned", "landed", "message", "part", "task", "value")
+    The node is left out of what it gives ``instead``.
+    """
 
-    def __init__(self, message: Message) -> None:
+    __slots__ = ("_taken", "abandoned", "instead", "landed", "message", "part", "task", "value")
+
+    def __init__(self, message: Message, instead: list[Value] | None) -> None:
         self.message = message
+        self.instead = instead
         self.part = 0
         self.value: Value | None = None
         self.landed = False
@@ -106,9 +111,10 @@ class ConcurrentLoop(NodeLoop):
             if message is None:
                 break
             took_off = True
-            self.stats.items += 1
+            enabled = self.state is NodeState.ENABLED
+            self.stats.items += enabled
             self._last = Message(_NOTHING, message.sequence, 0, message.timestamp_us, message.epoch)
-            flight = _Flight(message)
+            flight = _Flight(message, None if enabled else self._passed_by(message))
             flight.task = asyncio.create_task(self._fly(flight))
             flight.task.add_done_callback(partial(self._landed, flight))
             self._flights.append(flight)
@@ -125,6 +131,11 @@ class ConcurrentLoop(NodeLoop):
         return None
 
     async def _work_on(self, flight: _Flight) -> None:
+        if flight.instead is not None:
+            for passed in flight.instead:
+                self._pump.notify()
+                await flight.hand_over(passed)
+            return
         started = perf_counter_ns()
         self.node.ctx.arrival = flight.message
         work = self._call(self._bound(flight.message.value))

@@ -9,9 +9,13 @@ from penstock.data import Message
 
 
 class Intake(Protocol):
-    """Takes a node's inputs out of its lanes; ``lanes`` may grow while it runs."""
+    """Takes a node's inputs out of its lanes; ``lanes`` may grow while it runs.
+
+    ``injections`` bring inputs from outside the pipeline; the node comes to its end without them.
+    """
 
     lanes: list[ConsumerEnd]
+    injections: list[ConsumerEnd]
 
     def take(self) -> Message | None:
         """The next input, or None where there is none now."""
@@ -32,10 +36,11 @@ class InTurn:
 
     def __init__(self) -> None:
         self.lanes: list[ConsumerEnd] = []
+        self.injections: list[ConsumerEnd] = []
         self._last = 0
 
     def take(self) -> Message | None:
-        lanes = self.lanes
+        lanes = [*self.lanes, *self.injections] if self.injections else self.lanes
         if len(lanes) == 1:
             return lanes[0].take()
         for _ in lanes:

@@ -20,11 +20,12 @@ class Matching:
 
     It holds the first message of each lane at most; what comes behind waits on the lane. Of
     messages that don't belong together the latest stays, and the others go: they come too
-    late for it, and nothing earlier will follow it.
+    late for it, and nothing earlier will follow it. Nothing is injected here: what would it match?
     """
 
     def __init__(self, params: JoinParams, stats: NodeStatistics, epochs: Epochs) -> None:
         self.lanes: list[ConsumerEnd] = []
+        self.injections: list[ConsumerEnd] = []
         self._argument = params.argument
         self._tolerance_us = params.tolerance_us
         self._place = _number if params.tolerance_us is None else _capture_time

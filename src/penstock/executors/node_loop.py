@@ -13,7 +13,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
-from penstock.bridges import Accept, ConsumerEnd, ProducerEnd, count_time
+from penstock.bridges import Accept, ConsumerEnd, ProducerEnd, Purpose, count_time
 from penstock.data import Message, Value
 from penstock.executors.calling import (
     END,
@@ -30,6 +30,7 @@ from penstock.executors.delivery import Delivery
 from penstock.executors.emitter import Emitter, Identity
 from penstock.executors.intake import Intake, InTurn
 from penstock.executors.joining import Matching, by_name
+from penstock.executors.node_state import NodeState
 from penstock.executors.pump import Pump
 from penstock.executors.statistics import NodeStatistics
 from penstock.executors.timing import Clock
@@ -66,6 +67,8 @@ class NodeLoop:
         self.direct = direct
         self.stats = NodeStatistics()
         self.producing = True
+        self.state = NodeState.ENABLED
+        self.over = False
         self.trail: Trail | None = None
         self.during = "produce" if getattr(node, "process", None) is None else "process"
         self._pump = pump
@@ -99,6 +102,26 @@ class NodeLoop:
         """The lanes to give to; more may be added at any time."""
         return self._emitter.lanes
 
+    def attach(self, end: ProducerEnd | ConsumerEnd) -> None:
+        """Have a lane from or to the client that is no part of the pipeline."""
+        side = self._emitter.side
+        match end.spec.purpose:
+            case Purpose.INJECTION:
+                self._intake.injections.append(end)  # type: ignore[arg-type]  # its purpose says
+            case Purpose.VERDICT:
+                side.heed(end)  # type: ignore[arg-type]  # the same
+            case _:
+                side.attach(end)  # type: ignore[arg-type]  # the same
+                if self.over:
+                    side.end()
+        self._pump.notify()
+
+    def detach(self, end: ProducerEnd | ConsumerEnd) -> None:
+        """Go on without such a lane; doing it twice is harmless."""
+        self._emitter.side.detach(end)
+        self._intake.injections[:] = [lane for lane in self._intake.injections if lane is not end]
+        self._pump.notify()
+
     async def run(self) -> None:
         """Until the inputs have ended, everything is flushed, and the consumers know."""
         self._pulse.enter(self.during)
@@ -107,6 +130,8 @@ class NodeLoop:
         else:
             await self._consume()
         await self._flush()
+        self.over = True
+        self._emitter.side.end()
         for end in self.outputs:
             end.end()
         while not all(end.finished for end in self.outputs):
@@ -136,7 +161,7 @@ class NodeLoop:
         """The counters, and what the node waits for now."""
         stats, waiting = self.stats, self._emitter.waiting
         stats.for_any = False
-        if waiting and not self.turn.is_asking:
+        if waiting and not (self.turn.is_asking or self._emitter.parked):
             stats.waits_for = [end.spec.target for end in waiting]
         elif self._idle:
             stats.waits_for = self._intake.lacking()
@@ -157,7 +182,11 @@ class NodeLoop:
             return False
         self._idle = False
         try:
-            self._work(message)
+            if self.state is NodeState.ENABLED:
+                self._work(message)
+            else:
+                for value in self._passed_by(message):
+                    self._emitter.give(value, "process")
         except BaseException as exc:  # noqa: BLE001  # nothing of it is the producer's
             self._fault = exc
         if self._fault is None and self._result is None and not self._emitter.waiting:
@@ -176,6 +205,9 @@ class NodeLoop:
                 if intake.ended:
                     return
                 await self._wait_for_input()
+            elif self.state is not NodeState.ENABLED:
+                for value in self._passed_by(message):
+                    await self._delivery.one(value, "process")
             elif self.direct:
                 self._work(message)
             else:
@@ -226,6 +258,16 @@ class NodeLoop:
         self._count_item()
         if result is not None:
             self._emitter.give(result, "process")
+
+    def _passed_by(self, message: Message) -> list[Value]:
+        """Leave the node out; what is to be given in its place, of the kinds that it gives."""
+        self.stats.skipped += 1
+        if self.state is NodeState.DISABLED:
+            return []
+        self._emitter.stamper.follow(message)
+        values: Any = message.value
+        each = values.values() if self._is_join else (values,)
+        return [value for value in each if value.kind in self._emitter.emits]
 
     async def _begin_turn(self) -> None:
         """Something was interrupted: where that concerns this node's work, the node is told."""
@@ -303,7 +345,10 @@ class NodeLoop:
         self._emitter.stamper.advance()
         self.stats.items += 1
         self._count_item()
-        await self._delivery.one(value, "produce")
+        if self.state is NodeState.ENABLED:
+            await self._delivery.one(value, "produce")
+        else:
+            self.stats.skipped += 1
         await self._pump.breathe()
 
     async def _flush(self) -> None:
@@ -313,4 +358,5 @@ class NodeLoop:
             self.during = "flush"
             self._pulse.enter("flush")
             result = await self._clock.wait("flush", self._call(self.node.flush))
+            self._emitter.muted = self.state is NodeState.DISABLED
             await self._delivery.all_of(result, "flush")

@@ -1,6 +1,15 @@
 """Sessions: one isolated run of a pipeline, with its context, status, budget and metrics."""
 
+from penstock.executors.node_state import NodeState
 from penstock.session.budget import Allowance, Budget
+from penstock.session.bus import (
+    DEADLINE_S,
+    Attachment,
+    Intercept,
+    InterceptRequest,
+    Tap,
+    TapEvent,
+)
 from penstock.session.context import (
     ExecutorDataFlow,
     SessionExecutionContext,
@@ -22,20 +31,25 @@ from penstock.session.stall import Blocking, find_ring, held_up_by
 from penstock.session.status import SESSION_TABLE, SessionEvent, SessionStatus
 
 __all__ = [
+    "DEADLINE_S",
     "SESSION_TABLE",
     "Allowance",
+    "Attachment",
     "Blocking",
     "Budget",
     "Cost",
     "Durations",
     "ExecutorDataFlow",
     "HostMetrics",
+    "Intercept",
+    "InterceptRequest",
     "Interruption",
     "LaneMetrics",
     "NodeMetrics",
     "NodeOutput",
     "NodeProgress",
     "NodeSpans",
+    "NodeState",
     "Output",
     "Session",
     "SessionEvent",
@@ -44,6 +58,8 @@ __all__ = [
     "SessionMetrics",
     "SessionOptions",
     "SessionStatus",
+    "Tap",
+    "TapEvent",
     "cost_of",
     "find_ring",
     "held_up_by",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.bridges import LaneSpec
 from penstock.data import ExecutorType
 from penstock.errors import PenstockError, SessionError
 from penstock.executors.base import ExecutorEvents, NodeExecutor, NodeRecords
@@ -20,11 +22,13 @@ from penstock.executors.multiprocess.executor import (
 )
 from penstock.executors.multiprocess.station import Station
 from penstock.executors.native import NativeExecutor
+from penstock.executors.node_state import NodeState
 from penstock.executors.statistics import ProcessStatistics
 from penstock.executors.vitals import OwnVitals
 from penstock.planning import NodeAssignment
 from penstock.session.context import SessionExecutionContext
 from penstock.session.gateway import Gateway
+from penstock.session.side_wiring import End, Gone, SideWiring
 from penstock.session.wiring import Door, Wiring
 
 SESSIONS_OWNER = 0
@@ -53,6 +57,21 @@ class Ensemble(Protocol):
 
     def interrupt(self, by: str) -> None:
         """Have all nodes heed the page of epochs; ``by`` is the node that had asked, or empty."""
+
+    def lay(self, spec: LaneSpec, gone: Gone) -> End:
+        """The client's end of a new lane to or from a node, which is no part of the pipeline.
+
+        It is told when the node's end is ``gone``.
+        """
+
+    def release(self, end: End) -> None:
+        """Remove such a lane."""
+
+    def set_state(self, node_id: str, state: NodeState) -> None:
+        """Have a node work on its inputs or not."""
+
+    def confirm(self, node_id: str, number: int) -> None:
+        """Have ``confirmed`` told when a node has heeded what came before."""
 
     async def measure(self) -> None:
         """Bring all counters up to date."""
@@ -97,6 +116,7 @@ class LocalEnsemble:
         self._pool_bytes = pool_bytes
         self._surroundings = surroundings
         self._station: Station | None = None
+        self._side: SideWiring | None = None
 
     async def start(self) -> None:
         context, around = self._context, self._surroundings
@@ -132,6 +152,7 @@ class LocalEnsemble:
         door = around.door if around else None
         executors = (native, multiprocess)
         Wiring(context, self._gateway, executors, self._station, door).lay_all()
+        self._side = SideWiring(native, multiprocess, self._station, context.epochs)
 
     def begin(self) -> None:
         for executor in self.executors:
@@ -144,6 +165,22 @@ class LocalEnsemble:
     def interrupt(self, by: str) -> None:
         for executor in self.executors:
             executor.interrupt(by)
+
+    def lay(self, spec: LaneSpec, gone: Gone) -> End:
+        return self._sidelines.lay(spec, gone)
+
+    def connect(self, spec: LaneSpec, sock: socket.socket) -> None:
+        """Give a node here its end of a lane that a client in another process wants."""
+        self._sidelines.connect(spec, sock)
+
+    def release(self, end: End) -> None:
+        self._sidelines.release(end)
+
+    def set_state(self, node_id: str, state: NodeState) -> None:
+        self._executor_of(node_id).set_state(node_id, state)
+
+    def confirm(self, node_id: str, number: int) -> None:
+        self._executor_of(node_id).confirm(node_id, number)
 
     async def measure(self) -> None:
         for executor in self.executors:
@@ -171,6 +208,15 @@ class LocalEnsemble:
                     group.create_task(start)
         except* (PenstockError, OSError) as errors:
             raise errors.exceptions[0] from None
+
+    @property
+    def _sidelines(self) -> SideWiring:
+        assert self._side is not None  # noqa: S101  # made in start
+        return self._side
+
+    def _executor_of(self, node_id: str) -> NodeExecutor:
+        kind = self._context.plan.node(node_id).executor
+        return next(one for one in self.executors if one.executor_type is kind)
 
     def _nodes_of(self, executor: NodeExecutor) -> list[NodeAssignment]:
         nodes = self._context.plan.nodes

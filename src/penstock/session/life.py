@@ -25,6 +25,7 @@ from penstock.executors.multiprocess.limits import unavailable
 from penstock.executors.multiprocess.messages import HOST
 from penstock.executors.trail import NodeSpan
 from penstock.planning import NodeExecutionPlan
+from penstock.session.bus import Bus
 from penstock.session.context import SessionExecutionContext
 from penstock.session.ensemble import Ensemble, LocalEnsemble
 from penstock.session.gateway import Gateway
@@ -70,6 +71,7 @@ class Life:
         self.failure: PenstockError | None = None
         self.traces = options.on_spans is not None
         self.ensemble = self._make_ensemble(options, pool_bytes)
+        self.bus = Bus(context, self.ensemble, pool_bytes)
         self.started_at = time.monotonic()
         self.ended_at: float | None = None
         self._options = options
@@ -136,11 +138,12 @@ class Life:
             slots = self._page.slots
             epoch = self._page.interrupt(slots[node_id], [slots[name] for name in downstream])
             self.ensemble.interrupt(by)
-        if self._options.on_interrupt is not None:
-            named = None if node_id == CLIENT else node_id
-            sinks = tuple(name for name in plan.sinks if name in (node_id, *downstream))
-            said = Interruption(named, by or None, epoch, sinks)
-            _call_back(self._options.on_interrupt, said)
+        named = None if node_id == CLIENT else node_id
+        sinks = tuple(name for name in plan.sinks if name in (node_id, *downstream))
+        said = Interruption(named, by or None, epoch, sinks)
+        for listener in (self._options.on_interrupt, *self.bus.listeners):
+            if listener is not None:
+                _call_back(listener, said)
         return epoch
 
     @property
@@ -231,7 +234,11 @@ class Life:
         if self._options.on_spans is not None:
             _call_back(self._options.on_spans, NodeSpans(node_id, pid, spans, lost))
 
+    def confirmed(self, number: int) -> None:
+        self.bus.confirm(number)
+
     def finished(self, node_id: str) -> None:
+        self.bus.finish(node_id)
         self._unfinished.discard(node_id)
         if not self._unfinished:
             self._end()
@@ -282,6 +289,7 @@ class Life:
     def _end(self) -> None:
         self.over.set()
         self.gateway.wake()
+        self.bus.wake()
 
     async def _initialise(self) -> None:
         """All executors at once, then the lanes between them; a client may leave meanwhile."""
@@ -312,6 +320,9 @@ class Life:
     async def _terminate(self) -> None:
         self.over.set()
         self._step_to_the_end()
+        if self.failure is None:
+            await self.bus.settle()
+        self.bus.end()
         ask_s = END_S if self.failure is None else ABORT_S
         await self.ensemble.stop(ask_s)
         self.context.epochs.close()

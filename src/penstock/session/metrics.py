@@ -16,6 +16,7 @@ from penstock.bridges import (
     LatencyHistogram,
 )
 from penstock.data import ExecutorType, Kind
+from penstock.executors.base import NodeRecords
 from penstock.executors.statistics import ProcessStatistics
 from penstock.session.stall import Blocking, held_up_by
 
@@ -30,6 +31,8 @@ class NodeMetrics:
     ``cpu_time_s`` and ``peak_memory_bytes`` are those of its process and 0 where the node
     has none of its own; ``unmatched`` are the inputs that a join had to drop, ``interrupted`` the
     outputs and inputs that were given up because of an interrupt while the node was at them.
+    ``skipped`` are the inputs, or products, that it was left out of while it was not enabled, and
+    ``withheld`` the outputs that an intercept dropped.
     ``processing`` is the time that each item took, and ``processing_time_s`` the sum; with several
     at once that is longer than ``execution_time_s``, and what flushing takes is in the latter only.
     """
@@ -45,6 +48,8 @@ class NodeMetrics:
     processing: LatencyHistogram = _NOTHING_TIMED
     processing_time_s: float = 0.0
     interrupted: int = 0
+    skipped: int = 0
+    withheld: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,29 @@ class SessionMetrics:
     dropped: int
     average_latency_s: float | None
     host: HostMetrics | None = None
+
+
+def node_metrics(executors: Iterable[NodeRecords]) -> dict[str, NodeMetrics]:
+    """What the nodes of all executors have counted, by node ID."""
+    return {
+        node_id: NodeMetrics(
+            executor=executor.executor_type,
+            pid=executor.pid(node_id),
+            items_processed=stats.items,
+            outputs=stats.outputs,
+            execution_time_s=stats.execution_ns / 1e9,
+            cpu_time_s=stats.cpu_ns / 1e9,
+            peak_memory_bytes=stats.peak_memory_bytes,
+            unmatched=stats.unmatched,
+            processing=LatencyHistogram.merged((stats.processing,)),
+            processing_time_s=stats.processing_ns / 1e9,
+            interrupted=stats.interrupted,
+            skipped=stats.skipped,
+            withheld=stats.withheld,
+        )
+        for executor in executors
+        for node_id, stats in executor.statistics.items()
+    }
 
 
 def host_metrics(host: ProcessStatistics | None) -> HostMetrics | None:

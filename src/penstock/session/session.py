@@ -7,21 +7,18 @@ import os
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Self
 
-from penstock.bridges import LatencyHistogram
 from penstock.data import CLIENT, Kind, Message, Value
 from penstock.errors import (
-    InputError,
-    InvalidValueError,
     PenstockError,
     SessionCancelledError,
     SessionClosedError,
     SessionError,
 )
-from penstock.executors.calling import is_value
 from penstock.executors.multiprocess.transport import guaranteed_pool
 from penstock.executors.trail import NodeSpan, Trail
 from penstock.manifest import Capacity, Manifest, parse_manifest
@@ -29,8 +26,10 @@ from penstock.nodes import Catalogue
 from penstock.nodes.importing import nodes_are_being_imported
 from penstock.planning import NodeExecutionPlan, make_plan
 from penstock.session.budget import Budget
+from penstock.session.bus import Attachment
 from penstock.session.context import SessionExecutionContext
 from penstock.session.cost import Cost, cost_of, within_memory
+from penstock.session.inputs import input_message
 from penstock.session.life import Life
 from penstock.session.metrics import (
     HostMetrics,
@@ -39,13 +38,12 @@ from penstock.session.metrics import (
     SessionMetrics,
     host_metrics,
     lane_metrics,
+    node_metrics,
 )
-from penstock.session.options import Output, SessionOptions
+from penstock.session.options import Interruption, Output, SessionOptions
 
 Written = str | bytes | os.PathLike[str] | Mapping[str, Any] | Manifest
 ManifestSource = Written | NodeExecutionPlan
-_MAX_SEQUENCE = (1 << 64) - 1
-_MAX_TIMESTAMP_US = 1 << 63
 
 
 class Session:
@@ -113,6 +111,10 @@ class Session:
         """What has ended the session early, so far; looking tells nobody."""
         return self._life.failure if self._life is not None else None
 
+    @property
+    def is_started(self) -> bool:
+        return self._root is not None
+
     async def start(self) -> None:
         """Reserve what the session costs, initialise all nodes, lay the bridges.
 
@@ -156,15 +158,7 @@ class Session:
         """
         life = self._running()
         number = self._sequence + 1 if sequence is None else sequence
-        if not is_value(value):
-            raise InvalidValueError(
-                f"expected one of penstock's values, got {type(value).__name__}"
-            )
-        if not (isinstance(number, int) and 0 <= number <= _MAX_SEQUENCE):
-            raise InputError(f"sequence must be 0 to 2⁶⁴ - 1, got {number}")
-        if not (isinstance(timestamp_us, int) and abs(timestamp_us) < _MAX_TIMESTAMP_US):
-            raise InputError(f"timestamp_us must be whole and below 2⁶³, got {timestamp_us}")
-        message = Message(value, number, 0, timestamp_us, life.turn_of_inputs)
+        message = input_message(value, number, timestamp_us, life.turn_of_inputs)
         inlet = life.gateway.inlet(node_id, message)
         life.begin()
         self._sequence = number
@@ -207,10 +201,28 @@ class Session:
         as ``send`` does after the end.
         """
         life = self._running()
-        if node_id is not None and node_id not in self.plan.order:
-            known = ", ".join(self.plan.order)
-            raise InputError(f"interrupt: expected one of {known}, got {node_id!r}")
+        if node_id is not None:
+            life.bus.node(node_id)
         return life.interrupt(CLIENT if node_id is None else node_id)
+
+    @asynccontextmanager
+    async def attach(
+        self, on_interrupt: Callable[[Interruption], None] | None = None
+    ) -> AsyncIterator[Attachment]:
+        """Watch and change single nodes while the session runs, as soon as it is ready.
+
+        There may be many attachments at once; leaving the block removes what this one has set
+        up. ``on_interrupt`` is told of every interrupt. Raises as ``send`` does after the end,
+        and what keeps the session from being initialised.
+        """
+        life = self._started()
+        await asyncio.wait([life.ready])  # whose result is for who started it
+        self._running()
+        attachment = Attachment(life.bus, self._check, self._stamp, on_interrupt)
+        try:
+            yield attachment
+        finally:
+            attachment.close()
 
     async def outputs(self) -> AsyncGenerator[Output, None]:
         """What leaves the pipeline, as it comes, for one reader.
@@ -272,23 +284,7 @@ class Session:
         return self._metrics(life)
 
     def _metrics(self, life: Life) -> SessionMetrics:
-        nodes = {
-            node_id: NodeMetrics(
-                executor=executor.executor_type,
-                pid=executor.pid(node_id),
-                items_processed=stats.items,
-                outputs=stats.outputs,
-                execution_time_s=stats.execution_ns / 1e9,
-                cpu_time_s=stats.cpu_ns / 1e9,
-                peak_memory_bytes=stats.peak_memory_bytes,
-                unmatched=stats.unmatched,
-                processing=LatencyHistogram.merged((stats.processing,)),
-                processing_time_s=stats.processing_ns / 1e9,
-                interrupted=stats.interrupted,
-            )
-            for executor in life.ensemble.executors
-            for node_id, stats in executor.statistics.items()
-        }
+        nodes = node_metrics(life.ensemble.executors)
         host = host_metrics(life.ensemble.host)
         processes: list[NodeMetrics | HostMetrics] = [*nodes.values(), *([host] if host else [])]
         bridges = tuple(bridge.statistics() for bridge in self.context.data_bridges)
@@ -322,6 +318,11 @@ class Session:
         ready = life.ready
         if not ready.done():
             ready.set_exception(self._failure() or root.exception() or SessionError("ended"))
+
+    def _stamp(self, value: Value, timestamp_us: int) -> Message:
+        """An input that comes in between, with the number of the last that was sent."""
+        turn = self._started().turn_of_inputs
+        return input_message(value, self._sequence, timestamp_us, turn)
 
     def _tell_spans(self, spans: list[NodeSpan]) -> None:
         self._started().traced(CLIENT, os.getpid(), spans, 0)

@@ -29,6 +29,7 @@ from penstock.executors.multiprocess.station import DEATH_NOTICE_S, Station
 from penstock.executors.multiprocess.supervision import Supervision
 from penstock.executors.multiprocess.transport import socket_pair
 from penstock.executors.multiprocess.transport.frames import close_all
+from penstock.executors.node_state import NodeState
 from penstock.executors.statistics import NodeStatistics
 from penstock.manifest import ManifestConfiguration
 from penstock.planning import NodeAssignment
@@ -157,6 +158,12 @@ class MultiprocessExecutor:
 
     def interrupt(self, by: str) -> None:
         self._tell_all(messages.Interrupted(by))
+
+    def set_state(self, node_id: str, state: NodeState) -> None:
+        self._nodes[node_id].control.send(messages.SetState(state))
+
+    def confirm(self, node_id: str, number: int) -> None:
+        self._nodes[node_id].control.send(messages.Confirm(number))
 
     async def measure(self) -> None:
         """Ask every node; one that is busy keeps the counters it told last."""
@@ -298,6 +305,8 @@ class MultiprocessExecutor:
                 events.progress(node_id, stage, fraction, said)
             case messages.Interrupt(named):
                 events.interrupt_wanted(node_id, named)
+            case messages.Confirmed(number):
+                events.confirmed(number)
             case messages.Hoarding(lane_id, held, held_bytes):
                 events.hoarding(self._lanes[lane_id].spec, held, held_bytes)
             case messages.Traced(spans, lost):

@@ -9,6 +9,7 @@ import msgspec
 from penstock.bridges import ConsumerStatistics, LaneSpec, ProducerStatistics
 from penstock.data import Kind
 from penstock.executors.multiprocess.limits import Allowance
+from penstock.executors.node_state import NodeState
 from penstock.executors.statistics import NodeStatistics
 from penstock.executors.trail import NodeSpan
 
@@ -54,7 +55,10 @@ class Join(_Message, frozen=True):
 
 
 class AddLane(_Message, frozen=True):
-    """A lane's end comes with this, as a descriptor; ``inbound`` says which end."""
+    """A lane's end comes with this, as a descriptor; ``inbound`` says which end.
+
+    One that is no part of the pipeline may come at any time; it is gone when its peer is.
+    """
 
     spec: LaneSpec
     inbound: bool
@@ -74,11 +78,25 @@ class Interrupted(_Message, frozen=True):
     by: str
 
 
+class SetState(_Message, frozen=True):
+    """Whether the node works on its inputs, from the next one on."""
+
+    state: NodeState
+
+
+class Confirm(_Message, frozen=True):
+    """Answer with ``Confirmed``: what was said before has been heeded."""
+
+    number: int
+
+
 class Measure(_Message, frozen=True):
     """Answer with ``Measured``."""
 
 
-ToNode: TypeAlias = Prepare | Join | AddLane | Run | StopProducing | Interrupted | Measure
+ToNode: TypeAlias = (
+    Prepare | Join | AddLane | Run | StopProducing | Interrupted | SetState | Confirm | Measure
+)
 
 
 # From a node's process to the session.
@@ -109,6 +127,12 @@ class Interrupt(_Message, frozen=True):
     """This node wants what is downstream of ``node_id`` to be interrupted."""
 
     node_id: str
+
+
+class Confirmed(_Message, frozen=True):
+    """Everything that came before ``Confirm`` was heeded."""
+
+    number: int
 
 
 class LaneBroken(_Message, frozen=True):
@@ -149,7 +173,16 @@ class Finished(_Message, frozen=True):
 
 
 FromNode: TypeAlias = (
-    Progress | Ready | Failed | Interrupt | LaneBroken | Hoarding | Measured | Traced | Finished
+    Progress
+    | Ready
+    | Failed
+    | Interrupt
+    | Confirmed
+    | LaneBroken
+    | Hoarding
+    | Measured
+    | Traced
+    | Finished
 )
 
 

@@ -12,6 +12,7 @@ from penstock.bridges import ConsumerEnd, Epochs, LaneSpec, ProducerEnd
 from penstock.errors import LaneClosedError, LaneError
 from penstock.executors.base import ExecutorEvents
 from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, Reactor
+from penstock.executors.multiprocess.transport.plane import OnBroken
 
 DEATH_NOTICE_S = 1.0
 """How long a broken lane waits for the death that explains it."""
@@ -45,17 +46,29 @@ class Station:
         self._plane.on_hoarding = self._on_hoarding
         self._ends: list[ProducerEnd | ConsumerEnd] = []
 
-    def sender(self, lane: LaneSpec, sock: socket.socket) -> ProducerEnd:
-        """The sending end of a lane whose other end has the peer of ``sock``."""
-        end = self._plane.sender(lane, sock)
+    def sender(
+        self, lane: LaneSpec, sock: socket.socket, on_broken: OnBroken | None = None
+    ) -> ProducerEnd:
+        """The sending end of a lane whose other end has the peer of ``sock``.
+
+        With ``on_broken`` its failure is none of the session's.
+        """
+        end = self._plane.sender(lane, sock, on_broken)
         self._ends.append(end)
         return end
 
-    def receiver(self, lane: LaneSpec, sock: socket.socket) -> ConsumerEnd:
+    def receiver(
+        self, lane: LaneSpec, sock: socket.socket, on_broken: OnBroken | None = None
+    ) -> ConsumerEnd:
         """The receiving end of a lane whose other end has the peer of ``sock``."""
-        end = self._plane.receiver(lane, sock)
+        end = self._plane.receiver(lane, sock, on_broken)
         self._ends.append(end)
         return end
+
+    def release(self, end: ProducerEnd | ConsumerEnd) -> None:
+        """Let go of one end, while the session goes on; its other end sees that."""
+        self._ends = [one for one in self._ends if one is not end]
+        end.close()
 
     def allocate(self, nbytes: int) -> NDArray[np.uint8]:
         """Shared memory for an output, or heap where none is free."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.bridges import NO_EPOCHS, Epochs
+from penstock.bridges import NO_EPOCHS, Epochs, Purpose
 from penstock.errors import ConfigurationError, LaneClosedError, LaneError
 from penstock.executors.calling import (
     Caller,
@@ -245,21 +245,49 @@ class Worker:
                 self._add_lane(message, socket.socket(fileno=descriptors[0]))
             case messages.Run():
                 self._running = True
-            case messages.StopProducing():
-                if self._loop is not None:
-                    self._loop.stop_producing()
-            case messages.Interrupted():
-                self._note_interrupt(message.by)
+            case messages.Confirm():
+                self._control.send(messages.Confirmed(message.number))
             case messages.Measure():
                 self._control.send(self._measured())
+            case _ if self._loop is not None:
+                self._steer(self._loop, message)
+
+    def _steer(self, loop: NodeLoop, message: messages.ToNode) -> None:
+        """What changes how the node goes on."""
+        match message:
+            case messages.StopProducing():
+                loop.stop_producing()
+            case messages.Interrupted():
+                self._note_interrupt(message.by)
+            case messages.SetState():
+                loop.state = message.state
 
     def _add_lane(self, message: messages.AddLane, sock: socket.socket) -> None:
         assert self._plane is not None  # noqa: S101  # lanes come to a node that has joined
         assert self._loop is not None  # noqa: S101  # the same
-        if message.inbound:
+        if message.spec.purpose is not Purpose.EDGE:
+            self._add_side_lane(self._plane, self._loop, message, sock)
+        elif message.inbound:
             self._loop.inputs.append(self._plane.receiver(message.spec, sock))
         else:
             self._loop.outputs.append(self._plane.sender(message.spec, sock))
+
+    def _add_side_lane(
+        self, plane: DataPlane, loop: NodeLoop, message: messages.AddLane, sock: socket.socket
+    ) -> None:
+        """One that comes to its end as soon as its other end is gone, and nobody's failure."""
+
+        def remove() -> None:
+            loop.detach(end)
+            end.close()
+
+        make = plane.receiver if message.inbound else plane.sender
+        try:
+            end = make(message.spec, sock, lambda _error: self.reactor.defer(remove))
+        except OSError:  # the node has all files open that it may: its pipeline goes on
+            sock.close()
+        else:
+            loop.attach(end)
 
     def _note_interrupt(self, by: str) -> None:
         if self._loop is not None and self._session is not None:

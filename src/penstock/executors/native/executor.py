@@ -7,7 +7,7 @@ import inspect
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from penstock.executors.emitter import Identity
 from penstock.executors.native.thread import NodeThread
 from penstock.executors.native.watch import Watch
 from penstock.executors.node_loop import NodeLoop
+from penstock.executors.node_state import NodeState
 from penstock.executors.pump import LoopPump
 from penstock.executors.statistics import NodeStatistics
 from penstock.executors.trail import NodeSpan, Trail
@@ -260,6 +261,24 @@ class NativeExecutor:
         assert node.loop is not None  # noqa: S101  # made in set_up
         node.loop.outputs.append(end)
 
+    @property
+    def node_ids(self) -> Set[str]:
+        """The nodes that run here."""
+        return self._nodes.keys()
+
+    def attach_side_lane(self, node_id: str, end: ProducerEnd | ConsumerEnd) -> None:
+        """Have the node deal with a lane that is no part of the pipeline."""
+        node = self._nodes[node_id]
+        end.on_change = node.pump.notify
+        assert node.loop is not None  # noqa: S101  # made in set_up
+        node.loop.attach(end)
+
+    def detach_side_lane(self, node_id: str, end: ProducerEnd | ConsumerEnd) -> None:
+        """Have the node go on without it."""
+        loop = self._nodes[node_id].loop
+        if loop is not None:
+            loop.detach(end)
+
     def acceptor(self, node_id: str) -> Accept | None:
         """What works on a message for the node at once; None where it runs elsewhere or waits."""
         loop = self._nodes[node_id].loop
@@ -283,6 +302,15 @@ class NativeExecutor:
             if node.loop is not None:
                 node.loop.turn.answered += by == node_id
                 node.loop.interrupt()
+
+    def set_state(self, node_id: str, state: NodeState) -> None:
+        loop = self._nodes[node_id].loop
+        if loop is not None:
+            loop.state = state
+
+    def confirm(self, node_id: str, number: int) -> None:
+        """What a node here is told, it has heeded."""
+        self._events.confirmed(number)
 
     async def measure(self) -> None:
         """Everything is counted here: ``statistics`` are always up to date."""

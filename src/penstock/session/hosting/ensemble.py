@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from penstock.bridges import LaneSpec
 from penstock.data import ExecutorType
 from penstock.errors import PenstockError, SupervisionError
 from penstock.executors.base import ExecutorEvents
@@ -15,7 +16,9 @@ from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.executor import FIRST_NODE, MEASURE_S, SIGN_OF_LIFE_S
 from penstock.executors.multiprocess.station import Station
 from penstock.executors.multiprocess.supervision import Supervision
+from penstock.executors.multiprocess.transport import socket_pair
 from penstock.executors.multiprocess.transport.frames import close_all
+from penstock.executors.node_state import NodeState
 from penstock.executors.statistics import NodeStatistics, ProcessStatistics
 from penstock.session.context import SessionExecutionContext
 from penstock.session.cost import host_allowance
@@ -26,6 +29,7 @@ from penstock.session.hosting.failures import as_error
 from penstock.session.hosting.hosts import BlankHost, Hosts
 from penstock.session.hosting.lanes import HostedLanes
 from penstock.session.hosting.plans import encode_plan
+from penstock.session.side_wiring import End, Gone, client_end
 
 _LAST_EVENTS = 1000
 LARGEST_FROM_HOST = 16 << 20
@@ -121,6 +125,23 @@ class HostedEnsemble:
 
     def interrupt(self, by: str) -> None:
         self._tell(messages.Interrupted(by))
+
+    def lay(self, spec: LaneSpec, gone: Gone) -> End:
+        assert self._station is not None  # noqa: S101  # made in start
+        ours, theirs = socket_pair()
+        with theirs:
+            self._tell(messages.AddLane(spec), [theirs.fileno()])
+        return client_end(self._station, spec, ours, gone)
+
+    def release(self, end: End) -> None:
+        if self._station is not None:
+            self._station.release(end)
+
+    def set_state(self, node_id: str, state: NodeState) -> None:
+        self._tell(messages.SetState(node_id, state))
+
+    def confirm(self, node_id: str, number: int) -> None:
+        self._tell(messages.Confirm(node_id, number))
 
     async def measure(self) -> None:
         """Ask the host; where that is busy, what it told last holds."""
@@ -224,9 +245,9 @@ class HostedEnsemble:
         self._events.faulted(SupervisionError("its host did not end by itself"))
         await supervision.stop(0.0, FORCED_S if limit_s else supervisor.LADDER_S)
 
-    def _tell(self, message: messages.ToHost) -> None:
+    def _tell(self, message: messages.ToHost, descriptors: Sequence[int] = ()) -> None:
         if self._control is not None:
-            self._control.send(message)
+            self._control.send(message, descriptors)
 
     def _on_host(self, message: messages.FromHost, descriptors: list[int]) -> None:
         self._heard = True
@@ -269,6 +290,8 @@ class HostedEnsemble:
                 events.traced(self._plan.node(node_id).node_id, pid, spans, lost)
             case messages.Interrupt(by, node_id):
                 events.interrupt_wanted(by, node_id)
+            case messages.Confirmed(number):
+                events.confirmed(number)
             case messages.Finished(node_id):
                 events.finished(node_id)
             case messages.Failed(failure, on_the_way_out=True):

@@ -122,6 +122,9 @@ class Host:
     def interrupt_wanted(self, by: str, node_id: str) -> None:
         self._control.send(messages.Interrupt(by, node_id))
 
+    def confirmed(self, number: int) -> None:
+        self._control.send(messages.Confirmed(number))
+
     def finished(self, node_id: str) -> None:
         """With the last, what all have counted: whoever hears of the end may ask for it."""
         self._unfinished.discard(node_id)
@@ -185,16 +188,26 @@ class Host:
             case messages.Stop():
                 self._control.send(messages.Stopping())
                 self._stop_within(message.ask_s)
-            case _ if self._ensemble is None:
-                return
+            case messages.AddLane() if self._ensemble is not None:
+                self._ensemble.connect(message.spec, socket.socket(fileno=descriptors[0]))
+            case _ if self._ensemble is not None:
+                self._steer(self._ensemble, message)
+
+    def _steer(self, ensemble: LocalEnsemble, message: messages.ToHost) -> None:
+        """What the session wants of its nodes."""
+        match message:
             case messages.Begin():
-                self._ensemble.begin()
+                ensemble.begin()
             case messages.StopProducing():
-                self._ensemble.stop_producing()
+                ensemble.stop_producing()
             case messages.Interrupted():
-                self._ensemble.interrupt(message.by)
+                ensemble.interrupt(message.by)
+            case messages.SetState():
+                ensemble.set_state(message.node_id, message.state)
+            case messages.Confirm():
+                ensemble.confirm(message.node_id, message.number)
             case messages.Measure():
-                measuring = asyncio.create_task(self._measure(self._ensemble))
+                measuring = asyncio.create_task(self._measure(ensemble))
                 self._measuring.add(measuring)
                 measuring.add_done_callback(self._measuring.discard)
 

@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from penstock.bridges import ConsumerStatistics, ProducerStatistics
+from penstock.bridges import ConsumerStatistics, LaneSpec, ProducerStatistics
+from penstock.executors.node_state import NodeState
 from penstock.executors.statistics import NodeStatistics, ProcessStatistics
 from penstock.executors.trail import NodeSpan
 from penstock.session.hosting.failures import Failure
@@ -55,6 +56,26 @@ class Interrupted(_Message, frozen=True):
     by: str
 
 
+class AddLane(_Message, frozen=True):
+    """A lane to or from a node that is no part of the pipeline; the node's end comes with this."""
+
+    spec: LaneSpec
+
+
+class SetState(_Message, frozen=True):
+    """Have a node work on its inputs or not."""
+
+    node_id: str
+    state: NodeState
+
+
+class Confirm(_Message, frozen=True):
+    """Answer with ``Confirmed`` when a node has heeded what came before."""
+
+    node_id: str
+    number: int
+
+
 class Measure(_Message, frozen=True):
     """Answer with ``Measured``."""
 
@@ -65,7 +86,18 @@ class Stop(_Message, frozen=True):
     ask_s: float
 
 
-ToHost: TypeAlias = Adopt | Open | Begin | StopProducing | Interrupted | Measure | Stop
+ToHost: TypeAlias = (
+    Adopt
+    | Open
+    | Begin
+    | StopProducing
+    | Interrupted
+    | AddLane
+    | SetState
+    | Confirm
+    | Measure
+    | Stop
+)
 
 
 # From the host to the front door.
@@ -129,6 +161,12 @@ class Interrupt(_Message, frozen=True):
     node_id: str
 
 
+class Confirmed(_Message, frozen=True):
+    """A node has heeded everything that came before ``Confirm``."""
+
+    number: int
+
+
 class Finished(_Message, frozen=True):
     """A node has processed and flushed everything."""
 
@@ -164,6 +202,6 @@ class Stopped(_Message, frozen=True):
     last: Measured
 
 
-Event: TypeAlias = Progress | Output | Failed | Hoarding | Interrupt | Traced | Finished
+Event: TypeAlias = Progress | Output | Failed | Hoarding | Interrupt | Confirmed | Traced | Finished
 """What the host's executors tell their session."""
 FromHost: TypeAlias = ClientLanes | Ready | Event | Measured | Stopping | Stopped

@@ -27,6 +27,7 @@ cdef class SharedArena:
     cdef bint knows(self, Memory memory) noexcept
     cdef int lend(self, Loans loans) except -1
     cdef int reclaim(self) except -1
+    cdef int settle(self, Loans loans) except -1
     cdef int forsake(self, Loans loans) except -1
     cdef Slot _found(self, size_t nbytes)
     cdef Slab _slab_for(self, size_t nbytes)

@@ -122,6 +122,13 @@ cdef class SharedArena:
         """How many of the views that ``returns`` has on loan others look at in their turn."""
         return len(set().union(*(loans.lent_on(returns) for loans in self._loans)))
 
+    cdef int settle(self, Loans loans) except -1:
+        """Have back all that a closed lane has lent to a consumer that copies what it takes."""
+        if loans in self._loans:  # else the arena is closed already
+            self._loans.remove(loans)
+            loans.open.clear()
+        return 0
+
     cdef int forsake(self, Loans loans) except -1:
         """Never use again what a closed lane has lent: nobody can say any more who looks at it."""
         if loans in self._loans:  # else the arena is closed already

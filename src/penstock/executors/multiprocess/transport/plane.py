@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 
-from penstock.bridges import NO_EPOCHS, Epochs, LaneSpec, no_listener
+from penstock.bridges import NO_EPOCHS, Epochs, LaneSpec, Purpose, no_listener
 from penstock.errors import LaneError
 from penstock.executors.multiprocess.transport.arena import SharedArena
 from penstock.executors.multiprocess.transport.placing import Placer
@@ -16,6 +16,7 @@ from penstock.executors.multiprocess.transport.reactor import Reactor
 from penstock.executors.multiprocess.transport.receiver import LaneReceiver
 from penstock.executors.multiprocess.transport.sender import LaneSender
 
+OnBroken = Callable[[LaneError], None]
 POISON = "PENSTOCK_POISON_SLOTS"
 """Set to 1, this environment variable has slots overwritten when they become free."""
 
@@ -38,7 +39,7 @@ class DataPlane:
         owner: int,
         budget_bytes: int,
         max_message_bytes: int,
-        on_broken: Callable[[LaneError], None],
+        on_broken: OnBroken,
         *,
         epochs: Epochs = NO_EPOCHS,
     ) -> None:
@@ -54,18 +55,28 @@ class DataPlane:
         self._senders: weakref.WeakSet[LaneSender] = weakref.WeakSet()
         self._receivers: weakref.WeakSet[LaneReceiver] = weakref.WeakSet()
 
-    def sender(self, spec: LaneSpec, sock: socket.socket) -> LaneSender:
-        end = LaneSender(spec, sock, self._placer, self.reactor, self._on_broken)
+    def sender(
+        self, spec: LaneSpec, sock: socket.socket, on_broken: OnBroken | None = None
+    ) -> LaneSender:
+        """An end that tells of its failure ``on_broken``, where that is somebody else's affair."""
+        broken = on_broken or self._on_broken
+        end = LaneSender(spec, sock, self._placer, self.reactor, broken)
         end.on_release = self._released
         self._senders.add(end)
         self._placer.shared = len(self._senders) > 1
         return end
 
-    def receiver(self, spec: LaneSpec, sock: socket.socket) -> LaneReceiver:
-        end = LaneReceiver(spec, sock, self.arena, self.reactor, self._on_broken, self._epochs)
+    def receiver(
+        self, spec: LaneSpec, sock: socket.socket, on_broken: OnBroken | None = None
+    ) -> LaneReceiver:
+        """The other end; nobody hears of what is held of a lane that is none of the pipeline's."""
+        epochs = self._epochs if spec.carries_turns else NO_EPOCHS
+        broken = on_broken or self._on_broken
+        end = LaneReceiver(spec, sock, self.arena, self.reactor, broken, epochs)
         self._receivers.add(end)
         end.on_reclaim = self._reclaim
-        end.on_hoarding = partial(self._tell_of_hoarding, weakref.ref(end))
+        if spec.purpose is Purpose.EDGE:
+            end.on_hoarding = partial(self._tell_of_hoarding, weakref.ref(end))
         return end
 
     def close(self) -> None:

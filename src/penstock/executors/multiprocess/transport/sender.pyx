@@ -118,7 +118,10 @@ cdef class LaneSender(LanePort):
         close_lane(self._machine)
         if not self._closed:
             self._closed = True
-            self._placer.arena.forsake(self._loans)
+            if self.spec.is_copied:
+                self._placer.arena.settle(self._loans)
+            else:
+                self._placer.arena.forsake(self._loans)
         self._blocked = False
         self._ring.close()
         super().close()

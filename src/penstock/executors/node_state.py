@@ -1,0 +1,18 @@
+"""Whether a node works on its inputs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class NodeState(StrEnum):
+    """A node that is not ``ENABLED`` is left out of its pipeline.
+
+    ``BYPASS`` gives its inputs on as they are, where its connections carry their kinds;
+    ``DISABLED`` swallows them. A node that produces gives nothing in either. What a node was at
+    already is finished, and it is set up, flushed and torn down as ever.
+    """
+
+    ENABLED = "enabled"
+    BYPASS = "bypass"
+    DISABLED = "disabled"
