@@ -13,6 +13,7 @@ from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.service import running
 from penstock.wire.v1 import common_pb2 as pb
+from penstock.wire.v1 import control_pb2 as control
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import streaming_pb2 as streaming
 
@@ -44,6 +45,12 @@ class WireClient:
             "/remotemedia.v1.StreamingPipelineService/StreamPipeline",
             request_serializer=streaming.StreamRequest.SerializeToString,
             response_deserializer=streaming.StreamResponse.FromString,
+        )
+
+        self.attach = self._channel.stream_stream(
+            "/remotemedia.v1.PipelineControl/Attach",
+            request_serializer=control.ControlFrame.SerializeToString,
+            response_deserializer=control.ControlEvent.FromString,
         )
 
     async def __aenter__(self) -> Self:

@@ -124,6 +124,11 @@ class Admission:
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
+    def running(self, session_id: str) -> Session | None:
+        """The session of that ID, from its start until it is gone."""
+        started = (session for session in self._open if session.is_started)
+        return next((session for session in started if session.session_id == session_id), None)
+
     async def _close(self, session: Session) -> None:
         try:
             await session.aclose()

@@ -17,6 +17,7 @@ from penstock.nodes import Catalogue
 from penstock.service.address import Address, clear_socket_path, parse_address, refused
 from penstock.service.admission import Admission
 from penstock.service.beneath import say_how_files_are_found
+from penstock.service.control import ControlServicer
 from penstock.service.execution import ExecutionServicer
 from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
 from penstock.service.health import HealthServicer
@@ -26,6 +27,7 @@ from penstock.service.requests import refusing
 from penstock.service.streaming import StreamingServicer
 from penstock.session.observing import Observer
 from penstock.wire.methods import (
+    ATTACH,
     CHECK_HEALTH,
     EXECUTE_PIPELINE,
     GET_VERSION,
@@ -150,6 +152,7 @@ def _handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
         (EXECUTE_PIPELINE, unary, execution.execute),
         (GET_VERSION, unary, execution.version),
         (STREAM_PIPELINE, stream, streaming.stream),
+        (ATTACH, stream, ControlServicer(admission).attach),
         (PLAN_PIPELINE, unary, PlanningServicer(admission).plan),
         (CHECK_HEALTH, unary, health.check),
         (WATCH_HEALTH, replies, health.watch),

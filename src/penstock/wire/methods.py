@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from penstock.wire.v1 import control_pb2 as control
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import health_pb2 as health
 from penstock.wire.v1 import penstock_pb2 as ours
@@ -35,6 +36,7 @@ class Method(Generic[RequestT, ResponseT]):
 
 _EXECUTION = f"{PACKAGE}.PipelineExecutionService"
 _STREAMING = f"{PACKAGE}.StreamingPipelineService"
+_CONTROL = f"{PACKAGE}.PipelineControl"
 PLANNING = "penstock.v1.PipelinePlanning"
 _HEALTH = "grpc.health.v1.Health"
 
@@ -45,6 +47,7 @@ GET_VERSION = Method(_EXECUTION, "GetVersion", execution.VersionRequest, executi
 STREAM_PIPELINE = Method(
     _STREAMING, "StreamPipeline", streaming.StreamRequest, streaming.StreamResponse
 )
+ATTACH = Method(_CONTROL, "Attach", control.ControlFrame, control.ControlEvent)
 PLAN_PIPELINE = Method(PLANNING, "PlanPipeline", ours.PlanRequest, ours.PlanResponse)
 CHECK_HEALTH = Method(_HEALTH, "Check", health.HealthCheckRequest, health.HealthCheckResponse)
 WATCH_HEALTH = Method(_HEALTH, "Watch", health.HealthCheckRequest, health.HealthCheckResponse)
@@ -54,5 +57,5 @@ PATHS = frozenset(found.path for found in list(globals().values()) if isinstance
 SERVED = tuple(sorted({path.split("/")[1] for path in PATHS}))
 """The services that have them."""
 
-SERVICES = (_EXECUTION, _STREAMING, PLANNING)
+SERVICES = (_EXECUTION, _STREAMING, _CONTROL, PLANNING)
 """What a Penstock service serves, health apart."""

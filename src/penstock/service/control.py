@@ -1,0 +1,278 @@
+"""``PipelineControl``: watching and changing a session that runs, from outside it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from penstock.data import Value
+from penstock.errors import InputError, PenstockError, SessionCancelledError, SessionClosedError
+from penstock.service.admission import Admission
+from penstock.service.call_log import CallLog
+from penstock.service.events import LAST_EVENTS_S, Events
+from penstock.service.requests import read_request
+from penstock.service.status import Context, abort_unforeseen
+from penstock.session import DEADLINE_S, Attachment, Intercept, NodeState, Session, Tap
+from penstock.wire import control as wire
+from penstock.wire.buffers import decode
+from penstock.wire.methods import ATTACH
+from penstock.wire.v1 import common_pb2 as common
+from penstock.wire.v1 import control_pb2 as pb
+
+PUBLISHED_AHEAD = 4
+"""Published values that wait for their nodes while frames behind them are read."""
+CONFIRMED_AHEAD = 64
+"""Frames that may wait for being heeded by their nodes; then nothing more is read."""
+
+
+class ControlServicer:
+    """Answers ``Attach``; any number of calls may be attached to a session."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    async def attach(self, _frames: AsyncIterator[pb.ControlFrame], context: Context) -> None:
+        """Serve one client, until it leaves or its session ends."""
+        log = CallLog(ATTACH.name, context.peer())
+        try:
+            hello = await _read_hello(context)
+            log.session_id = hello.session_id
+            session = await self._session(hello, context)
+            await ControlCall(session, hello, context, self._admission).serve()
+        except (asyncio.CancelledError, SessionCancelledError):
+            log.left()
+            raise
+        except grpc.aio.AbortError:
+            raise
+        except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so
+            log.failed(exc)
+            await abort_unforeseen(context)
+
+    async def _session(self, hello: pb.Hello, context: Context) -> Session:
+        """The session that a client may attach to."""
+        session = self._admission.running(hello.session_id)
+        if session is None:
+            said = f"session {hello.session_id[:200]!r} not found"
+            await context.abort(grpc.StatusCode.NOT_FOUND, said)
+        return session
+
+
+async def _read_hello(context: Context) -> pb.Hello:
+    found: str
+    try:
+        frame = await read_request(context)
+        found = "nothing" if frame is grpc.aio.EOF else frame.WhichOneof("op") or "nothing"
+    except InputError as exc:
+        found = str(exc)
+    if found != "hello":
+        said = f"the first frame must be hello, got {found}"
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, said)
+    hello: pb.Hello = frame.hello
+    return hello
+
+
+class ControlCall:
+    """One attachment: frames are obeyed in their order, and one that is refused harms no other."""
+
+    def __init__(
+        self, session: Session, hello: pb.Hello, context: Context, admission: Admission
+    ) -> None:
+        self._session = session
+        self._hello = hello
+        self._context = context
+        self._admission = admission
+        self._events = Events(context)
+        self._taps: dict[str, Tap] = {}
+        self._intercepts: dict[str, Intercept] = {}
+        self._published: asyncio.Queue[tuple[int, pb.Publish]] = asyncio.Queue(PUBLISHED_AHEAD)
+        self._confirming = asyncio.Semaphore(CONFIRMED_AHEAD)
+
+    async def serve(self) -> None:
+        """Until the client has left, or everything was told of a session that is over."""
+        await self._events.write(wire.attached(self._hello))
+        try:
+            if await self._until_over():
+                await self._events.finish()
+                async with asyncio.timeout(LAST_EVENTS_S):
+                    await self._events.say(self._closed())
+        except TimeoutError:
+            return  # it doesn't read
+        finally:
+            await self._events.abandon()
+
+    async def _until_over(self) -> bool:
+        """False where it was the client that has had enough."""
+        try:
+            async with self._session.attach(self._events.note) as attachment:
+                return await self._converse(attachment)
+        except PenstockError as exc:
+            if self._is_end(exc):
+                return True
+            raise
+
+    async def _converse(self, attachment: Attachment) -> bool:
+        over = asyncio.create_task(attachment.until_over())
+        reading = asyncio.create_task(self._read(attachment))
+        publishing = asyncio.create_task(self._publish(attachment))
+        tasks = (over, reading, publishing)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not over.done():
+                await (reading if reading.done() else publishing)  # raises what it failed with
+            return over.done()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _is_end(self, error: PenstockError) -> bool:
+        """Whether it says no more than that the session is over."""
+        return isinstance(error, SessionClosedError) or error is self._session.failure
+
+    def _closed(self) -> pb.ControlEvent:
+        failure = self._session.failure
+        left = isinstance(failure, SessionCancelledError) and not self._admission.stopping
+        fine = failure is None or left
+        reason = pb.CLOSE_REASON_CODE_NORMAL if fine else pb.CLOSE_REASON_CODE_ERROR
+        return wire.closed(reason, "" if failure is None else str(failure))
+
+    async def _read(self, attachment: Attachment) -> None:
+        """Frames as they come, up to the client's end; ``Hello`` was number 0.
+
+        A value that is published has its own time: frames behind it may be what makes room for it.
+        """
+        for number in itertools.count(1):
+            try:
+                frame = await read_request(self._context)
+            except InputError as exc:
+                await self._events.say(wire.refused(wire.code_of(exc), str(exc), None))
+                continue
+            if frame is grpc.aio.EOF:
+                return
+            if frame.HasField("publish"):
+                await self._published.put((number, frame.publish))
+            else:
+                work = self._obey(attachment, frame)
+                await self._attempt(attachment, number, wire.address_of(frame), work)
+
+    async def _attempt(
+        self,
+        attachment: Attachment,
+        number: int,
+        addr: pb.ControlAddress | None,
+        work: Awaitable[str | None],
+    ) -> None:
+        """Do what a frame says, and tell what came of it; the session's end is told elsewhere."""
+        try:
+            node_id = await work
+        except PenstockError as exc:
+            if not self._is_end(exc):
+                await self._events.say(wire.refused(wire.code_of(exc), str(exc), addr))
+        else:
+            if self._hello.acknowledge:
+                await self._confirming.acquire()
+                self._events.begin(self._acknowledge(attachment, number, node_id))
+
+    async def _acknowledge(self, attachment: Attachment, number: int, node_id: str | None) -> None:
+        """Tell of a frame that has taken effect: where it is a node's to heed it, once it has."""
+        try:
+            if node_id is not None:
+                await attachment.confirmed(node_id)
+            await self._events.write(wire.acknowledged(number))
+        except PenstockError as exc:
+            if not self._is_end(exc):
+                raise
+        finally:
+            self._confirming.release()
+
+    async def _obey(self, attachment: Attachment, frame: pb.ControlFrame) -> str | None:
+        """Gives the node that has to heed the frame; None where it has taken effect."""
+        op = frame.WhichOneof("op")
+        if op is None:
+            raise wire.protocol_error("expected a frame that says what to do, got none")
+        return await _OPERATIONS[op](self, attachment, getattr(frame, op))
+
+    async def _greet(self, _attachment: Attachment, _said: pb.Hello) -> None:
+        raise wire.protocol_error("hello: it may only be the first frame")
+
+    async def _subscribe(self, attachment: Attachment, said: pb.Subscribe) -> str:
+        node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT)
+        if node_id not in self._taps:
+            tap = self._taps[node_id] = attachment.tap_nowait(node_id)
+            self._events.begin(self._events.forward_tap(said.addr, tap))
+        return node_id
+
+    async def _unsubscribe(self, _attachment: Attachment, said: pb.Unsubscribe) -> None:
+        tap = self._taps.pop(wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT), None)
+        if tap is not None:
+            tap.close()
+
+    async def _intercept(self, attachment: Attachment, said: pb.Intercept) -> str:
+        node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT)
+        deadline_s = said.deadline_ms / 1e3 or DEADLINE_S
+        intercept = self._intercepts[node_id] = attachment.intercept_nowait(node_id, deadline_s)
+        self._events.begin(self._events.forward_requests(said.addr, intercept))
+        return node_id
+
+    async def _remove_intercept(self, _attachment: Attachment, said: pb.RemoveIntercept) -> None:
+        node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT)
+        intercept = self._intercepts.pop(node_id, None)
+        if intercept is not None:
+            intercept.close()
+
+    async def _decide(self, attachment: Attachment, said: pb.InterceptReply) -> None:
+        """A verdict; one that comes too late changes nothing, and is no fault."""
+        decision = said.decision.WhichOneof("decision")
+        if decision is None:
+            raise wire.protocol_error("decision: expected pass, replace or drop, got none")
+        request = attachment.request(said.correlation_id)
+        if decision == "replace":
+            value = await self._value(said.decision.replace, "decision.replace")
+            if request is not None:
+                request.replace(value)
+        elif request is not None:
+            request.let_pass() if decision == "pass" else request.drop()
+
+    async def _set_state(self, attachment: Attachment, said: pb.SetNodeState) -> str:
+        attachment.set_state_nowait(said.node_id, wire.decode_state(said.state))
+        return said.node_id
+
+    async def _clear_state(self, attachment: Attachment, said: pb.ClearNodeState) -> str:
+        attachment.set_state_nowait(said.node_id, NodeState.ENABLED)
+        return said.node_id
+
+    async def _interrupt(self, _attachment: Attachment, said: pb.Interrupt) -> None:
+        await self._session.interrupt(said.node_id or None)
+
+    async def _publish(self, attachment: Attachment) -> None:
+        """Values, in their order; each waits for room at its node."""
+        while True:
+            number, said = await self._published.get()
+            await self._attempt(attachment, number, said.addr, self._give(attachment, said))
+
+    async def _give(self, attachment: Attachment, said: pb.Publish) -> None:
+        node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_IN)
+        value = await self._value(said.data, "publish.data")
+        await attachment.publish(node_id, value)
+
+    async def _value(self, buffer: common.DataBuffer, where: str) -> Value:
+        await self._admission.files.load([(where, buffer)])
+        return decode(buffer, where)
+
+
+_OPERATIONS: dict[str, Callable[[ControlCall, Attachment, Any], Awaitable[str | None]]] = {
+    "hello": ControlCall._greet,
+    "subscribe": ControlCall._subscribe,
+    "unsubscribe": ControlCall._unsubscribe,
+    "intercept": ControlCall._intercept,
+    "remove_intercept": ControlCall._remove_intercept,
+    "intercept_reply": ControlCall._decide,
+    "set_node_state": ControlCall._set_state,
+    "clear_node_state": ControlCall._clear_state,
+    "interrupt": ControlCall._interrupt,
+}
+"""What is done for each kind of frame; values that are published are taken elsewhere."""

@@ -1,0 +1,104 @@
+"""What goes back to who is attached to a session, one event at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any
+
+from penstock.errors import InputError, SessionCancelledError
+from penstock.service.status import Context, leaving
+from penstock.session import Intercept, Interruption, Tap
+from penstock.wire import control as wire
+from penstock.wire.v1 import control_pb2 as pb
+
+INTERRUPTS_KEPT = 1024
+"""Interrupts that wait for a slow client; what is older is dropped."""
+LAST_EVENTS_S = 5.0
+"""How long a client may take to read what came before the end."""
+
+
+class Events:
+    """Writes to the call from several tasks of its own; no write is given up half way.
+
+    Events of a tap or an intercept are written until it is closed. What a task finds when the
+    client has left is no failure: the call ends by itself.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._writing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._interrupts: deque[Interruption] = deque(maxlen=INTERRUPTS_KEPT)
+        self._news = asyncio.Event()
+
+    async def write(self, event: pb.ControlEvent) -> None:
+        """Raises ``SessionCancelledError`` once the call has ended."""
+        async with self._writing:
+            with leaving():
+                await self._context.write(event)
+
+    async def say(self, event: pb.ControlEvent) -> None:
+        """The same for who may be cancelled: what is being written then still is."""
+        writing = self.begin(self.write(event))
+        await asyncio.shield(writing)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something that writes, beside the others."""
+        task = asyncio.create_task(_unless_left(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def note(self, said: Interruption) -> None:
+        """Tell of an interrupt."""
+        self._interrupts.append(said)
+        if len(self._interrupts) == 1:
+            self.begin(self._tell_interrupts())
+
+    async def forward_tap(self, addr: pb.ControlAddress, tap: Tap) -> None:
+        async for event in tap:
+            try:
+                message = wire.tapped(addr, event)
+            except InputError as exc:  # a value that has no place in the protocol
+                await self.refuse(exc, addr)
+            else:
+                await self.write(message)
+
+    async def forward_requests(self, addr: pb.ControlAddress, intercept: Intercept) -> None:
+        async for request in intercept:
+            try:
+                message = wire.asked(addr, request)
+            except InputError as exc:
+                request.let_pass()
+                await self.refuse(exc, addr)
+            else:
+                await self.write(message)
+
+    async def refuse(self, error: InputError, addr: pb.ControlAddress | None) -> None:
+        await self.write(wire.refused(wire.code_of(error), str(error), addr))
+
+    async def finish(self) -> None:
+        """Wait for the last events, within reason."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST_EVENTS_S)
+
+    async def abandon(self) -> None:
+        """The call ends: whatever still is to be written is for nobody."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _tell_interrupts(self) -> None:
+        while self._interrupts:
+            await self.write(wire.interrupted(self._interrupts[0]))
+            self._interrupts.popleft()
+
+
+async def _unless_left(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except SessionCancelledError:
+        return

@@ -1,0 +1,136 @@
+"""The control bus's protocol messages: what frames ask for, and events to answer with. Pure."""
+
+from __future__ import annotations
+
+from penstock.errors import (
+    InputError,
+    NodeAddressError,
+    PenstockError,
+    ResourceLimitError,
+    UnknownNodeError,
+)
+from penstock.session import InterceptRequest, Interruption, NodeState, TapEvent
+from penstock.wire.buffers import encode_into
+from penstock.wire.interrupts import encode_interruption
+from penstock.wire.v1 import control_pb2 as pb
+
+PORTS = ("", "main")
+"""The names of a node's one port."""
+_STATES: dict[int, NodeState] = {
+    pb.NODE_STATE_ENABLED: NodeState.ENABLED,
+    pb.NODE_STATE_BYPASS: NodeState.BYPASS,
+    pb.NODE_STATE_DISABLED: NodeState.DISABLED,
+}
+
+
+class FrameError(InputError):
+    """A frame that can't be what it says; ``code`` is the protocol's."""
+
+    def __init__(self, code: pb.ControlErrorCode, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+def node_at(addr: pb.ControlAddress, direction: pb.ControlDirection) -> str:
+    """The node at an address; raises ``FrameError`` for one of another direction, or of no port."""
+    if not addr.node_id:
+        raise FrameError(pb.CONTROL_ERROR_CODE_INVALID_ADDRESS, "addr.node_id: expected a node")
+    if addr.direction != direction:
+        expected, found = direction_name(direction), direction_name(addr.direction)
+        raise FrameError(
+            pb.CONTROL_ERROR_CODE_INVALID_ADDRESS,
+            f"addr.direction: expected {expected}, got {found}",
+        )
+    if addr.port not in PORTS:
+        raise FrameError(
+            pb.CONTROL_ERROR_CODE_INVALID_ADDRESS,
+            f"addr.port: nodes have one port, main, got {addr.port[:200]!r}",
+        )
+    return addr.node_id
+
+
+def address_of(frame: pb.ControlFrame) -> pb.ControlAddress | None:
+    """What a frame is about, where it names an address."""
+    said = getattr(frame, frame.WhichOneof("op") or "hello")
+    return said.addr if "addr" in said.DESCRIPTOR.fields_by_name else None
+
+
+def direction_name(direction: int) -> str:
+    """``IN``, ``OUT``, or what else was said."""
+    known: dict[int, str] = {pb.CONTROL_DIRECTION_IN: "IN", pb.CONTROL_DIRECTION_OUT: "OUT"}
+    return known.get(direction, str(direction))
+
+
+def decode_state(state: int) -> NodeState:
+    """Raises ``FrameError`` for a number that stands for none."""
+    found = _STATES.get(state)
+    if found is None:
+        raise FrameError(
+            pb.CONTROL_ERROR_CODE_PROTOCOL,
+            f"state: expected ENABLED, BYPASS or DISABLED, got {state}",
+        )
+    return found
+
+
+def protocol_error(message: str) -> FrameError:
+    """The error of a frame that says nothing that could be done."""
+    return FrameError(pb.CONTROL_ERROR_CODE_PROTOCOL, message)
+
+
+def code_of(error: PenstockError) -> pb.ControlErrorCode:
+    """The protocol's code for what a frame could not do."""
+    match error:
+        case FrameError():
+            return error.code
+        case UnknownNodeError():
+            return pb.CONTROL_ERROR_CODE_UNKNOWN_NODE
+        case NodeAddressError():
+            return pb.CONTROL_ERROR_CODE_INVALID_ADDRESS
+        case InputError() | ResourceLimitError():
+            return pb.CONTROL_ERROR_CODE_PROTOCOL
+        case _:
+            return pb.CONTROL_ERROR_CODE_INTERNAL
+
+
+def attached(hello: pb.Hello) -> pb.ControlEvent:
+    said = pb.Attached(session_id=hello.session_id, attach_id=hello.attach_id)
+    return pb.ControlEvent(attached=said)
+
+
+def tapped(addr: pb.ControlAddress, event: TapEvent) -> pb.ControlEvent:
+    """Raises ``InputError`` for a value that has no place in the protocol."""
+    message = pb.ControlEvent()
+    tap = message.tap
+    tap.addr.CopyFrom(addr)
+    tap.lost, tap.sequence, tap.part = event.lost, event.sequence, event.part
+    tap.timestamp_us = max(event.timestamp_us, 0)
+    encode_into(tap.data, event.value)
+    return message
+
+
+def asked(addr: pb.ControlAddress, request: InterceptRequest) -> pb.ControlEvent:
+    """The same of an intercept."""
+    message = pb.ControlEvent()
+    said = message.intercept_request
+    said.addr.CopyFrom(addr)
+    said.correlation_id = request.number
+    encode_into(said.data, request.value)
+    return message
+
+
+def refused(
+    code: pb.ControlErrorCode, message: str, addr: pb.ControlAddress | None
+) -> pb.ControlEvent:
+    return pb.ControlEvent(error=pb.ErrorEvent(code=code, message=message, addr=addr))
+
+
+def interrupted(said: Interruption) -> pb.ControlEvent:
+    return pb.ControlEvent(interrupted=encode_interruption(said))
+
+
+def acknowledged(frame: int) -> pb.ControlEvent:
+    return pb.ControlEvent(acknowledged=pb.Acknowledged(frame=frame))
+
+
+def closed(reason: pb.CloseReasonCode, detail: str) -> pb.ControlEvent:
+    return pb.ControlEvent(session_closed=pb.SessionClosed(reason=reason, detail=detail))
