@@ -138,19 +138,30 @@ def test_the_guide_has_every_option() -> None:
     assert not [name for name in MultiprocessOptions.model_fields if f"| `{name}` |" not in table]
 
 
-def test_the_configuration_shown_is_valid_and_complete(tmp_path: Path) -> None:
+@pytest.fixture
+def shown_configuration(tmp_path: Path) -> Path:
+    """What the page shows, with files where it names some."""
     shown = block("operations.md", "toml")
+    for name in set(re.findall(r"/etc/penstock/([\w.]+)", shown)):
+        (tmp_path / name).touch()
     path = tmp_path / "penstock.toml"
-    path.write_text(shown)
-    load_settings(path)
-    assert _keys(Settings) == _shown(tomllib.loads(shown))
+    path.write_text(shown.replace("/etc/penstock", str(tmp_path)))
+    return path
 
 
-def test_what_is_shown_as_a_default_is_one(tmp_path: Path) -> None:
-    path = tmp_path / "penstock.toml"
-    path.write_text(block("operations.md", "toml"))
-    shown, default = load_settings(path), Settings()
-    examples = {"prewarm"}
+def test_the_configuration_shown_is_valid_and_complete(shown_configuration: Path) -> None:
+    load_settings(shown_configuration)
+    assert _keys(Settings) == _shown(tomllib.loads(shown_configuration.read_text()))
+
+
+def test_what_is_shown_as_a_default_is_one(shown_configuration: Path) -> None:
+    shown, default = load_settings(shown_configuration), Settings()
+    examples: Any = {
+        "prewarm": True,
+        "tls": True,
+        "tokens": True,
+        "connections": {"max_idle_secs", "max_age_secs", "max_sessions_per_peer"},
+    }
     assert shown.service.model_dump(exclude=examples) == default.service.model_dump(
         exclude=examples
     )
@@ -163,10 +174,8 @@ def test_what_is_shown_as_a_default_is_one(tmp_path: Path) -> None:
     assert shown.limits.model_dump(include=set(fixed)) == fixed
 
 
-def test_what_is_prewarmed_as_an_example_can_be(tmp_path: Path) -> None:
-    path = tmp_path / "penstock.toml"
-    path.write_text(block("operations.md", "toml"))
-    [order] = prewarm_orders(load_settings(path), Catalogue.installed())
+def test_what_is_prewarmed_as_an_example_can_be(shown_configuration: Path) -> None:
+    [order] = prewarm_orders(load_settings(shown_configuration), Catalogue.installed())
     assert (order.node.node_type, order.count) == ("PocketSphinxNode", 2)
 
 

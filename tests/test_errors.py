@@ -10,6 +10,7 @@ import pytest
 
 from penstock import errors
 from penstock.errors import (
+    AccessError,
     ConfigurationError,
     ConservationError,
     Fault,
@@ -65,6 +66,7 @@ EXAMPLES: list[PenstockError] = [
     SupervisionError("its host process 3 was killed by SIGKILL"),
     SessionIdleError(limit_s=60.0),
     SequenceError(found=4, expected=[2]),
+    AccessError("token robot may not use nodes of type 'EchoNode'"),
 ]
 
 

@@ -8,6 +8,7 @@
     ├── MissingExtraError         the operator: an optional part isn't installed
     ├── LibraryError              the operator: a library that a node is built on failed
     ├── ResourceLimitError        the operator or the caller: more was wished than is free
+    ├── AccessError               the caller: it may not do that
     ├── InputError                the caller: a value, node or sequence that can't be taken
     │   ├── InvalidValueError     the value itself: malformed, or of a kind that isn't accepted
     │   ├── UnknownNodeError      there is no such node
@@ -113,6 +114,10 @@ class ResourceLimitError(PenstockError):
         self.free = free
         self.limit = limit
         super().__init__(f"{resource}: {wished} wished, {free} free of {limit}")
+
+
+class AccessError(PenstockError):
+    """Whoever calls a service may not do that; the operator says who may."""
 
 
 class InputError(PenstockError):

@@ -18,6 +18,7 @@ COMMANDS = {
     "plan": "show where each node of a manifest would run, and why",
     "run": "run a manifest on files",
     "serve": "serve manifests over gRPC",
+    "token": "make a token for a client of a service",
     "doctor": "say what this machine offers, and remove what dead services left",
     "demo": "hold a spoken dialogue through a service",
 }

@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where Prometheus finds the metrics (default: nowhere, or what the configuration "
         "says); port 0 takes a free one",
     )
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        help="listen where other machines can reach it without encryption",
+    )
     add_surroundings(parser)
 
 
@@ -44,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     configure_logs(around.settings.telemetry, sys.stderr)
     telemetry = Telemetry(_telemetry_settings(around.settings, arguments))
     _sweep()
-    asyncio.run(_serve(around, arguments.bind, telemetry))
+    asyncio.run(_serve(around, arguments, telemetry))
     return 0
 
 
@@ -62,9 +67,16 @@ def _sweep() -> None:
         _log.warning("dead programs had left %s%s", found, f"; still there: {left}" if left else "")
 
 
-async def _serve(around: Surroundings, bind: str | None, telemetry: Telemetry) -> None:
+async def _serve(around: Surroundings, arguments: argparse.Namespace, telemetry: Telemetry) -> None:
     with inheriting():
-        await serve(around.settings, bind, around.catalogue, _announce, telemetry)
+        await serve(
+            around.settings,
+            arguments.bind,
+            around.catalogue,
+            _announce,
+            telemetry,
+            insecure=arguments.insecure,
+        )
 
 
 def _announce(line: str) -> None:

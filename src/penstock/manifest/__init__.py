@@ -22,15 +22,20 @@ from penstock.manifest.schema import (
     MultiprocessOptions,
     NodeSpec,
 )
+from penstock.manifest.service import (
+    ConnectionSettings,
+    PrewarmSettings,
+    ServiceSettings,
+    TlsSettings,
+)
 from penstock.manifest.settings import (
     ExecutorSettings,
     PatternSettings,
-    PrewarmSettings,
-    ServiceSettings,
     Settings,
     load_settings,
 )
 from penstock.manifest.telemetry import TelemetrySettings, TraceSettings
+from penstock.manifest.tokens import TokenRights, Tokens, digest_of, load_tokens, new_token
 
 __all__ = [
     "READ_AHEAD_BYTES",
@@ -38,6 +43,7 @@ __all__ = [
     "Closest",
     "ConfigurationError",
     "Connection",
+    "ConnectionSettings",
     "Draft",
     "DropPolicy",
     "ExecutorSettings",
@@ -55,10 +61,16 @@ __all__ = [
     "Settings",
     "Source",
     "TelemetrySettings",
+    "TlsSettings",
+    "TokenRights",
+    "Tokens",
     "TraceSettings",
     "configure",
+    "digest_of",
     "faults_of",
     "load_settings",
+    "load_tokens",
+    "new_token",
     "parse_manifest",
     "path_of",
     "read_draft",

@@ -19,6 +19,7 @@ from penstock.manifest.interpreters import (
 )
 from penstock.manifest.limits import Limits, limit_faults
 from penstock.manifest.schema import Document, Executor, MultiprocessDefaults
+from penstock.manifest.service import ServiceSettings, service_faults
 from penstock.manifest.telemetry import TelemetrySettings
 
 
@@ -43,33 +44,6 @@ class ExecutorSettings(Document):
     default: Executor = ExecutorType.MULTIPROCESS
     mappings: dict[str, Executor] = Field(default_factory=dict)
     patterns: Annotated[tuple[PatternSettings, ...], Field(strict=False)] = ()
-
-
-class PrewarmSettings(Document):
-    """Keeps ``count`` processes of a node type ready, which have set it up with ``params``."""
-
-    node_type: Annotated[str, Field(min_length=1)]
-    params: dict[str, Any] = Field(default_factory=dict)
-    count: Annotated[int, Field(ge=1, le=1000)] = 1
-
-
-class ServiceSettings(Document):
-    """``[service]``: ``bind`` is ``HOST:PORT`` or ``unix:PATH``.
-
-    A stream's client hears of its metrics every ``metrics_interval_secs``. A session that
-    neither gets an input nor gives an output for ``session_idle_secs`` is ended (None: never).
-    A service that is told to stop gives its sessions ``drain_secs`` to finish. ``spare_hosts``
-    processes wait to be a session's host; ``prewarm`` says which nodes' processes wait too.
-    Clients may name files below the folders ``files``, and no others.
-    """
-
-    bind: Annotated[str, Field(min_length=1)] = "127.0.0.1:50051"
-    metrics_interval_secs: Annotated[float, Field(gt=0, le=3600)] = 1.0
-    session_idle_secs: Annotated[float, Field(gt=0, le=7 * 86_400)] | None = 3600.0
-    drain_secs: Annotated[float, Field(ge=0, le=3600)] = 10.0
-    spare_hosts: Annotated[int, Field(ge=0, le=1000)] = 2
-    prewarm: Annotated[tuple[PrewarmSettings, ...], Field(strict=False)] = ()
-    files: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class Settings(Document):
@@ -97,7 +71,7 @@ def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:
     faults = [
         *_interpreter_faults(settings),
         *limit_faults(settings.limits, settings.multiprocess),
-        *_folder_faults(settings.service.files),
+        *service_faults(settings.service),
     ]
     if faults:
         raise ConfigurationError(faults)
@@ -127,16 +101,6 @@ def _interpreter_faults(settings: Settings) -> list[Fault]:
         except UnknownInterpreterError as exc:
             faults.append(Fault("multiprocess.python_executable", str(exc), found=wished))
     return faults
-
-
-def _folder_faults(folders: tuple[str, ...]) -> list[Fault]:
-    return [
-        Fault(
-            path_of(("service", "files", index)), f"must be a folder's absolute path, got {folder}"
-        )
-        for index, folder in enumerate(folders)
-        if not (Path(folder).is_absolute() and Path(folder).is_dir())
-    ]
 
 
 def _fault(message: str) -> ConfigurationError:

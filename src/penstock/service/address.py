@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,18 @@ class Address:
 
     text: str
     socket_path: Path | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only programs of this machine can reach it; names are looked up."""
+        if self.socket_path is not None:
+            return True
+        host = self.text.rpartition(":")[0].strip("[]")
+        try:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except OSError:
+            return False
+        return all(ipaddress.ip_address(at[0]).is_loopback for *_, at in found)
 
     def with_port(self, port: int) -> str:
         """The address as clients use it, with the port that was really bound."""
@@ -48,6 +61,16 @@ def _unix_address(bind: str) -> Address:
     if len(bytes(absolute)) > MAX_SOCKET_PATH:
         raise refused(bind, f"a socket's path has at most {MAX_SOCKET_PATH} bytes")
     return Address(f"{UNIX}{absolute}", absolute)
+
+
+def check_is_safe(address: Address, *, encrypted: bool) -> None:
+    """Raises ``ConfigurationError`` for an address that others can reach without encryption."""
+    if not (encrypted or address.is_local):
+        raise refused(
+            address.text,
+            "other machines could read what goes over it; set [service.tls], listen on a loopback "
+            "address or a Unix socket, or say --insecure",
+        )
 
 
 def clear_socket_path(path: Path) -> None:

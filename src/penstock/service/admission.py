@@ -14,6 +14,7 @@ from penstock.errors import ServiceError, SessionCancelledError, SessionError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
+from penstock.service.callers import ANYBODY, Caller, Shares
 from penstock.service.files import Files
 from penstock.service.observing import NOBODY
 from penstock.service.readiness import Readiness
@@ -72,6 +73,8 @@ class Admission:
         self._plans: dict[bytes, NodeExecutionPlan] = {}
         self._observer = observer
         self._open: set[Session] = set()
+        self._shares = Shares(settings.service.connections.max_sessions_per_peer)
+        self._holders: dict[Session, tuple[Caller, int]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -81,6 +84,7 @@ class Admission:
         self,
         manifest: pb.PipelineManifest,
         client_version: str = "",
+        caller: Caller = ANYBODY,
         *,
         on_progress: Callable[[NodeProgress], None] | None = None,
         on_interrupt: Callable[[Interruption], None] | None = None,
@@ -91,7 +95,8 @@ class Admission:
         Whatever failed, everything of it is gone then; after what went well that takes its
         time without keeping the client.
 
-        Raises ``ManifestError`` for what can't be planned, ``ResourceLimitError`` for what
+        Raises ``ManifestError`` for what can't be planned, ``AccessError`` for what the
+        ``caller`` may not have, ``ResourceLimitError`` where it may have no more, or for what
         can't run within ``max_memory_bytes``, ``ServiceError`` for a client of another protocol
         version, ``ServiceStoppingError`` at the service's end.
         """
@@ -100,6 +105,8 @@ class Admission:
         _check_version(client_version)
         session_id = uuid.uuid4().hex
         plan = self._planned(manifest)
+        caller.check_types(plan)
+        processes = cost_of(plan, hosted=True).processes
         options = SessionOptions(
             settings=self.settings,
             session_id=session_id,
@@ -112,7 +119,9 @@ class Admission:
             on_status=functools.partial(self.readiness.session, session_id),
             on_spans=self._observer.spans_of(session_id, plan),
         )
+        self._shares.take(caller, processes)
         session = Session(plan, options)
+        self._holders[session] = (caller, processes)
         self._open.add(session)
         self._empty.clear()
         try:
@@ -136,6 +145,7 @@ class Admission:
                 self._observer.session_ended(session, await session.metrics())
         finally:
             self._open.discard(session)
+            self._shares.give_back(*self._holders.pop(session))
             if not self._open:
                 self._empty.set()
 
@@ -144,10 +154,11 @@ class Admission:
         """What an observer may look at."""
         return ServiceView(self._open, self._budget, self.hosts)
 
-    def plan(self, manifest: pb.PipelineManifest, client_version: str) -> ours.Plan:
+    def plan(self, manifest: pb.PipelineManifest, client_version: str, caller: Caller) -> ours.Plan:
         """What a session of a manifest would be and cost; raises as ``session`` does."""
         _check_version(client_version)
         plan = self._planned(manifest).estimated(self._durations.means_ms())
+        caller.check_types(plan)
         cost = cost_of(plan, hosted=True)
         return encode_plan(plan, cost, self._budget.allowances(), self._budget.shortage(cost))
 
@@ -168,6 +179,14 @@ class Admission:
                 if len(self._plans) > REMEMBERED:
                     del self._plans[next(iter(self._plans))]
         return plan
+
+    def may_see(self, caller: Caller, session_id: str) -> bool:
+        """Whether a session is the caller's own, or it may see all: who has no token may."""
+        return caller.rights is None or any(
+            holder.name == caller.name
+            for session, (holder, _) in self._holders.items()
+            if session.session_id == session_id
+        )
 
     async def drain(self, limit_s: float) -> None:
         """Admit no session any more, and let those that run finish within ``limit_s``."""

@@ -12,6 +12,7 @@ from penstock.data import Value, payload_bytes
 from penstock.errors import PenstockError, ResourceLimitError, SessionError
 from penstock.service.admission import Admission, ServiceStoppingError, compatible
 from penstock.service.call_log import CallLog
+from penstock.service.callers import caller_of
 from penstock.service.limits import CallLimits
 from penstock.service.node_results import completed, failed, overall
 from penstock.service.outputs import write_output
@@ -80,6 +81,7 @@ class ExecuteCall:
         self.log = CallLog(EXECUTE_PIPELINE.name, context.peer())
         self._admission = admission
         self._request = request
+        self._caller = caller_of(context)
         self._limits = CallLimits(request.resource_limits)
         self._codec = CodecTime()
         self._session: Session | None = None
@@ -88,7 +90,10 @@ class ExecuteCall:
         """Everything that the sinks gave, and what the nodes did; raises what failed."""
         request, result = self._request, execution.ExecutionResult()
         admitted = self._admission.session(
-            request.manifest, request.client_version, max_memory_bytes=self._limits.memory_bytes
+            request.manifest,
+            request.client_version,
+            self._caller,
+            max_memory_bytes=self._limits.memory_bytes,
         )
         async with admitted as session:
             self._session = session

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import grpc
 
 from penstock.errors import SessionCancelledError
+from penstock.service.callers import Caller, caller_of
 from penstock.service.status import Context, leaving
 from penstock.wire.v1 import health_pb2 as pb
 
 Status = pb.HealthCheckResponse.ServingStatus
 SESSION = "penstock.session/"
 """What the name of a session begins with; its ID follows."""
+NOBODYS = SESSION
+"""Nothing ever has this name."""
 _KEPT = 16
 """Changes that wait for a slow watcher; of more the last ones are told."""
 
@@ -87,14 +90,16 @@ class _Watch:
 class HealthServicer:
     """Answers ``Check`` and ``Watch``."""
 
-    def __init__(self, board: HealthBoard) -> None:
+    def __init__(self, board: HealthBoard, may_see: Callable[[Caller, str], bool]) -> None:
         self._board = board
+        self._may_see = may_see
 
     async def check(
         self, request: pb.HealthCheckRequest, context: Context
     ) -> pb.HealthCheckResponse:
         """The status of a name; ``NOT_FOUND`` for one that isn't there, as the standard says."""
-        status = self._board.status(request.service)
+        name = request.service
+        status = self._board.status(name if self._is_shown(name, context) else NOBODYS)
         if status == Status.SERVICE_UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"nothing is called {request.service!r}")
         return pb.HealthCheckResponse(status=status)
@@ -102,8 +107,14 @@ class HealthServicer:
     async def watch(self, request: pb.HealthCheckRequest, context: Context) -> None:
         """Every change, to a client that stays."""
         try:
-            async for status in self._board.watch(request.service):
+            name = request.service if self._is_shown(request.service, context) else NOBODYS
+            async for status in self._board.watch(name):
                 with leaving():
                     await context.write(pb.HealthCheckResponse(status=status))
         except SessionCancelledError:
             return  # it has gone
+
+    def _is_shown(self, name: str, context: Context) -> bool:
+        """A session of somebody else looks as if it were not there."""
+        session_id = name.removeprefix(SESSION)
+        return session_id == name or self._may_see(caller_of(context), session_id)

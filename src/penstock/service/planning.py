@@ -5,6 +5,7 @@ from __future__ import annotations
 from penstock.errors import PenstockError
 from penstock.service.admission import Admission
 from penstock.service.call_log import CallLog
+from penstock.service.callers import caller_of
 from penstock.service.status import Context, abort_unforeseen
 from penstock.wire.errors import encode_error
 from penstock.wire.methods import PLAN_PIPELINE
@@ -21,7 +22,8 @@ class PlanningServicer:
         """The plan with its cost, or every fault of the manifest."""
         log = CallLog(PLAN_PIPELINE.name, context.peer())
         try:
-            plan = self._admission.plan(request.manifest, request.client_version)
+            caller = caller_of(context)
+            plan = self._admission.plan(request.manifest, request.client_version, caller)
             return pb.PlanResponse(plan=plan)
         except PenstockError as exc:
             log.failed(exc)

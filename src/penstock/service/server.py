@@ -14,17 +14,27 @@ import grpc
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.manifest import Capacity, Settings
 from penstock.nodes import Catalogue
-from penstock.service.address import Address, clear_socket_path, parse_address, refused
+from penstock.service.address import (
+    Address,
+    check_is_safe,
+    clear_socket_path,
+    parse_address,
+    refused,
+)
 from penstock.service.admission import Admission
 from penstock.service.beneath import say_how_files_are_found
 from penstock.service.control import ControlServicer
 from penstock.service.execution import ExecutionServicer
 from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
+from penstock.service.gate import Gate
 from penstock.service.health import HealthServicer
 from penstock.service.observing import NOBODY, CallObserving, Harmless
+from penstock.service.options import compression, server_options
 from penstock.service.planning import PlanningServicer
+from penstock.service.reflection import enable_reflection
 from penstock.service.requests import refusing
 from penstock.service.streaming import StreamingServicer
+from penstock.service.tls import Certificate
 from penstock.session.observing import Observer
 from penstock.wire.methods import (
     ATTACH,
@@ -33,6 +43,7 @@ from penstock.wire.methods import (
     GET_VERSION,
     PATHS,
     PLAN_PIPELINE,
+    SERVED,
     STREAM_PIPELINE,
     WATCH_HEALTH,
     Method,
@@ -41,10 +52,6 @@ from penstock.wire.parsing import parsing
 
 STOP_S = 2.0
 """How long calls may take to tell their clients that the service stops."""
-_FRAMING_BYTES = 64 << 10
-"""What a message may have around its largest payload."""
-_KEEPALIVE_MS = 20_000
-_KEEPALIVE_TIMEOUT_MS = 10_000
 
 
 async def serve(
@@ -53,12 +60,15 @@ async def serve(
     catalogue: Catalogue,
     announce: Callable[[str], None],
     observer: Observer = NOBODY,
+    *,
+    insecure: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then let sessions finish for a while, and return.
 
     A second signal ends those that are left at once. ``announce`` gets the line ``listening on
     ADDRESS`` once clients can connect. Raises ``ConfigurationError`` for an address that can't
-    be bound, or that another service has, and for limits that this machine can't keep.
+    be bound, or that another service has, for limits that this machine can't keep, and, unless
+    it is to be ``insecure``, for an address that others can reach without encryption.
     """
     wished, settings = settings.limits, fitted(settings, Capacity.here())
     say_how_files_are_found(settings.service.files)
@@ -66,7 +76,8 @@ async def serve(
     allow_all_files()  # the zygote has those of who called us: nodes begin with as many
     try:
         with _stop_signals() as (stop, hurry):
-            address = bind or settings.service.bind
+            address = parse_address(bind or settings.service.bind)
+            check_is_safe(address, encrypted=insecure or settings.service.tls is not None)
             async with _serving(settings, address, catalogue, observer) as service:
                 announce(f"listening on {service.address}")
                 say_what_was_lowered(wished, settings.limits)
@@ -84,7 +95,7 @@ async def running(
 
     At the end of the block its sessions are ended at once.
     """
-    async with _serving(settings, bind, catalogue, observer) as service:
+    async with _serving(settings, parse_address(bind), catalogue, observer) as service:
         yield service.address
 
 
@@ -96,17 +107,23 @@ class _Service:
 
 @contextlib.asynccontextmanager
 async def _serving(
-    settings: Settings, bind: str, catalogue: Catalogue, observer: Observer
+    settings: Settings, address: Address, catalogue: Catalogue, observer: Observer
 ) -> AsyncIterator[_Service]:
-    address = parse_address(bind)
     observer = Harmless(observer)
     admission = Admission(settings, catalogue, observer)
+    tls = settings.service.tls
+    credentials = None if tls is None else Certificate(tls).credentials
     async with observer.watching(admission.view):  # to the end of the last session
         server = grpc.aio.server(
-            interceptors=[CallObserving(observer, PATHS)], options=_options(settings)
+            interceptors=[CallObserving(observer, PATHS), Gate(settings.service)],
+            options=server_options(settings),
+            maximum_concurrent_rpcs=settings.service.connections.max_calls,
+            compression=compression(settings),
         )
         server.add_generic_rpc_handlers(tuple(_handlers(admission)))
-        port = _bind(server, address)
+        if settings.service.reflection:
+            enable_reflection(server, SERVED)
+        port = _bind(server, address, credentials)
         await server.start()
         admission.hosts.refill()
         try:
@@ -122,21 +139,19 @@ async def _serving(
                 address.socket_path.unlink(missing_ok=True)
 
 
-def _options(settings: Settings) -> list[tuple[str, Any]]:
-    largest = settings.limits.max_message_bytes + _FRAMING_BYTES
-    return [
-        ("grpc.so_reuseport", 0),  # a second service on the port must fail, not share it
-        ("grpc.max_receive_message_length", largest),
-        ("grpc.max_send_message_length", -1),  # what a call gives is bounded where it is made
-        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),  # a client whose host is gone is noticed
-        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
-    ]
+def _bind(
+    server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials | None
+) -> int:
 
 
-def _bind(server: grpc.aio.Server, address: Address) -> int:
+def _bind(
+    server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials | None
+) -> int:
     if address.socket_path is not None:
         clear_socket_path(address.socket_path)
     try:
+        if credentials is not None:
+            return server.add_secure_port(address.text, credentials)
         return server.add_insecure_port(address.text)
     except RuntimeError as exc:
         raise refused(address.text, "can't be bound; is another service there?") from exc
@@ -145,7 +160,7 @@ def _bind(server: grpc.aio.Server, address: Address) -> int:
 def _handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
     execution = ExecutionServicer(admission)
     streaming = StreamingServicer(admission)
-    health = HealthServicer(admission.readiness.board)
+    health = HealthServicer(admission.readiness.board, admission.may_see)
     unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
     replies = grpc.unary_stream_rpc_method_handler
     for method, make, behaviour in (

@@ -18,6 +18,7 @@ from penstock.errors import (
 )
 from penstock.service.admission import Admission, ServiceStoppingError
 from penstock.service.call_log import CallLog
+from penstock.service.callers import caller_of
 from penstock.service.feed import Feed
 from penstock.service.limits import CallLimits
 from penstock.service.pacing import comes_within, steadily
@@ -77,6 +78,7 @@ class StreamCall:
         admitted = self._admission.session(
             init.manifest,
             init.client_version,
+            caller_of(self._context),
             on_progress=self.replies.progressed,
             on_interrupt=self.replies.interrupted,
             max_memory_bytes=self._limits.memory_bytes,

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from penstock.errors import (
+    AccessError,
     Fault,
     InputError,
     InvalidValueError,
@@ -26,6 +27,7 @@ from penstock.wire.v1 import common_pb2 as pb
 
 _TYPES: tuple[tuple[type[PenstockError], pb.ErrorType], ...] = (
     (ManifestError, pb.ERROR_TYPE_VALIDATION),
+    (AccessError, pb.ERROR_TYPE_AUTHENTICATION),
     (InvalidValueError, pb.ERROR_TYPE_TYPE_VALIDATION),
     (InputError, pb.ERROR_TYPE_VALIDATION),
     (SessionIdleError, pb.ERROR_TYPE_RESOURCE_LIMIT),

@@ -38,7 +38,7 @@ _EXECUTION = f"{PACKAGE}.PipelineExecutionService"
 _STREAMING = f"{PACKAGE}.StreamingPipelineService"
 _CONTROL = f"{PACKAGE}.PipelineControl"
 PLANNING = "penstock.v1.PipelinePlanning"
-_HEALTH = "grpc.health.v1.Health"
+HEALTH = "grpc.health.v1.Health"
 
 EXECUTE_PIPELINE = Method(
     _EXECUTION, "ExecutePipeline", execution.ExecuteRequest, execution.ExecuteResponse
@@ -49,8 +49,8 @@ STREAM_PIPELINE = Method(
 )
 ATTACH = Method(_CONTROL, "Attach", control.ControlFrame, control.ControlEvent)
 PLAN_PIPELINE = Method(PLANNING, "PlanPipeline", ours.PlanRequest, ours.PlanResponse)
-CHECK_HEALTH = Method(_HEALTH, "Check", health.HealthCheckRequest, health.HealthCheckResponse)
-WATCH_HEALTH = Method(_HEALTH, "Watch", health.HealthCheckRequest, health.HealthCheckResponse)
+CHECK_HEALTH = Method(HEALTH, "Check", health.HealthCheckRequest, health.HealthCheckResponse)
+WATCH_HEALTH = Method(HEALTH, "Watch", health.HealthCheckRequest, health.HealthCheckResponse)
 
 PATHS = frozenset(found.path for found in list(globals().values()) if isinstance(found, Method))
 """Of all the methods above."""

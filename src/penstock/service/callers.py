@@ -1,0 +1,126 @@
+"""Who calls, and what they may: known by a token, a certificate, or where they call from."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from penstock.errors import AccessError, ConfigurationError, ResourceLimitError
+from penstock.manifest import TokenRights, Tokens, load_tokens
+from penstock.planning import NodeExecutionPlan
+from penstock.service.status import Context
+
+_log = logging.getLogger(__name__)
+_COMMON_NAME = "x509_common_name"
+BEARER: ContextVar[Caller | None] = ContextVar("bearer", default=None)
+"""Who has shown a token in the call that this task serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """``name`` tells one caller from another; one without ``rights`` may do everything."""
+
+    name: str
+    rights: TokenRights | None = None
+
+    def check_types(self, plan: NodeExecutionPlan) -> None:
+        """Raises ``AccessError`` for a pipeline with a node type that it may not use."""
+        if self.rights is None:
+            return
+        for node in plan.nodes:
+            if not self.rights.may_use(node.node_type):
+                raise AccessError(f"{self.name} may not use nodes of type {node.node_type!r}")
+
+
+ANYBODY = Caller("anybody")
+"""Where nobody has been asked who calls."""
+
+
+def caller_of(context: Context) -> Caller:
+    """Whoever makes the call that this task serves."""
+    bearer = BEARER.get()
+    if bearer is not None:
+        return bearer
+    for name in context.auth_context().get(_COMMON_NAME, ()):
+        return Caller(f"certificate {name.decode(errors='replace')}")
+    return Caller(_address(context.peer()))
+
+
+def _address(peer: str) -> str:
+    """Where a call comes from, without the port, which changes with each connection."""
+    kind, _, rest = peer.partition(":")
+    return f"{kind}:{rest.rpartition(':')[0]}" if kind in ("ipv4", "ipv6") else kind
+
+
+class TokenFile:
+    """The tokens of a file, as it is now; where it can't be read any more, as it was last.
+
+    Raises ``ConfigurationError`` where it can't be read in the first place.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._seen = self._stamp()
+        self._tokens = load_tokens(path)
+
+    def current(self) -> Tokens:
+        """What holds now: it costs a look at the file's date."""
+        stamp = self._stamp()
+        if stamp != self._seen:
+            self._seen = stamp
+            self._reload()
+        return self._tokens
+
+    def _reload(self) -> None:
+        try:
+            self._tokens = load_tokens(self._path)
+        except ConfigurationError as exc:
+            _log.error("the tokens stay as they were: %s", exc)
+        else:
+            _log.info("the tokens have been read again from %s", self._path)
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+@dataclass(slots=True)
+class Shares:
+    """What each caller has of the service: sessions, and processes in them.
+
+    ``max_sessions`` binds every caller, beside the rights of its own.
+    """
+
+    max_sessions: int | None
+    _sessions: Counter[str] = field(default_factory=Counter)
+    _processes: Counter[str] = field(default_factory=Counter)
+
+    def take(self, caller: Caller, processes: int) -> None:
+        """Count one more session; raises ``ResourceLimitError`` where it may have no more."""
+        rights, name = caller.rights, caller.name
+        own = rights.max_sessions if rights is not None else None
+        limits = [limit for limit in (own, self.max_sessions) if limit is not None]
+        _check("sessions of this caller", 1, self._sessions[name], min(limits, default=None))
+        most = rights.max_processes if rights is not None else None
+        _check("processes of this caller", processes, self._processes[name], most)
+        self._sessions[name] += 1
+        self._processes[name] += processes
+
+    def give_back(self, caller: Caller, processes: int) -> None:
+        """The session is gone."""
+        for counted, amount in ((self._sessions, 1), (self._processes, processes)):
+            counted[caller.name] -= amount
+            if not counted[caller.name]:
+                del counted[caller.name]
+
+
+def _check(resource: str, wished: int, used: int, limit: int | None) -> None:
+    if limit is not None and used + wished > limit:
+        raise ResourceLimitError(resource, wished=wished, free=max(limit - used, 0), limit=limit)

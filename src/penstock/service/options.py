@@ -1,0 +1,51 @@
+"""What gRPC is told of connections: their limits, and how it notices that one is dead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from penstock.manifest import ConnectionSettings, Settings
+
+_FRAMING_BYTES = 64 << 10
+"""What a message may have around its largest payload."""
+_COMPRESSIONS = {
+    "none": grpc.Compression.NoCompression,
+    "deflate": grpc.Compression.Deflate,
+    "gzip": grpc.Compression.Gzip,
+}
+
+
+def compression(settings: Settings) -> grpc.Compression:
+    """How answers are compressed, for clients that understand it."""
+    return _COMPRESSIONS[settings.service.compression]
+
+
+def server_options(settings: Settings) -> list[tuple[str, Any]]:
+    """The arguments of a server's channels."""
+    return [
+        ("grpc.so_reuseport", 0),  # a second service on the port must fail, not share it
+        ("grpc.max_receive_message_length", settings.limits.max_message_bytes + _FRAMING_BYTES),
+        ("grpc.max_send_message_length", -1),  # what a call gives is bounded where it is made
+        *_connection_options(settings.service.connections),
+    ]
+
+
+def _connection_options(connections: ConnectionSettings) -> list[tuple[str, Any]]:
+    times = {
+        "grpc.server_handshake_timeout_ms": connections.handshake_timeout_secs,
+        "grpc.max_connection_idle_ms": connections.max_idle_secs,
+        "grpc.max_connection_age_ms": connections.max_age_secs,
+        "grpc.keepalive_time_ms": connections.keepalive_secs,
+        "grpc.keepalive_timeout_ms": connections.keepalive_timeout_secs,
+        "grpc.http2.min_ping_interval_without_data_ms": connections.min_ping_interval_secs,
+    }
+    return [
+        ("grpc.max_allowed_incoming_connections", connections.max_connections),
+        ("grpc.max_concurrent_streams", connections.max_streams),
+        ("grpc.max_metadata_size", connections.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", connections.max_metadata_bytes),
+        ("grpc.keepalive_permit_without_calls", 1),
+        *((name, round(value * 1000)) for name, value in times.items() if value is not None),
+    ]

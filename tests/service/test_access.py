@@ -1,0 +1,252 @@
+"""Who may call: tokens and their rights, on every method, before a request is read."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from wire_client import CLOSE, WireClient, chunk, init, pipeline, rest, text
+
+from conftest import calls_ended
+from penstock.manifest import (
+    ConnectionSettings,
+    ServiceSettings,
+    Settings,
+    digest_of,
+    new_token,
+)
+from penstock.nodes import Catalogue
+from penstock.service import running
+from penstock.wire.methods import PATHS
+from penstock.wire.v1 import common_pb2 as pb
+from penstock.wire.v1 import execution_pb2 as execution
+from penstock.wire.v1 import health_pb2 as health
+from penstock.wire.v1 import penstock_pb2 as ours
+
+MASTER, ROBOT, OTHER = new_token(), new_token(), new_token()
+
+
+def written(path: Path, robot: str = "") -> Path:
+    path.write_text(
+        f'[tokens.master]\nsha256 = "{digest_of(MASTER)}"\n'
+        f'[tokens.other]\nsha256 = "{digest_of(OTHER)}"\n'
+        f'[tokens.robot]\nsha256 = "{digest_of(ROBOT)}"\n{robot}'
+    )
+    path.chmod(0o640)
+    return path
+
+
+@pytest.fixture
+def robot() -> str:
+    """What the file says of the robot; a test may override it."""
+    return ""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, robot: str) -> Settings:
+    tokens = written(tmp_path / "tokens.toml", robot)
+    return Settings(service=ServiceSettings(tokens=str(tokens)))
+
+
+def bearing(token: str) -> dict[str, Any]:
+    return {"metadata": (("authorization", f"Bearer {token}"),)}
+
+
+async def status_of(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str]:
+    try:
+        await call
+    except grpc.aio.AioRpcError as exc:
+        return exc.code(), exc.details() or ""
+    return grpc.StatusCode.OK, ""
+
+
+def execute(wire: WireClient, token: str, *types: str) -> Awaitable[execution.ExecuteResponse]:
+    request = execution.ExecuteRequest(
+        manifest=pipeline(*types or ("PassThrough",)), data_inputs={"n0": text("a")}
+    )
+    return wire.execute(request, **bearing(token))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        (),
+        (("authorization", MASTER),),
+        (("authorization", f"Basic {MASTER}"),),
+        (("authorization", f"Bearer {new_token()}"),),
+        (("authorization", f"Bearer {MASTER}"), ("authorization", f"Bearer {ROBOT}")),
+        (("authorization", "Bearer "),),
+        (("authorization", f"Bearer {digest_of(MASTER)}"),),
+    ],
+    ids=["none", "no scheme", "basic", "unknown", "two", "empty", "its hash"],
+)
+@pytest.mark.parametrize("path", [*sorted(PATHS), "/no.such.Service/Method"])
+async def test_no_method_of_any_service_is_served_without_a_token(
+    service: str, path: str, metadata: Any
+) -> None:
+    async with grpc.aio.insecure_channel(service) as channel:
+        call = channel.stream_stream(path)(iter([b"\xff" * 100]), metadata=metadata)
+        code, details = await status_of(call.read())
+    assert code is grpc.StatusCode.UNAUTHENTICATED
+    assert not any(token in details for token in (MASTER, ROBOT, "pst_"))
+
+
+async def test_a_token_lets_in(wire: WireClient) -> None:
+    assert (await execute(wire, MASTER)).WhichOneof("outcome") == "result"
+    call = wire.stream(**bearing(ROBOT))
+    for request in (init(pipeline("PassThrough")), chunk("a"), CLOSE):
+        await call.write(request)
+    assert (await rest(call))[-1].WhichOneof("response") == "closed"
+
+
+@pytest.mark.parametrize("robot", ['methods = ["GetVersion", "Plan*"]'])
+async def test_a_token_calls_its_methods_only(wire: WireClient) -> None:
+    version = wire.version(execution.VersionRequest(), **bearing(ROBOT))
+    assert await status_of(version) == (grpc.StatusCode.OK, "")
+    refused = (grpc.StatusCode.PERMISSION_DENIED, "token robot may not call ExecutePipeline")
+    assert await status_of(execute(wire, ROBOT)) == refused
+
+
+@pytest.mark.parametrize("robot", ['node_types = ["Pass*"]'])
+async def test_a_token_uses_its_node_types_only(service: str, wire: WireClient) -> None:
+    assert (await execute(wire, ROBOT)).WhichOneof("outcome") == "result"
+    error = (await execute(wire, ROBOT, "PassThrough", "EchoNode")).error
+    assert error.error_type == pb.ERROR_TYPE_AUTHENTICATION
+    assert error.message == "token robot may not use nodes of type 'EchoNode'"
+    async with grpc.aio.insecure_channel(service) as channel:
+        plan: Any = channel.unary_unary(
+            "/penstock.v1.PipelinePlanning/PlanPipeline",
+            request_serializer=ours.PlanRequest.SerializeToString,
+            response_deserializer=ours.PlanResponse.FromString,
+        )
+        request = ours.PlanRequest(manifest=pipeline("EchoNode"))
+        assert "EchoNode" in (await plan(request, **bearing(ROBOT))).error.message
+
+
+@pytest.mark.parametrize("robot", ["max_sessions = 1\nmax_processes = 1"])
+async def test_a_token_has_its_share_and_gets_it_back(wire: WireClient) -> None:
+    call = wire.stream(**bearing(ROBOT))
+    await call.write(init(pipeline("PassThrough")))
+    while not (await call.read()).HasField("ready"):
+        continue
+    error = (await execute(wire, ROBOT)).error
+    assert error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
+    assert error.message == "sessions of this caller: 1 wished, 0 free of 1"
+    assert (await execute(wire, OTHER)).WhichOneof("outcome") == "result"
+    await call.write(CLOSE)
+    await rest(call)
+    message = (await execute(wire, ROBOT, "EchoNode", "EchoNode")).error.message
+    assert message == "processes of this caller: 2 wished, 1 free of 1"
+    assert (await execute(wire, ROBOT, "EchoNode")).WhichOneof("outcome") == "result"
+
+
+async def test_a_session_is_shown_to_its_own_token_only(service: str, wire: WireClient) -> None:
+    call = wire.stream(**bearing(ROBOT))
+    await call.write(init(pipeline("PassThrough")))
+    while not (response := await call.read()).HasField("ready"):
+        continue
+    name = f"penstock.session/{response.ready.session_id}"
+    async with grpc.aio.insecure_channel(service) as channel:
+        check: Any = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health.HealthCheckRequest.SerializeToString,
+            response_deserializer=health.HealthCheckResponse.FromString,
+        )
+        request = health.HealthCheckRequest(service=name)
+        own = await check(request, **bearing(ROBOT))
+        assert own.status == health.HealthCheckResponse.SERVING
+        code, _ = await status_of(check(request, **bearing(OTHER)))
+        assert code is grpc.StatusCode.NOT_FOUND
+    await call.write(CLOSE)
+    await rest(call)
+
+
+async def test_health_may_be_open(tmp_path: Path, catalogue: Catalogue) -> None:
+    tokens = str(written(tmp_path / "tokens.toml"))
+    settings = Settings(service=ServiceSettings(tokens=tokens, open_health=True))
+    async with (
+        running(settings, "127.0.0.1:0", catalogue) as address,
+        grpc.aio.insecure_channel(address) as channel,
+        WireClient(address) as wire,
+    ):
+        check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+        assert (await status_of(check(b"")))[0] is grpc.StatusCode.OK
+        version = wire.version(execution.VersionRequest())
+        assert (await status_of(version))[0] is grpc.StatusCode.UNAUTHENTICATED
+    await calls_ended()
+
+
+async def test_the_file_is_read_again_when_it_changes(
+    settings: Settings, wire: WireClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = Path(settings.service.tokens or "")
+    assert (await execute(wire, ROBOT)).WhichOneof("outcome") == "result"
+    fresh = path.with_suffix(".new")
+    fresh.write_text(f'[tokens.other]\nsha256 = "{digest_of(OTHER)}"\n')
+    fresh.chmod(0o640)
+    os.replace(fresh, path)
+    assert (await status_of(execute(wire, ROBOT)))[0] is grpc.StatusCode.UNAUTHENTICATED
+    assert (await execute(wire, OTHER)).WhichOneof("outcome") == "result"
+    with caplog.at_level(logging.ERROR):
+        path.write_text("[tokens.")  # noqa: ASYNC240  # a few bytes
+        assert (await execute(wire, OTHER)).WhichOneof("outcome") == "result"
+    assert "the tokens stay as they were" in caplog.text
+
+
+async def test_a_refused_request_is_not_read(service: str) -> None:
+    """The body is no message at all, and far longer than a message may be."""
+    async with grpc.aio.insecure_channel(service) as channel:
+        call: Any = channel.unary_unary("/remotemedia.v1.PipelineExecutionService/ExecutePipeline")
+        assert (await status_of(call(b"\xff" * (80 << 20))))[0] is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.fixture
+async def crowded(catalogue: Catalogue) -> AsyncIterator[str]:
+    """A service with very tight limits."""
+    connections = ConnectionSettings(max_calls=2, max_metadata_bytes=2048, max_sessions_per_peer=1)
+    settings = Settings(service=ServiceSettings(connections=connections))
+    async with running(settings, "127.0.0.1:0", catalogue) as address:
+        yield address
+    await calls_ended()
+
+
+async def opened(wire: WireClient) -> Any:
+    call = wire.stream()
+    await call.write(init(pipeline("PassThrough")))
+    while not (await call.read()).HasField("ready"):
+        continue
+    return call
+
+
+async def closed(call: Any) -> None:
+    await call.write(CLOSE)
+    await rest(call)
+
+
+async def test_one_call_too_many_is_refused_at_once(crowded: str) -> None:
+    async with WireClient(crowded) as wire:
+        call = await opened(wire)
+        other = wire.stream()
+        await other.write(init(pipeline("PassThrough")))
+        assert "sessions of this caller: 1 wished, 0 free of 1" in str(await rest(other))
+        third = wire.stream()
+        await third.write(init(pipeline("PassThrough")))
+        fourth = wire.version(execution.VersionRequest())
+        assert (await status_of(fourth))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+        third.cancel()
+        await closed(call)
+
+
+async def test_too_much_metadata_is_refused(crowded: str) -> None:
+    async with WireClient(crowded) as wire:
+        call = wire.version(execution.VersionRequest(), metadata=(("x", "y" * 4096),))
+        assert (await status_of(call))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert await status_of(wire.version(execution.VersionRequest())) == (
+            grpc.StatusCode.OK,
+            "",
+        )

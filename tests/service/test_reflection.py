@@ -1,0 +1,47 @@
+"""What is served can be asked for, with the descriptors of every message."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from conftest import calls_ended
+from penstock.manifest import ServiceSettings, Settings
+from penstock.nodes import Catalogue
+from penstock.service import running
+from penstock.wire.methods import SERVED
+from penstock.wire.v1 import streaming_pb2
+
+
+async def test_a_client_learns_every_service_and_message(service: str) -> None:
+    def learn() -> None:
+        with grpc.insecure_channel(service) as channel:
+            found = ProtoReflectionDescriptorDatabase(channel)
+            assert set(found.get_services()) == set(SERVED)
+            pool = DescriptorPool(found)
+            for name in SERVED:
+                assert pool.FindServiceByName(name).methods
+            ours = streaming_pb2.StreamRequest.DESCRIPTOR
+            theirs = pool.FindMessageTypeByName(ours.full_name)
+            assert [field.name for field in theirs.fields] == [field.name for field in ours.fields]
+
+    await asyncio.to_thread(learn)
+
+
+async def test_it_can_be_switched_off(catalogue: Catalogue) -> None:
+    settings = Settings(service=ServiceSettings(reflection=False))
+    async with (
+        running(settings, "127.0.0.1:0", catalogue) as address,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.stream_stream(path)(iter([b""])).read()
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    await calls_ended()
