@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,12 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.pair = self._signed(self._key, name, is_authority=True)
+
+    def client_context(self) -> ssl.SSLContext:
+        """For a connection to who has a certificate of this authority, that speaks HTTP/2."""
+        context = ssl.create_default_context(cadata=self.pair.certificate.decode())
+        context.set_alpn_protocols(["h2"])
+        return context
 
     def issue(self, name: str) -> Pair:
         return self._signed(ec.generate_private_key(ec.SECP256R1()), name, is_authority=False)

@@ -278,4 +278,4 @@ def test_a_socket_path_that_is_too_long_is_refused() -> None:
 
 
 def test_ipv6_keeps_its_brackets() -> None:
-    assert parse_address("[::1]:0").with_port(50051) == "[::1]:50051"
+    assert parse_address("[::1]:0").at_port(50051).text == "[::1]:50051"

@@ -33,11 +33,11 @@ class Address:
             return False
         return all(ipaddress.ip_address(at[0]).is_loopback for *_, at in found)
 
-    def with_port(self, port: int) -> str:
+    def at_port(self, port: int) -> Address:
         """The address as clients use it, with the port that was really bound."""
         if self.socket_path is not None:
-            return self.text
-        return f"{self.text.rpartition(':')[0]}:{port}"
+            return self
+        return Address(f"{self.text.rpartition(':')[0]}:{port}")
 
 
 def parse_address(bind: str) -> Address:

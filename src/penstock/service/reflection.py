@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
 
 import grpc
 from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha.reflection_pb2 import (
+    ServerReflectionRequest,
+    ServerReflectionResponse,
+)
 
+from penstock.errors import InputError, SessionCancelledError
+from penstock.service.requests import read_request
+from penstock.service.status import Context, leaving
+from penstock.wire.parsing import parsing
 from penstock.wire.v1.pool import POOL
 
+SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+"""Two names for the same messages: clients try the first, and older ones know the second."""
 
-def enable_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:
-    """Serve ``grpc.reflection.v1alpha`` for these services; before the server starts."""
-    reflection.enable_server_reflection(tuple(services), server, pool=POOL)
+
+def reflection_handlers(served: Iterable[str]) -> Iterator[grpc.GenericRpcHandler]:
+    """Handlers that tell of the services ``served``."""
+    standard = reflection.aio.ReflectionServicer(tuple(served), pool=POOL)
+
+    async def inform(_requests: Any, context: Context) -> None:
+        try:
+            async for response in standard.ServerReflectionInfo(_requests_of(context), context):
+                with leaving():
+                    await context.write(response)
+        except InputError as exc:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(exc))
+        except SessionCancelledError:
+            return  # it has gone
+
+    handler = grpc.stream_stream_rpc_method_handler(
+        inform,
+        request_deserializer=parsing(ServerReflectionRequest),
+        response_serializer=ServerReflectionResponse.SerializeToString,
+    )
+    for name in SERVICES:
+        yield grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler})
+
+
+async def _requests_of(context: Context) -> AsyncIterator[Any]:
+    while (request := await read_request(context)) is not grpc.aio.EOF:
+        yield request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -14,17 +15,29 @@ from penstock.wire.parsing import Malformed
 Answer = TypeVar("Answer")
 
 
-def refusing(
-    behaviour: Callable[[Any, Context], Awaitable[Answer]],
+def one_request(
+    behaviour: Callable[[Any, Context], Awaitable[Answer]], limit_s: float | None
 ) -> Callable[[Any, Context], Awaitable[Answer]]:
-    """Have a method with one request end with ``INVALID_ARGUMENT`` for one that is malformed."""
+    """A method with one request, as one with a stream of which it reads the first.
 
-    async def checked(request: Any, context: Context) -> Answer:
-        if isinstance(request, Malformed):
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(request))
+    A call ends with ``INVALID_ARGUMENT`` where that is malformed or missing, and with
+    ``DEADLINE_EXCEEDED`` where none has come after ``limit_s`` seconds (None: it waits).
+    """
+
+    async def called(_requests: Any, context: Context) -> Answer:
+        try:
+            async with asyncio.timeout(limit_s):
+                request = await read_request(context)
+        except TimeoutError:
+            message = f"no request came for {limit_s:g} s"
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, message)
+        except InputError as exc:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(exc))
+        if request is grpc.aio.EOF:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "expected a request, got none")
         return await behaviour(request, context)
 
-    return checked
+    return called
 
 
 async def read_request(context: Context) -> Any:

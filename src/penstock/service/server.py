@@ -7,48 +7,24 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.manifest import Capacity, Settings
 from penstock.nodes import Catalogue
-from penstock.service.address import (
-    Address,
-    check_is_safe,
-    clear_socket_path,
-    parse_address,
-    refused,
-)
+from penstock.service.address import Address, check_is_safe, parse_address
 from penstock.service.admission import Admission
 from penstock.service.beneath import say_how_files_are_found
-from penstock.service.control import ControlServicer
-from penstock.service.execution import ExecutionServicer
 from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
 from penstock.service.gate import Gate
-from penstock.service.health import HealthServicer
+from penstock.service.handlers import handlers
+from penstock.service.listening import Listener
 from penstock.service.observing import NOBODY, CallObserving, Harmless
 from penstock.service.options import compression, server_options
-from penstock.service.planning import PlanningServicer
-from penstock.service.reflection import enable_reflection
-from penstock.service.requests import refusing
-from penstock.service.streaming import StreamingServicer
 from penstock.service.tls import Certificate
 from penstock.session.observing import Observer
-from penstock.wire.methods import (
-    ATTACH,
-    CHECK_HEALTH,
-    EXECUTE_PIPELINE,
-    GET_VERSION,
-    PATHS,
-    PLAN_PIPELINE,
-    SERVED,
-    STREAM_PIPELINE,
-    WATCH_HEALTH,
-    Method,
-)
-from penstock.wire.parsing import parsing
+from penstock.wire.methods import PATHS
 
 STOP_S = 2.0
 """How long calls may take to tell their clients that the service stops."""
@@ -113,78 +89,33 @@ async def _serving(
     admission = Admission(settings, catalogue, observer)
     tls = settings.service.tls
     credentials = None if tls is None else Certificate(tls).credentials
-    async with observer.watching(admission.view):  # to the end of the last session
+    gate = Gate(settings.service)
+
+    def make() -> grpc.aio.Server:
         server = grpc.aio.server(
-            interceptors=[CallObserving(observer, PATHS), Gate(settings.service)],
+            interceptors=[CallObserving(observer, PATHS), gate],
             options=server_options(settings),
             maximum_concurrent_rpcs=settings.service.connections.max_calls,
             compression=compression(settings),
         )
-        server.add_generic_rpc_handlers(tuple(_handlers(admission)))
-        if settings.service.reflection:
-            enable_reflection(server, SERVED)
-        port = _bind(server, address, credentials)
-        await server.start()
+        server.add_generic_rpc_handlers(tuple(handlers(admission)))
+        return server
+
+    async with observer.watching(admission.view):  # to the end of the last session
+        listener = Listener(make, address, credentials)
+        clients = await listener.start()
         admission.hosts.refill()
         try:
             async with admission.readiness.watching():
-                yield _Service(address.with_port(port), admission)
+                yield _Service(clients, admission)
         finally:
             admission.readiness.board.close()
-            refusing = asyncio.create_task(server.stop(STOP_S))
+            refusing = asyncio.create_task(listener.stop(STOP_S))
             await admission.stop()
             await refusing
             admission.hosts.close()
             if address.socket_path is not None:
                 address.socket_path.unlink(missing_ok=True)
-
-
-def _bind(
-    server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials | None
-) -> int:
-
-
-def _bind(
-    server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials | None
-) -> int:
-    if address.socket_path is not None:
-        clear_socket_path(address.socket_path)
-    try:
-        if credentials is not None:
-            return server.add_secure_port(address.text, credentials)
-        return server.add_insecure_port(address.text)
-    except RuntimeError as exc:
-        raise refused(address.text, "can't be bound; is another service there?") from exc
-
-
-def _handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
-    execution = ExecutionServicer(admission)
-    streaming = StreamingServicer(admission)
-    health = HealthServicer(admission.readiness.board, admission.may_see)
-    unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
-    replies = grpc.unary_stream_rpc_method_handler
-    for method, make, behaviour in (
-        (EXECUTE_PIPELINE, unary, execution.execute),
-        (GET_VERSION, unary, execution.version),
-        (STREAM_PIPELINE, stream, streaming.stream),
-        (ATTACH, stream, ControlServicer(admission).attach),
-        (PLAN_PIPELINE, unary, PlanningServicer(admission).plan),
-        (CHECK_HEALTH, unary, health.check),
-        (WATCH_HEALTH, replies, health.watch),
-    ):
-        yield _handler(method, make, behaviour)
-
-
-def _handler(
-    method: Method[Any, Any], make: Callable[..., Any], behaviour: Callable[..., Any]
-) -> grpc.GenericRpcHandler:
-    one_request = make is not grpc.stream_stream_rpc_method_handler
-    handler = make(
-        refusing(behaviour) if one_request else behaviour,
-        request_deserializer=parsing(method.request),
-        response_serializer=method.response.SerializeToString,
-    )
-    return grpc.method_handlers_generic_handler(method.service, {method.name: handler})
 
 
 async def _drain(admission: Admission, limit_s: float, hurry: asyncio.Event) -> None:

@@ -38,15 +38,14 @@ class Certificate:
         self._settings = settings
         try:
             self._seen = self._stamp()
-            self._first = self._read()
+            self._pair = self._read()
         except (OSError, ssl.SSLError, ValueError) as exc:
             raise ConfigurationError([Fault("service.tls", _said(exc))]) from exc
 
-    @property
     def credentials(self) -> grpc.ServerCredentials:
-        """For a port of a server. A new pair holds for the connections that come after it."""
+        """For one port of a server. A new pair holds for the connections that come after it."""
         return grpc.dynamic_ssl_server_credentials(
-            self._first.configuration,
+            self._pair.configuration,
             self._changed,
             require_client_authentication=self._settings.client_ca is not None,
         )
@@ -58,12 +57,12 @@ class Certificate:
             if stamp == self._seen:
                 return None
             self._seen = stamp
-            pair = self._read()
+            self._pair = self._read()
         except (OSError, ssl.SSLError, ValueError) as exc:
             _log.error("the certificate stays as it was: %s", _said(exc))
             return None
         _log.info("the certificate has been read again from %s", self._settings.certificate)
-        return pair.configuration
+        return self._pair.configuration
 
     def _read(self) -> _Pair:
         settings = self._settings

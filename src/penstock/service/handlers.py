@@ -1,0 +1,67 @@
+"""What a service answers: each method, with what reads its requests and gives its responses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from penstock.service.admission import Admission
+from penstock.service.control import ControlServicer
+from penstock.service.execution import ExecutionServicer
+from penstock.service.health import HealthServicer
+from penstock.service.planning import PlanningServicer
+from penstock.service.reflection import reflection_handlers
+from penstock.service.requests import one_request
+from penstock.service.streaming import StreamingServicer
+from penstock.wire.methods import (
+    ATTACH,
+    CHECK_HEALTH,
+    EXECUTE_PIPELINE,
+    GET_VERSION,
+    PLAN_PIPELINE,
+    SERVED,
+    STREAM_PIPELINE,
+    WATCH_HEALTH,
+    Method,
+)
+from penstock.wire.parsing import parsing
+
+_one_response = grpc.stream_unary_rpc_method_handler
+_responses = grpc.stream_stream_rpc_method_handler
+
+
+def handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
+    """A handler for each method.
+
+    To gRPC all requests are streams: those are read when a handler asks for them, so that a call
+    which is refused, or never sends its one request, costs next to nothing.
+    """
+    execution = ExecutionServicer(admission)
+    health = HealthServicer(admission.readiness.board, admission.may_see)
+    planning = PlanningServicer(admission)
+    service = admission.settings.service
+    for method, make, behaviour in (
+        (EXECUTE_PIPELINE, _one_response, execution.execute),
+        (GET_VERSION, _one_response, execution.version),
+        (PLAN_PIPELINE, _one_response, planning.plan),
+        (CHECK_HEALTH, _one_response, health.check),
+        (WATCH_HEALTH, _responses, health.watch),
+    ):
+        yield _handler(method, make, one_request(behaviour, service.session_idle_secs))
+    yield _handler(STREAM_PIPELINE, _responses, StreamingServicer(admission).stream)
+    yield _handler(ATTACH, _responses, ControlServicer(admission).attach)
+    if service.reflection:
+        yield from reflection_handlers(SERVED)
+
+
+def _handler(
+    method: Method[Any, Any], make: Callable[..., Any], behaviour: Callable[..., Any]
+) -> grpc.GenericRpcHandler:
+    handler = make(
+        behaviour,
+        request_deserializer=parsing(method.request),
+        response_serializer=method.response.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(method.service, {method.name: handler})
