@@ -10,9 +10,10 @@ from typing import Any
 
 import grpc
 import pytest
-from wire_client import CLOSE, WireClient, chunk, init, pipeline, rest, text
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from grpc_status import rpc_status
+from wire_client import CLOSE, WireClient, calls_ended, chunk, init, pipeline, rest, text
 
-from conftest import calls_ended
 from penstock.manifest import (
     ConnectionSettings,
     ServiceSettings,
@@ -166,6 +167,50 @@ async def test_a_session_is_shown_to_its_own_token_only(service: str, wire: Wire
     await rest(call)
 
 
+@pytest.mark.parametrize("robot", ['sessions = "all"'])
+async def test_a_token_may_see_all_sessions(service: str, wire: WireClient) -> None:
+    call = wire.stream(**bearing(OTHER))
+    await call.write(init(pipeline("PassThrough")))
+    while not (response := await call.read()).HasField("ready"):
+        continue
+    name = f"penstock.session/{response.ready.session_id}"
+    request = health.HealthCheckRequest(service=name).SerializeToString()
+    async with grpc.aio.insecure_channel(service) as channel:
+        check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+        assert (await status_of(check(request, **bearing(ROBOT))))[0] is grpc.StatusCode.OK
+    await closed(call)
+
+
+@pytest.mark.parametrize("robot", ["max_shared_memory_bytes = 1000"])
+async def test_a_token_has_its_share_of_the_memory(wire: WireClient) -> None:
+    error = (await execute(wire, ROBOT, "EchoNode")).error
+    assert error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
+    assert error.message.startswith("shared_memory_bytes of this caller: ")
+    assert (await execute(wire, OTHER, "EchoNode")).WhichOneof("outcome") == "result"
+
+
+async def reason_of(call: Any) -> list[Any]:
+    """The standard's details of why a call was refused."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    status = rpc_status.from_call(caught.value)
+    assert status is not None
+    known = {kind.DESCRIPTOR.full_name: kind for kind in (ErrorInfo, RetryInfo)}
+    return [known[one.TypeName()].FromString(one.value) for one in status.details]
+
+
+@pytest.mark.parametrize("robot", ['methods = ["Check"]'])
+async def test_programs_are_told_why_they_are_refused(wire: WireClient) -> None:
+    request = execution.VersionRequest()
+    for metadata, reason in (
+        ({}, "TOKEN_REQUIRED"),
+        (bearing(new_token()), "TOKEN_UNKNOWN"),
+        (bearing(ROBOT), "METHOD_NOT_ALLOWED"),
+    ):
+        [info] = await reason_of(wire.version(request, **metadata))
+        assert (info.reason, info.domain) == (reason, "penstock")
+
+
 async def test_health_may_be_open(tmp_path: Path, catalogue: Catalogue) -> None:
     tokens = str(written(tmp_path / "tokens.toml"))
     settings = Settings(service=ServiceSettings(tokens=tokens, open_health=True))
@@ -215,8 +260,8 @@ async def crowded(catalogue: Catalogue) -> AsyncIterator[str]:
     await calls_ended()
 
 
-async def opened(wire: WireClient) -> Any:
-    call = wire.stream()
+async def opened(wire: WireClient, **options: Any) -> Any:
+    call = wire.stream(**options)
     await call.write(init(pipeline("PassThrough")))
     while not (await call.read()).HasField("ready"):
         continue
@@ -240,6 +285,28 @@ async def test_one_call_too_many_is_refused_at_once(crowded: str) -> None:
         assert (await status_of(fourth))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
         third.cancel()
         await closed(call)
+
+
+async def test_a_caller_s_calls_are_bounded_and_others_go_on(
+    settings: Settings, catalogue: Catalogue
+) -> None:
+    connections = ConnectionSettings(max_calls_per_peer=2)
+    service = settings.service.model_copy(update={"connections": connections})
+    async with (
+        running(Settings(service=service), "127.0.0.1:0", catalogue) as address,
+        WireClient(address) as wire,
+    ):
+        first, second = [await opened(wire, **bearing(ROBOT)) for _ in range(2)]
+        version = wire.version(execution.VersionRequest(), **bearing(ROBOT))
+        info, retry = await reason_of(version)
+        assert info.reason == "TOO_MANY_CALLS"
+        assert retry.retry_delay.seconds == 1
+        assert await version.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (await execute(wire, OTHER)).WhichOneof("outcome") == "result"
+        await closed(first)
+        assert (await execute(wire, ROBOT)).WhichOneof("outcome") == "result"
+        await closed(second)
+    await calls_ended()
 
 
 async def test_too_much_metadata_is_refused(crowded: str) -> None:

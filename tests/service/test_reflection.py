@@ -10,8 +10,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
+from wire_client import calls_ended
 
-from conftest import calls_ended
 from penstock.manifest import ServiceSettings, Settings
 from penstock.nodes import Catalogue
 from penstock.service import running

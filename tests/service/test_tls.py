@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 import pytest
 from certificates import Authority, Pair
+from wire_client import calls_ended
 
-from conftest import calls_ended
 from penstock.errors import ConfigurationError
 from penstock.manifest import ServiceSettings, Settings, TlsSettings
 from penstock.nodes import Catalogue

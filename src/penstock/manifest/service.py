@@ -41,17 +41,20 @@ class ConnectionSettings(Document):
     """``[service.connections]``: what connections, and calls on them, may take.
 
     ``max_connections`` are open at a time, with ``max_streams`` calls on each, and with
-    ``max_calls`` on all together. A connection has ``handshake_timeout_secs`` to begin to speak
-    gRPC; one without a call for ``max_idle_secs`` is closed, one that is ``max_age_secs`` old too,
-    once its calls have ended (None: never). A client whose host is gone is noticed by pings, each
-    ``keepalive_secs``, that it doesn't answer within ``keepalive_timeout_secs``; one that pings
-    more often than each ``min_ping_interval_secs`` is cut off. ``max_sessions_per_peer`` counts
-    the sessions of one token, certificate, or address.
+    ``max_calls`` on all together, ``max_calls_per_peer`` of them of one token, certificate or
+    address, which may have ``max_sessions_per_peer`` sessions. A connection has
+    ``handshake_timeout_secs`` to begin to speak gRPC; one without a call for ``max_idle_secs``
+    is closed, one that is ``max_age_secs`` old too, once its calls have ended (None: never). A
+    client whose host is gone is noticed by pings, each ``keepalive_secs``, that it doesn't answer
+    within ``keepalive_timeout_secs``; one that pings more often than each
+    ``min_ping_interval_secs`` is cut off.
     """
 
     max_connections: _Number = 10_000
     max_streams: _Number = 100
     max_calls: _Number = 2000
+    max_calls_per_peer: _Number = 1000
+    max_sessions_per_peer: _Number | None = None
     max_metadata_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 16 << 10
     handshake_timeout_secs: _Seconds = 10.0
     max_idle_secs: _Seconds | None = None
@@ -59,7 +62,6 @@ class ConnectionSettings(Document):
     keepalive_secs: _Seconds = 20.0
     keepalive_timeout_secs: _Seconds = 10.0
     min_ping_interval_secs: _Seconds = 10.0
-    max_sessions_per_peer: _Number | None = None
 
 
 class ServiceSettings(Document):

@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import stat
 import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from penstock.errors import ConfigurationError, Fault
 from penstock.manifest.faults import Closest, faults_of
@@ -28,20 +29,31 @@ _BYTES = 32
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _Patterns = Annotated[tuple[str, ...], Field(strict=False)]
 _Count = Annotated[int, Field(ge=0)]
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+def _digest(text: str) -> str:
+    if not _DIGEST.fullmatch(text):
+        raise ValueError("must be 64 hexadecimal digits, as 'penstock token' writes them")
+    return text
 
 
 class TokenRights(Document):
     """What the bearer of a token may do; patterns are those of a shell (``*``, ``?``).
 
     ``methods`` are names such as ``StreamPipeline``, ``node_types`` those of a manifest's nodes.
-    ``max_sessions`` and ``max_processes`` bind all its sessions together (None: nothing does).
+    ``sessions`` are those whose health it sees, and that it controls: its own, or all.
+    ``max_sessions`` and ``max_processes`` bind all its sessions together, and so does
+    ``max_shared_memory_bytes`` (None: nothing does).
     """
 
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, AfterValidator(_digest)]
     methods: _Patterns = ("*",)
     node_types: _Patterns = ("*",)
+    sessions: Literal["own", "all"] = "own"
     max_sessions: _Count | None = None
     max_processes: _Count | None = None
+    max_shared_memory_bytes: _Count | None = None
 
     def may_call(self, method: str) -> bool:
         """Whether the method of that name may be called."""
@@ -96,14 +108,21 @@ def load_tokens(path: str | os.PathLike[str]) -> Tokens:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_mode & _OTHERS_MAY_WRITE:
                 raise _fault(f"{path}: others may write to it; expected chmod go-w")
-            found = _File.model_validate(tomllib.loads(file.read().decode()))
+            held = _File.model_validate(tomllib.loads(file.read().decode()))
     except OSError as exc:
         raise _fault(f"{path} can't be read: {exc.strerror or exc}") from exc
     except ValidationError as exc:
-        raise ConfigurationError(list(faults_of(exc, _File, closest=Closest()))) from exc
+        found = faults_of(exc, _File, closest=Closest())
+        raise ConfigurationError([_without_secrets(fault) for fault in found]) from None
     except ValueError as exc:  # not UTF-8, or not TOML
         raise _fault(f"{Path(path)} is not TOML: {exc}") from exc
-    return Tokens(found.tokens)
+    return Tokens(held.tokens)
+
+
+def _without_secrets(fault: Fault) -> Fault:
+    """The fault without what was found: it may be a token, written where its hash belongs."""
+    message = fault.message.partition(", got ")[0]
+    return Fault(fault.path, message, expected=fault.expected, suggestion=fault.suggestion)
 
 
 def _fault(message: str) -> ConfigurationError:

@@ -20,6 +20,7 @@ from penstock.service.observing import NOBODY
 from penstock.service.readiness import Readiness
 from penstock.session import (
     Budget,
+    Cost,
     Durations,
     Interruption,
     NodeProgress,
@@ -74,7 +75,7 @@ class Admission:
         self._observer = observer
         self._open: set[Session] = set()
         self._shares = Shares(settings.service.connections.max_sessions_per_peer)
-        self._holders: dict[Session, tuple[Caller, int]] = {}
+        self._holders: dict[Session, tuple[Caller, Cost]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -106,7 +107,7 @@ class Admission:
         session_id = uuid.uuid4().hex
         plan = self._planned(manifest)
         caller.check_types(plan)
-        processes = cost_of(plan, hosted=True).processes
+        cost = cost_of(plan, hosted=True)
         options = SessionOptions(
             settings=self.settings,
             session_id=session_id,
@@ -119,9 +120,9 @@ class Admission:
             on_status=functools.partial(self.readiness.session, session_id),
             on_spans=self._observer.spans_of(session_id, plan),
         )
-        self._shares.take(caller, processes)
+        self._shares.take(caller, cost)
         session = Session(plan, options)
-        self._holders[session] = (caller, processes)
+        self._holders[session] = (caller, cost)
         self._open.add(session)
         self._empty.clear()
         try:
@@ -182,7 +183,7 @@ class Admission:
 
     def may_see(self, caller: Caller, session_id: str) -> bool:
         """Whether a session is the caller's own, or it may see all: who has no token may."""
-        return caller.rights is None or any(
+        return caller.sees_all or any(
             holder.name == caller.name
             for session, (holder, _) in self._holders.items()
             if session.session_id == session_id

@@ -6,13 +6,14 @@ import logging
 import os
 from collections import Counter
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.errors import AccessError, ConfigurationError, ResourceLimitError
 from penstock.manifest import TokenRights, Tokens, load_tokens
 from penstock.planning import NodeExecutionPlan
 from penstock.service.status import Context
+from penstock.session import Cost
 
 _log = logging.getLogger(__name__)
 _COMMON_NAME = "x509_common_name"
@@ -26,6 +27,11 @@ class Caller:
 
     name: str
     rights: TokenRights | None = None
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether it may look at, and control, sessions that it hasn't opened."""
+        return self.rights is None or self.rights.sessions == "all"
 
     def check_types(self, plan: NodeExecutionPlan) -> None:
         """Raises ``AccessError`` for a pipeline with a node type that it may not use."""
@@ -91,36 +97,45 @@ class TokenFile:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-@dataclass(slots=True)
+_SHARED = ("sessions", "processes", "shared_memory_bytes")
+"""What a caller may have a part of."""
+
+
 class Shares:
-    """What each caller has of the service: sessions, and processes in them.
+    """What each caller has of the service, in all its sessions together.
 
     ``max_sessions`` binds every caller, beside the rights of its own.
     """
 
-    max_sessions: int | None
-    _sessions: Counter[str] = field(default_factory=Counter)
-    _processes: Counter[str] = field(default_factory=Counter)
+    def __init__(self, max_sessions: int | None) -> None:
+        self._max_sessions = max_sessions
+        self._used: dict[str, Counter[str]] = {}
 
-    def take(self, caller: Caller, processes: int) -> None:
+    def take(self, caller: Caller, cost: Cost) -> None:
         """Count one more session; raises ``ResourceLimitError`` where it may have no more."""
-        rights, name = caller.rights, caller.name
-        own = rights.max_sessions if rights is not None else None
-        limits = [limit for limit in (own, self.max_sessions) if limit is not None]
-        _check("sessions of this caller", 1, self._sessions[name], min(limits, default=None))
-        most = rights.max_processes if rights is not None else None
-        _check("processes of this caller", processes, self._processes[name], most)
-        self._sessions[name] += 1
-        self._processes[name] += processes
+        used = self._used.get(caller.name, Counter())
+        for resource in _SHARED:
+            limit, wished = self._limit(caller, resource), getattr(cost, resource)
+            if limit is not None and used[resource] + wished > limit:
+                free = max(limit - used[resource], 0)
+                name = f"{resource} of this caller"
+                raise ResourceLimitError(name, wished=wished, free=free, limit=limit)
+        used.update(_parts(cost))
+        self._used[caller.name] = used
 
-    def give_back(self, caller: Caller, processes: int) -> None:
+    def give_back(self, caller: Caller, cost: Cost) -> None:
         """The session is gone."""
-        for counted, amount in ((self._sessions, 1), (self._processes, processes)):
-            counted[caller.name] -= amount
-            if not counted[caller.name]:
-                del counted[caller.name]
+        used = self._used[caller.name]
+        used.subtract(_parts(cost))
+        if not used["sessions"]:
+            del self._used[caller.name]
+
+    def _limit(self, caller: Caller, resource: str) -> int | None:
+        own = None if caller.rights is None else getattr(caller.rights, f"max_{resource}")
+        everybodys = self._max_sessions if resource == "sessions" else None
+        limits = [limit for limit in (own, everybodys) if limit is not None]
+        return min(limits, default=None)
 
 
-def _check(resource: str, wished: int, used: int, limit: int | None) -> None:
-    if limit is not None and used + wished > limit:
-        raise ResourceLimitError(resource, wished=wished, free=max(limit - used, 0), limit=limit)
+def _parts(cost: Cost) -> dict[str, int]:
+    return {resource: getattr(cost, resource) for resource in _SHARED}
