@@ -6,19 +6,25 @@ import argparse
 import asyncio
 import logging
 import sys
+from typing import Any
 
-from penstock.cli.surroundings import Surroundings, add_surroundings, surroundings
+from penstock.cli.shown_config import Sources, config_lines
+from penstock.cli.surroundings import add_surroundings, surroundings
 from penstock.executors.multiprocess import cgroup
 from penstock.executors.multiprocess.heir import inheriting
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.leftovers import find_leftovers, sweep
 from penstock.executors.multiprocess.limits import memory_limiter
-from penstock.manifest import Settings, TelemetrySettings
-from penstock.service import serve
+from penstock.manifest import Capacity, Settings, filled_in, load_settings
+from penstock.nodes import Catalogue
+from penstock.service import check, serve
+from penstock.service.fitting import fitted
 from penstock.telemetry import Telemetry, configure_logs
 
 _log = logging.getLogger(__name__)
 SWEEP_S = 5.0
+_OPTIONS = (("service", "bind"), ("telemetry", "metrics_bind"))
+"""What the command line can say instead of the configuration: the section and the key."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,24 +45,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="listen where other machines can reach it without encryption",
     )
+    parser.add_argument(
+        "--show-config",
+        action="store_true",
+        help="say what is configured, and where each value comes from, and serve nothing",
+    )
     add_surroundings(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.show_config:
+        return _show(load_settings(arguments.config), arguments)
     cgroup.delegate()  # what is started from here on is in the group's leaf, too
     LAUNCHER.warm_up()  # while there is no thread yet: gRPC has some
     around = surroundings(arguments)
-    configure_logs(around.settings.telemetry, sys.stderr)
-    telemetry = Telemetry(_telemetry_settings(around.settings, arguments))
+    settings = _as_called(around.settings, arguments)
+    configure_logs(settings.telemetry, sys.stderr)
+    telemetry = Telemetry(settings.telemetry)
     _sweep()
-    asyncio.run(_serve(around, arguments, telemetry))
+    asyncio.run(_serve(settings, around.catalogue, telemetry, insecure=arguments.insecure))
     return 0
 
 
-def _telemetry_settings(settings: Settings, arguments: argparse.Namespace) -> TelemetrySettings:
-    if arguments.metrics_bind is None:
-        return settings.telemetry
-    return settings.telemetry.model_copy(update={"metrics_bind": arguments.metrics_bind})
+def _as_called(settings: Settings, arguments: argparse.Namespace) -> Settings:
+    """The settings, with what the command line says instead."""
+    said: dict[str, Any] = {}
+    for section, key in _OPTIONS:
+        value = getattr(arguments, key)
+        if value is not None:
+            before = getattr(settings, section)
+            said[section] = before.model_copy(update={key: value})
+    return settings.model_copy(update=said)
+
+
+def _show(written: Settings, arguments: argparse.Namespace) -> int:
+    """Print what a service would go by; raises what keeps it from starting with that."""
+    settings = _as_called(written, arguments)
+    fitting = fitted(settings, Capacity.here())
+    check(fitting.service, insecure=arguments.insecure)
+    special = {
+        f"{section}.{key}": "command line"
+        for section, key in _OPTIONS
+        if getattr(arguments, key) is not None
+    }
+    for name, value in fitting.limits:
+        if value != getattr(settings.limits, name):
+            special[f"limits.{name}"] = "default, lowered to what this machine has"
+    for line in config_lines(filled_in(fitting), Sources(special, str(arguments.config))):
+        print(line)
+    return 0
 
 
 def _sweep() -> None:
@@ -67,16 +104,11 @@ def _sweep() -> None:
         _log.warning("dead programs had left %s%s", found, f"; still there: {left}" if left else "")
 
 
-async def _serve(around: Surroundings, arguments: argparse.Namespace, telemetry: Telemetry) -> None:
+async def _serve(
+    settings: Settings, catalogue: Catalogue, telemetry: Telemetry, *, insecure: bool
+) -> None:
     with inheriting():
-        await serve(
-            around.settings,
-            arguments.bind,
-            around.catalogue,
-            _announce,
-            telemetry,
-            insecure=arguments.insecure,
-        )
+        await serve(settings, None, catalogue, _announce, telemetry, insecure=insecure)
 
 
 def _announce(line: str) -> None:

@@ -8,6 +8,7 @@ from penstock.manifest.capacity import Capacity
 from penstock.manifest.configuration import (
     ManifestConfiguration,
     configure,
+    filled_in,
     resolve_configuration,
 )
 from penstock.manifest.faults import Closest, Location, faults_of, path_of
@@ -68,6 +69,7 @@ __all__ = [
     "configure",
     "digest_of",
     "faults_of",
+    "filled_in",
     "load_settings",
     "load_tokens",
     "new_token",

@@ -19,7 +19,13 @@ from penstock.manifest.interpreters import (
 )
 from penstock.manifest.limits import DEFAULT_BUFFERED_BYTES, Limits
 from penstock.manifest.parsing import Draft
-from penstock.manifest.schema import DropPolicy, Manifest, MultiprocessOptions
+from penstock.manifest.schema import (
+    DropPolicy,
+    Manifest,
+    ManifestMetadata,
+    MultiprocessDefaults,
+    MultiprocessOptions,
+)
 from penstock.manifest.settings import Settings
 
 DEFAULT_MAX_PROCESSES = 10
@@ -107,6 +113,21 @@ def configure(
         **fields,
     )
     return configuration, faults
+
+
+def filled_in(settings: Settings) -> Settings:
+    """The settings, with what holds where neither they nor a manifest say something.
+
+    What was written is marked as such, and what is filled in is not.
+    """
+    nobody = Draft(manifest=None, metadata=ManifestMetadata(), nodes=(), connections=())
+    configuration, _ = configure(nobody, settings, trusted=False)
+    written = settings.multiprocess.model_dump(exclude_unset=True)
+    known = {name: getattr(configuration, name) for name in MultiprocessDefaults.model_fields}
+    known["python_executable"] = OWN
+    values = {name: written.get(name, value) for name, value in known.items()}
+    multiprocess = MultiprocessDefaults.model_construct(set(written), **values)
+    return settings.model_copy(update={"multiprocess": multiprocess})
 
 
 def _first(*values: Any) -> Any:

@@ -5,9 +5,9 @@ import os
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what fails, we say ourselves
 
-from penstock.service.server import running, serve
+from penstock.service.server import check, running, serve
 
-__all__ = ["running", "serve"]
+__all__ = ["check", "running", "serve"]
 
 
 def _tells_no_secret(record: logging.LogRecord) -> bool:

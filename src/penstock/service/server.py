@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import grpc
 
 from penstock.executors.multiprocess.launcher import LAUNCHER
-from penstock.manifest import Capacity, Settings
+from penstock.manifest import Capacity, ServiceSettings, Settings, load_tokens
 from penstock.nodes import Catalogue
 from penstock.service.address import Address, check_is_safe, parse_address
 from penstock.service.admission import Admission
@@ -26,6 +27,7 @@ from penstock.service.tls import Certificate
 from penstock.session.observing import Observer
 from penstock.wire.methods import PATHS
 
+_log = logging.getLogger(__name__)
 STOP_S = 2.0
 """How long calls may take to tell their clients that the service stops."""
 
@@ -53,7 +55,7 @@ async def serve(
     try:
         with _stop_signals() as (stop, hurry):
             address = parse_address(bind or settings.service.bind)
-            check_is_safe(address, encrypted=insecure or settings.service.tls is not None)
+            _check_encryption(address, settings.service, insecure=insecure)
             async with _serving(settings, address, catalogue, observer) as service:
                 announce(f"listening on {service.address}")
                 say_what_was_lowered(wished, settings.limits)
@@ -61,6 +63,15 @@ async def serve(
                 await _drain(service.admission, settings.service.drain_secs, hurry)
     finally:
         await asyncio.to_thread(LAUNCHER.close)
+
+
+def check(settings: ServiceSettings, *, insecure: bool) -> None:
+    """Raise ``ConfigurationError`` for an address, a certificate or tokens that can't be served."""
+    _check_encryption(parse_address(settings.bind), settings, insecure=insecure)
+    if settings.tls is not None:
+        Certificate(settings.tls)
+    if settings.tokens is not None:
+        load_tokens(settings.tokens)
 
 
 @contextlib.asynccontextmanager
@@ -116,6 +127,13 @@ async def _serving(
             admission.hosts.close()
             if address.socket_path is not None:
                 address.socket_path.unlink(missing_ok=True)
+
+
+def _check_encryption(address: Address, settings: ServiceSettings, *, insecure: bool) -> None:
+    encrypted = settings.tls is not None
+    check_is_safe(address, encrypted=encrypted or insecure)
+    if not (encrypted or address.is_local):
+        _log.warning("whoever is on the way to %s can read its tokens and data", address.text)
 
 
 async def _drain(admission: Admission, limit_s: float, hurry: asyncio.Event) -> None:
