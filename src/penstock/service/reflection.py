@@ -24,7 +24,8 @@ SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.Serv
 
 def reflection_handlers(served: Iterable[str]) -> Iterator[grpc.GenericRpcHandler]:
     """Handlers that tell of the services ``served``."""
-    standard = reflection.aio.ReflectionServicer(tuple(served), pool=POOL)
+    # its type stubs take what it gives for one response
+    standard: Any = reflection.aio.ReflectionServicer(tuple(served), pool=POOL)
 
     async def inform(_requests: Any, context: Context) -> None:
         try:
