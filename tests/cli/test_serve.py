@@ -13,6 +13,7 @@ from served import SERVE, serving
 
 from penstock.client import Client
 from penstock.data import Text
+from penstock.testing.leaks import descendants
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -49,6 +50,22 @@ def test_the_configuration_says_where_to_listen(tmp_path: Path) -> None:
     (tmp_path / "penstock.toml").write_text(f'[service]\nbind = "{bind}"\n')
     with serving("--config", str(tmp_path / "penstock.toml")) as (_, address):
         assert address == bind
+
+
+def test_whoever_started_it_is_told_that_it_is_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As systemd is; no process of a node has the way to do so."""
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        with serving("--bind", "127.0.0.1:0") as (process, _):
+            assert manager.recv(100) == b"READY=1"
+            others = set(descendants()) - {process.pid}
+            assert others
+            for pid in others:
+                assert b"NOTIFY_SOCKET" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def test_a_taken_port_is_an_error_with_a_message() -> None:

@@ -6,17 +6,18 @@ import argparse
 import asyncio
 import logging
 import sys
+from dataclasses import replace
 from typing import Any
 
+from penstock.cli.notify import Supervision
 from penstock.cli.shown_config import Sources, config_lines
-from penstock.cli.surroundings import add_surroundings, surroundings
+from penstock.cli.surroundings import Surroundings, add_surroundings, surroundings
 from penstock.executors.multiprocess import cgroup
 from penstock.executors.multiprocess.heir import inheriting
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.leftovers import find_leftovers, sweep
 from penstock.executors.multiprocess.limits import memory_limiter
 from penstock.manifest import Capacity, Settings, filled_in, load_settings
-from penstock.nodes import Catalogue
 from penstock.service import check, serve
 from penstock.service.fitting import fitted
 from penstock.telemetry import Telemetry, configure_logs
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.show_config:
         return _show(load_settings(arguments.config), arguments)
+    supervision = Supervision()
     cgroup.delegate()  # what is started from here on is in the group's leaf, too
     LAUNCHER.warm_up()  # while there is no thread yet: gRPC has some
     around = surroundings(arguments)
@@ -63,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     configure_logs(settings.telemetry, sys.stderr)
     telemetry = Telemetry(settings.telemetry)
     _sweep()
-    asyncio.run(_serve(settings, around.catalogue, telemetry, insecure=arguments.insecure))
+    around = replace(around, settings=settings)
+    asyncio.run(_serve(around, telemetry, supervision, insecure=arguments.insecure))
     return 0
 
 
@@ -105,12 +108,12 @@ def _sweep() -> None:
 
 
 async def _serve(
-    settings: Settings, catalogue: Catalogue, telemetry: Telemetry, *, insecure: bool
+    around: Surroundings, telemetry: Telemetry, supervision: Supervision, *, insecure: bool
 ) -> None:
+    def announce(line: str) -> None:
+        print(line, flush=True)
+        supervision.ready()
+        _log.info("what limits the memory of nodes here: %s", memory_limiter())
+
     with inheriting():
-        await serve(settings, None, catalogue, _announce, telemetry, insecure=insecure)
-
-
-def _announce(line: str) -> None:
-    print(line, flush=True)
-    _log.info("what limits the memory of nodes here: %s", memory_limiter())
+        await serve(around.settings, None, around.catalogue, announce, telemetry, insecure=insecure)
