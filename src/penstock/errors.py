@@ -302,7 +302,9 @@ class ServiceError(PenstockError):
     """The service answered with an error.
 
     ``error_type`` is the protocol's name for it (``VALIDATION``, ``NODE_EXECUTION``, …);
-    ``node_id``, ``context`` and ``traceback`` are what it said besides.
+    ``node_id``, ``context`` and ``traceback`` are what it said besides. Of a stream it says what
+    that was to it, ``stream_error`` (``INVALID_SEQUENCE``, ``TIMEOUT``, …; empty for a call), and
+    which input it was at: ``sequence``, 0 where that is none's.
     """
 
     def __init__(
@@ -314,6 +316,8 @@ class ServiceError(PenstockError):
         context: str = "",
         traceback: str = "",
     ) -> None:
+        self.stream_error = ""
+        self.sequence = 0
         self.error_type = error_type
         self.node_id = node_id
         self.context = context

@@ -1,13 +1,20 @@
-"""The Python client of the service, for asyncio."""
+"""The Python client of the service: ``Client`` for asyncio, ``BlockingClient`` without."""
 
+from penstock.client.blocking import BlockingClient, BlockingStream
 from penstock.client.client import Client, ExecutionOutcome, ServiceVersion
 from penstock.client.metrics import BridgeReport, ExecutionReport, NodeReport, StreamReport
+from penstock.client.options import ClientOptions, ClientTls
 from penstock.client.plans import PipelinePlan, PlannedEdge, PlannedNode, PlannedResource
 from penstock.client.stream import Stream
+from penstock.client.values import Sendable
 
 __all__ = [
+    "BlockingClient",
+    "BlockingStream",
     "BridgeReport",
     "Client",
+    "ClientOptions",
+    "ClientTls",
     "ExecutionOutcome",
     "ExecutionReport",
     "NodeReport",
@@ -15,6 +22,7 @@ __all__ = [
     "PlannedEdge",
     "PlannedNode",
     "PlannedResource",
+    "Sendable",
     "ServiceVersion",
     "Stream",
     "StreamReport",

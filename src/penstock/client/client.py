@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import grpc
 
 from penstock.client.metrics import ExecutionReport, execution_report
+from penstock.client.options import ClientOptions
 from penstock.client.plans import PipelinePlan, pipeline_plan
 from penstock.client.stream import Stream
 from penstock.client.transport import open_channel, translated
-from penstock.data import Value
-from penstock.errors import InvalidValueError
-from penstock.executors.calling import is_value
+from penstock.client.values import Sendable, as_value
 from penstock.manifest import Manifest, parse_manifest
 from penstock.manifest.front_door import Source
 from penstock.session import Interruption, NodeProgress, Output
@@ -61,10 +61,14 @@ class Client:
 
     Connects with the first call, and belongs to the event loop of that. Every method raises
     ``ServiceError`` with what the service said, or with gRPC's status where it said nothing.
+    Nothing is tried twice by itself. Raises ``InputError`` for ``options`` that would give the
+    token away.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, options: ClientOptions | None = None) -> None:
         self.target = target
+        self.options = options or ClientOptions()
+        self.options.check(target)
         self._opened: grpc.aio.Channel | None = None
 
     async def version(self) -> ServiceVersion:
@@ -83,7 +87,7 @@ class Client:
     async def execute(
         self,
         manifest: Source | Manifest,
-        inputs: Mapping[str, Value],
+        inputs: Mapping[str, Sendable],
         *,
         timeout_s: float | None = None,
     ) -> ExecutionOutcome:
@@ -96,12 +100,8 @@ class Client:
             manifest=encode_manifest(parse_manifest(manifest)),
             client_version=PROTOCOL,
         )
-        for node_id, value in inputs.items():
-            if not is_value(value):
-                raise InvalidValueError(
-                    f"inputs[{node_id!r}]: a node takes one value here, got "
-                    f"{type(value).__name__}; a stream takes many"
-                )
+        for node_id, given in inputs.items():
+            value = as_value(given, f"inputs[{node_id!r}]")
             encode_into(request.data_inputs[node_id], value)
         with translated():
             response = await self._unary(EXECUTE_PIPELINE)(request, timeout=timeout_s)
@@ -130,13 +130,15 @@ class Client:
         self,
         manifest: Source | Manifest,
         *,
+        timeout_s: float | None = None,
         on_progress: Callable[[NodeProgress], None] | None = None,
         on_interrupt: Callable[[Interruption], None] | None = None,
     ) -> Stream:
         """A stream through a manifest, to be opened with ``async with``.
 
         ``on_progress`` is called as nodes initialise, ``on_interrupt`` when something was
-        interrupted, by this client or by a node: who plays what came stops then. Raises
+        interrupted, by this client or by a node: who plays what came stops then. After
+        ``timeout_s`` seconds the service ends it (``DEADLINE_EXCEEDED``). Raises
         ``ManifestError`` for what is no manifest.
         """
         init = streaming.StreamInit(
@@ -147,7 +149,8 @@ class Client:
             request_serializer=STREAM_PIPELINE.request.SerializeToString,
             response_deserializer=STREAM_PIPELINE.response.FromString,
         )
-        return Stream(method, init, on_progress, on_interrupt)
+        call = partial(method, timeout=timeout_s, metadata=self.options.metadata)
+        return Stream(call, init, on_progress, on_interrupt)
 
     async def aclose(self) -> None:
         """Give up the connection, and every call that still uses it."""
@@ -164,17 +167,16 @@ class Client:
     @property
     def _channel(self) -> grpc.aio.Channel:
         if self._opened is None:
-            self._opened = open_channel(self.target)
+            self._opened = open_channel(self.target, self.options)
         return self._opened
 
-    def _unary(
-        self, method: Method[RequestT, ResponseT]
-    ) -> grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]:
-        return self._channel.unary_unary(
+    def _unary(self, method: Method[RequestT, ResponseT]) -> Callable[..., Awaitable[ResponseT]]:
+        call = self._channel.unary_unary(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
+        return partial(call, metadata=self.options.metadata)
 
 
 def _output(message: pb.SinkOutput, last: Mapping[str, common.DataBuffer]) -> Output:

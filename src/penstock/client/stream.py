@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Self
 
 import grpc
@@ -13,12 +13,13 @@ import grpc
 from penstock.client.metrics import ExecutionReport, StreamReport, execution_report, stream_report
 from penstock.client.results import Results
 from penstock.client.transport import translated
-from penstock.data import Value
+from penstock.client.values import Sendable, as_value
 from penstock.errors import ServiceError, SessionClosedError
 from penstock.session import Interruption, NodeProgress, Output
 from penstock.wire.buffers import decode, encode_into
 from penstock.wire.errors import decode_error
 from penstock.wire.interrupts import decode_interruption
+from penstock.wire.stream_errors import note_details
 from penstock.wire.v1 import streaming_pb2 as pb
 
 UNAVAILABLE = "UNAVAILABLE"
@@ -96,12 +97,12 @@ class Stream:
     async def send(
         self,
         node_id: str,
-        value: Value,
+        value: Sendable,
         *,
         sequence: int | None = None,
         timestamp_ms: int = 0,
     ) -> None:
-        """Send a value to a source, waiting while there is no room.
+        """Send a value, or what stands for one, to a source; waits while there is no room.
 
         Without ``sequence`` the service numbers in order of arrival; number all or none.
         Raises ``InputError`` for what can't be sent, ``SessionClosedError`` after the end,
@@ -114,7 +115,7 @@ class Stream:
         chunk.node_id = node_id
         chunk.sequence = sequence or 0
         chunk.timestamp_ms = timestamp_ms
-        encode_into(chunk.buffer, value)
+        encode_into(chunk.buffer, as_value(value, node_id))
         await self._write(request)
 
     async def close(self) -> None:
@@ -155,7 +156,7 @@ class Stream:
             raise self._failure or SessionClosedError("the stream has ended")
         return answer.result()
 
-    async def outputs(self) -> AsyncIterator[Output]:
+    async def outputs(self) -> AsyncGenerator[Output, None]:
         """What leaves the pipeline, as it comes; raises the stream's ``ServiceError``."""
         self._readers += 1
         try:
@@ -219,6 +220,8 @@ class Stream:
             with translated():
                 while (response := await self._call.read()) is not grpc.aio.EOF:
                     await self._take(response)
+                if self._failure is not None:
+                    note_details(self._failure, await self._call.trailing_metadata())
         except ServiceError as exc:
             if not self._given_up and (self._failure is None or exc.error_type == UNAVAILABLE):
                 self._failure = exc  # that it may be tried elsewhere is worth more than the reason

@@ -8,17 +8,25 @@ from collections.abc import Iterator
 
 import grpc
 
+from penstock.client.options import ClientOptions
 from penstock.errors import ServiceError
 
-_OPTIONS = (
+_UNBOUNDED = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 )
 
 
-def open_channel(target: str) -> grpc.aio.Channel:
+def open_channel(target: str, options: ClientOptions) -> grpc.aio.Channel:
     """A channel to ``HOST:PORT`` or ``unix:PATH``; it connects with the first call."""
-    return grpc.aio.insecure_channel(target, options=_OPTIONS)
+    arguments = [*_UNBOUNDED]
+    if options.keepalive_s is not None:
+        arguments.append(("grpc.keepalive_time_ms", round(options.keepalive_s * 1000)))
+    tls, compression = options.tls, options.grpc_compression
+    if tls is None:
+        return grpc.aio.insecure_channel(target, options=arguments, compression=compression)
+    credentials = grpc.ssl_channel_credentials(tls.authorities, tls.key, tls.certificate)
+    return grpc.aio.secure_channel(target, credentials, arguments, compression)
 
 
 @contextlib.contextmanager

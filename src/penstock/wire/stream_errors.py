@@ -6,6 +6,7 @@ the stream, and must fit into trailing metadata, of which a client takes 8 KiB b
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from google.protobuf.any_pb2 import Any
@@ -17,6 +18,7 @@ from penstock.errors import (
     PenstockError,
     ResourceLimitError,
     SequenceError,
+    ServiceError,
     SessionCancelledError,
     SessionIdleError,
     StallError,
@@ -25,6 +27,7 @@ from penstock.wire.errors import encode_error
 from penstock.wire.v1 import common_pb2
 from penstock.wire.v1 import streaming_pb2 as pb
 
+_PREFIX = "STREAM_ERROR_"
 DETAILS_KEY: Final = "grpc-status-details-bin"
 MESSAGE_BYTES = 2048
 """What is packed of an error's message; the whole of it is on the stream."""
@@ -73,6 +76,22 @@ def status_details(
     packed.Pack(_stream_error(error, session_id))
     status = Status(code=code, message=message, details=[packed])
     return ((DETAILS_KEY, status.SerializeToString()),)
+
+
+def note_details(error: ServiceError, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+    """Have a client's exception say what the trailing metadata of its stream say."""
+    for key, value in metadata:
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            _note(error, Status.FromString(value))
+
+
+def _note(error: ServiceError, status: Status) -> None:
+    said = pb.StreamErrorResponse()
+    for packed in status.details:
+        if packed.Unpack(said):
+            name = pb.StreamErrorType.Name(said.stream_error_type)
+            error.stream_error = name.removeprefix(_PREFIX)
+            error.sequence = said.failing_sequence
 
 
 def _stream_error(error: PenstockError, session_id: str) -> pb.StreamErrorResponse:

@@ -1,0 +1,71 @@
+"""How a client reaches a service, and who it is there."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Literal
+
+import grpc
+
+from penstock.errors import InputError
+
+UNIX = "unix:"
+_COMPRESSIONS = {
+    "none": grpc.Compression.NoCompression,
+    "deflate": grpc.Compression.Deflate,
+    "gzip": grpc.Compression.Gzip,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """PEM: the authorities that are trusted (None: the system's), and the client's own pair."""
+
+    authorities: bytes | None = None
+    certificate: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """With ``tls`` the connection is encrypted; ``token`` is shown with each call.
+
+    A token goes to another machine in clear only with ``token_in_clear``. Requests are compressed
+    by ``compression``. A service that doesn't answer a ping each ``keepalive_s`` seconds is taken
+    for gone (None: none is sent).
+    """
+
+    tls: ClientTls | None = None
+    token: str | None = field(default=None, repr=False)
+    token_in_clear: bool = False
+    compression: Literal["none", "deflate", "gzip"] = "none"
+    keepalive_s: float | None = 20.0
+
+    def check(self, target: str) -> None:
+        """Raises ``InputError`` where the token would be read by others on its way."""
+        guarded = self.tls is not None or self.token_in_clear or is_local(target)
+        if self.token is not None and not guarded:
+            raise InputError(
+                f"{target}: a token would go there in clear; give tls, or say token_in_clear=True"
+            )
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What each call carries."""
+        return () if self.token is None else (("authorization", f"Bearer {self.token}"),)
+
+    @property
+    def grpc_compression(self) -> grpc.Compression:
+        return _COMPRESSIONS[self.compression]
+
+
+def is_local(target: str) -> bool:
+    """Whether a target is this machine, by its text: names other than localhost may be anything."""
+    if target.startswith(UNIX):
+        return True
+    host = target.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

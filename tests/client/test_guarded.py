@@ -1,0 +1,85 @@
+"""Clients of a service that wants a token, and of one that is encrypted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
+
+from certificates import Authority
+from wire_client import calls_ended
+
+from penstock.client import Client, ClientOptions, ClientTls
+from penstock.errors import InputError, ServiceError
+from penstock.manifest import ServiceSettings, Settings, TlsSettings, digest_of, new_token
+from penstock.nodes import Catalogue
+from penstock.service import running
+
+TOKEN = new_token()
+ECHO: dict[str, Any] = {
+    "version": "v1",
+    "metadata": {"name": "echo"},
+    "nodes": [{"id": "echo", "node_type": "PassThrough"}],
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    authority = Authority("ours")
+    certificate, key = authority.issue("service").write(tmp_path, "service")
+    client_ca, _ = authority.pair.write(tmp_path, "authority")
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text(f'[tokens.robot]\nsha256 = "{digest_of(TOKEN)}"\n')
+    tokens.chmod(0o600)
+    tls = TlsSettings(certificate=certificate, key=key, client_ca=client_ca)
+    robot = authority.issue("robot")
+    (tmp_path / "robot.pem").write_bytes(robot.certificate)
+    (tmp_path / "robot.key").write_bytes(robot.key)
+    return Settings(service=ServiceSettings(tls=tls, tokens=str(tokens)))
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "deflate"])
+async def test_a_client_with_everything(
+    settings: Settings, tmp_path: Path, compression: Any
+) -> None:
+    tls = ClientTls(
+        (tmp_path / "authority.pem").read_bytes(),  # a few bytes
+        (tmp_path / "robot.pem").read_bytes(),  # the same
+        (tmp_path / "robot.key").read_bytes(),  # the same
+    )
+    options = ClientOptions(tls=tls, token=TOKEN, compression=compression)
+    assert TOKEN not in repr(options)
+    assert "PRIVATE" not in repr(options)
+    async with running(settings, "127.0.0.1:0", Catalogue.installed()) as address:
+        async with Client(address, options) as client:
+            assert (await client.version()).compatible
+            async with client.stream(ECHO) as stream:
+                await stream.send("echo", "a" * 10_000)
+                await stream.close()
+                assert len([output async for output in stream.outputs()]) == 1
+        async with Client(address, ClientOptions(tls=tls)) as client:
+            with pytest.raises(ServiceError) as caught:
+                await client.version()
+            assert caught.value.error_type == "UNAUTHENTICATED"
+            with pytest.raises(ServiceError, match="authorization"):
+                async with client.stream(ECHO):
+                    pass
+    await calls_ended()
+
+
+@pytest.mark.parametrize("target", ["192.0.2.1:50051", "service.example:50051", "[2001:db8::1]:1"])
+def test_a_token_does_not_go_there_in_clear(target: str) -> None:
+    with pytest.raises(InputError, match="in clear") as caught:
+        Client(target, ClientOptions(token=TOKEN))
+    assert TOKEN not in str(caught.value)
+    Client(target, ClientOptions(token=TOKEN, token_in_clear=True))
+    Client(target, ClientOptions(token=TOKEN, tls=ClientTls()))
+
+
+@pytest.mark.parametrize("target", ["127.0.0.1:1", "localhost:1", "[::1]:1", "unix:/tmp/x"])
+def test_to_this_machine_it_does(target: str) -> None:
+    Client(target, ClientOptions(token=TOKEN))
