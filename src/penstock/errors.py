@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 
 def _rebuild(
@@ -265,6 +265,8 @@ class SessionIdleError(SessionError):
 
 class SessionCancelledError(SessionError):
     """The session was ended before its work was done; ``reason`` says by what."""
+
+    CLIENT_LEFT: Final = "client disconnected"
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

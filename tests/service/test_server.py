@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_status import rpc_status
 from wire_client import CLOSE, WireClient, chunk, converse, init, kinds, pipeline, rest, text
 
 from penstock.errors import ConfigurationError
@@ -23,7 +24,9 @@ from penstock.nodes import Catalogue
 from penstock.service import running
 from penstock.service.address import parse_address
 from penstock.testing.leaks import descendants
+from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
+from penstock.wire.v1 import streaming_pb2 as streaming
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 
@@ -93,6 +96,11 @@ async def read_on(call: Any) -> None:
         continue
 
 
+async def read_into(responses: list[streaming.StreamResponse], call: Any) -> None:
+    while (response := await call.read()) is not grpc.aio.EOF:
+        responses.append(response)
+
+
 FOREVER_S = 600
 """Longer than any test."""
 
@@ -137,6 +145,24 @@ async def test_sessions_that_run_may_finish_and_no_other_begins(number: signal.S
         assert await result(call) == "still here"
         await call.write(CLOSE)
         assert kinds(await rest(call))[-1] == "closed"
+        assert await process.wait() == 0
+
+
+async def test_a_client_that_is_cut_off_is_told_on_the_stream_and_in_the_status() -> None:
+    async with serving("127.0.0.1:0") as (process, address), WireClient(address) as wire:
+        call = await opened(wire, "EchoNode")
+        process.send_signal(signal.SIGTERM)
+        responses: list[streaming.StreamResponse] = []
+        with pytest.raises(grpc.aio.AioRpcError):
+            await read_into(responses, call)
+        assert responses[-1].error.error_type == pb.ERROR_TYPE_INTERNAL
+        assert "the service is stopping" in responses[-1].error.message
+        status = await rpc_status.aio.from_call(call)
+        told = streaming.StreamErrorResponse()
+        assert status is not None
+        assert status.details[0].Unpack(told)
+        assert told.stream_error_type == streaming.STREAM_ERROR_EXECUTION
+        assert told.base_error.message == responses[-1].error.message
         assert await process.wait() == 0
 
 

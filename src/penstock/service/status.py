@@ -43,7 +43,7 @@ def leaving() -> Iterator[None]:
     try:
         yield
     except grpc.aio.BaseError as exc:
-        raise SessionCancelledError("client disconnected") from exc
+        raise SessionCancelledError(SessionCancelledError.CLIENT_LEFT) from exc
 
 
 async def abort(context: Context, ending: Ending) -> NoReturn:

@@ -139,7 +139,7 @@ class Session:
             await asyncio.shield(self._life.ready)
         except asyncio.CancelledError:
             self._life.ready.cancel()  # nobody waits for it any more
-            await self.cancel("client disconnected")
+            await self.cancel(SessionCancelledError.CLIENT_LEFT)
             raise
 
     async def send(

@@ -38,7 +38,6 @@ _TYPES: tuple[tuple[type[PenstockError], pb.StreamErrorType], ...] = (
     (StallError, pb.STREAM_ERROR_BUFFER_OVERFLOW),
     (SessionIdleError, pb.STREAM_ERROR_TIMEOUT),
     (NodeTimeoutError, pb.STREAM_ERROR_TIMEOUT),
-    (SessionCancelledError, pb.STREAM_ERROR_CLIENT_DISCONNECT),
 )
 _BY_RESOURCE = {
     "max_timeout_ms": pb.STREAM_ERROR_TIMEOUT,
@@ -59,6 +58,8 @@ def stream_error_type(error: PenstockError) -> pb.StreamErrorType:
     """What a failure is to the stream; ``EXECUTION`` where only its pipeline knows."""
     if isinstance(error, InitRequiredError):
         return pb.STREAM_ERROR_INIT_REQUIRED
+    if isinstance(error, SessionCancelledError) and error.reason == error.CLIENT_LEFT:
+        return pb.STREAM_ERROR_CLIENT_DISCONNECT
     if isinstance(error, ResourceLimitError):
         return _BY_RESOURCE.get(error.resource, pb.STREAM_ERROR_EXECUTION)
     fitting = (number for cls, number in _TYPES if isinstance(error, cls))
