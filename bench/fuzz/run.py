@@ -18,6 +18,9 @@ from bench.storm.service import Service
 AT_ONCE = 16
 ROUND = 1000
 """Calls between two looks at the service."""
+_TOO_LATE = "ExecuteBatchError raised in core"
+"""What gRPC logs of a call that was given up at the very moment when it answered it."""
+_SHOWN = 3000
 
 
 @dataclass(slots=True)
@@ -95,6 +98,18 @@ def _look(service: Service, watch: Watch, tally: Tally) -> None:
     rest = watch.rest(sum(tally.called.values()))
     tally.rests.append(rest)
     tally.found += [f"left after {rest.sessions} calls: {one}" for one in rest.left]
-    log = service.log.read_text(errors="replace")
-    if "Traceback" in log:
-        tally.found.append(f"a traceback in its log: {log[log.index('Traceback') - 200 :][:3000]}")
+    told = [one for one in _tracebacks(service) if _TOO_LATE not in one]
+    tally.found += [f"a traceback in its log: {one}" for one in told[:1]]
+    print(f"{rest.sessions} calls, {len(tally.found)} found", flush=True)
+
+
+def _tracebacks(service: Service) -> list[str]:
+    """Each with the line before it, which says whose it is."""
+    before, *parts = service.log.read_text(errors="replace").split(
+        "Traceback (most recent call last)"
+    )
+    found = []
+    for part in parts:
+        found.append(before.rstrip().rpartition("\n")[2] + part[:_SHOWN])
+        before = part
+    return found
