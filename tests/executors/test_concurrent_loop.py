@@ -115,7 +115,7 @@ async def test_the_time_of_each_input_is_counted():
     offer(rig.connect("in", "n"), texts(*"ab"))
     node.open(*"ab")
     await rig.start()["n"]
-    stats = rig.loops["n"].stats
+    stats = rig.loops["n"].measured()
     assert sum(stats.processing) == 2
     assert stats.processing_ns > 0
 

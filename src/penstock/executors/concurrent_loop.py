@@ -8,7 +8,6 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
-from penstock.bridges import count_time
 from penstock.data import Json, Message, Value
 from penstock.executors.calling import Caller, NodeFault, each_value
 from penstock.executors.emitter import Identity
@@ -149,8 +148,8 @@ class ConcurrentLoop(NodeLoop):
         finally:
             await delivery.close(each, result, "process")
             taken_ns = perf_counter_ns() - started
-            self.stats.processing_ns += taken_ns
-            count_time(self.stats.processing, taken_ns)
+            self._counted_ns += taken_ns
+            self._processing[taken_ns.bit_length()] += 1
             if self.trail is not None:
                 self.trail.note(flight.message, started)
 

@@ -13,7 +13,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
-from penstock.bridges import Accept, ConsumerEnd, ProducerEnd, Purpose, count_time
+from penstock.bridges import Accept, ConsumerEnd, ProducerEnd, Purpose
 from penstock.data import Message, Value
 from penstock.executors.calling import (
     END,
@@ -90,6 +90,7 @@ class NodeLoop:
         self._fault: BaseException | None = None
         self._idle = False
         self._turn_ends = 0
+        self._processing = self.stats.processing
         self._counted_ns = 0
 
     @property
@@ -161,6 +162,7 @@ class NodeLoop:
         """The counters, and what the node waits for now."""
         stats, waiting = self.stats, self._emitter.waiting
         stats.for_any = False
+        stats.processing_ns = self._counted_ns
         if waiting and not (self.turn.is_asking or self._emitter.parked):
             stats.waits_for = [end.spec.target for end in waiting]
         elif self._idle:
@@ -289,11 +291,9 @@ class NodeLoop:
 
     def _count_item(self) -> None:
         """Count the time that the node took for an input, or for a product, in all its calls."""
-        stats = self.stats
-        taken_ns = stats.execution_ns - self._counted_ns
-        self._counted_ns = stats.execution_ns
-        stats.processing_ns += taken_ns
-        count_time(stats.processing, taken_ns)
+        spent_ns = self.stats.execution_ns
+        self._processing[(spent_ns - self._counted_ns).bit_length()] += 1
+        self._counted_ns = spent_ns
         if self.trail is not None:
             self.trail.end()
 

@@ -72,7 +72,7 @@ class Tracing:
         """Without an ``exporter`` spans go to an OTLP collector, as ``OTEL_…`` and settings say."""
         self.exported = self.made = 0
         self.lost: Counter[str] = Counter()
-        self._exporter = exporter or OTLPSpanExporter(endpoint=settings.endpoint)
+        self._exporter = _Counted(self, exporter or OTLPSpanExporter(endpoint=settings.endpoint))
         ratio = settings.sample_ratio
         self._provider = TracerProvider(
             sampler=None if ratio is None else ParentBasedTraceIdRatio(ratio),
@@ -261,7 +261,7 @@ class _Processor(BatchSpanProcessor):
     """Queues no more than fit, and counts what doesn't."""
 
     def __init__(self, tracing: Tracing, exporter: SpanExporter) -> None:
-        super().__init__(_Counted(tracing, exporter), max_queue_size=MOST_QUEUED)
+        super().__init__(exporter, max_queue_size=MOST_QUEUED)
         self._tracing = tracing
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -280,6 +280,7 @@ class _Counted(SpanExporter):
     def __init__(self, tracing: Tracing, exporter: SpanExporter) -> None:
         self._tracing = tracing
         self._exporter = exporter
+        self._is_shut_down = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = SpanExportResult.FAILURE
@@ -293,4 +294,7 @@ class _Counted(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        self._exporter.shutdown()
+        """Twice, where the first time waits for a collector that doesn't answer."""
+        if not self._is_shut_down:
+            self._is_shut_down = True
+            self._exporter.shutdown()
