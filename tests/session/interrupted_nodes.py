@@ -167,3 +167,37 @@ class Holds(Node):
         while item.data[0] == 0 and not self.ctx.interrupted:
             continue
         return item
+
+
+class _FailsToldOf(Node):
+    """Can't cope with interrupts."""
+
+    def process(self, item: Text) -> Text:
+        return item
+
+    def interrupt(self) -> None:
+        raise LookupError("what turn?")
+
+
+@node("FailsApart", executor=ExecutorType.MULTIPROCESS)
+class FailsApart(_FailsToldOf):
+    """In a process of its own."""
+
+
+@node("FailsHere", executor=ExecutorType.NATIVE)
+class FailsHere(_FailsToldOf):
+    """On the event loop."""
+
+    blocking = False
+
+
+@node("HangsToldOf", executor=ExecutorType.MULTIPROCESS)
+class HangsToldOf(Node):
+    """Takes for ever when it is told."""
+
+    def process(self, item: Text) -> Text:
+        return item
+
+    def interrupt(self) -> None:
+        while True:
+            continue

@@ -12,7 +12,13 @@ import pytest
 from pipelines import chain, options
 
 from penstock.data import Binary, Json, Text
-from penstock.errors import InputError, NodeError, SessionClosedError
+from penstock.errors import (
+    InputError,
+    NodeError,
+    NodeExecutionError,
+    NodeTimeoutError,
+    SessionClosedError,
+)
 from penstock.session import Interruption, Output, Session
 from penstock.session.hosting import Hosts
 
@@ -146,7 +152,7 @@ async def test_all_that_the_client_sent_can_be_given_up(around: dict[str, Any]) 
         await session.send("n0", Text("new"))
         assert (await anext(outputs)).value == Text("new 0")
         await session.cancel("enough")
-    assert told == [Interruption(None, None, 1)]
+    assert told == [Interruption(None, None, 1, ("n0",))]
 
 
 @pytest.mark.parametrize("target", [None, "n0"])
@@ -168,7 +174,7 @@ async def test_a_node_interrupts_what_follows_and_what_it_gives_then_is_kept(
         assert await reported(session, outputs) == {"closed": 1, "told": 1}
         await session.end()
         assert [output async for output in outputs] == []
-    assert told == [Interruption("n0", "n0", 1)]
+    assert told == [Interruption("n0", "n0", 1, ("n1",))]
 
 
 async def test_inputs_that_come_by_another_way_are_kept(around: dict[str, Any]) -> None:
@@ -225,6 +231,30 @@ async def test_a_node_that_names_one_that_there_is_not(around: dict[str, Any]) -
         await session.send("n0", Text("stop"))
         with pytest.raises(NodeError, match="interrupts 'x'; expected one of n0"):
             await anext(session.outputs())
+
+
+@pytest.mark.parametrize("kind", ["FailsApart", "FailsHere"])
+async def test_a_node_that_raises_when_it_is_told_ends_its_session(
+    kind: str, around: dict[str, Any]
+) -> None:
+    async with opened(chain("PassThrough", kind), around) as session:
+        outputs = session.outputs()
+        await session.send("n0", Text("a"))
+        await anext(outputs)
+        await session.interrupt("n0")
+        with pytest.raises(NodeExecutionError, match="interrupt raised LookupError: what turn"):
+            await anext(outputs)
+
+
+async def test_a_node_that_hangs_when_it_is_told_is_ended(around: dict[str, Any]) -> None:
+    manifest = chain("PassThrough", "HangsToldOf", process_timeout_secs=0.2)
+    async with opened(manifest, around) as session:
+        outputs = session.outputs()
+        await session.send("n0", Text("a"))
+        await anext(outputs)
+        await session.interrupt("n0")
+        with pytest.raises(NodeTimeoutError, match=r"interrupt did not end within 0\.2 s"):
+            await anext(outputs)
 
 
 async def test_many_interrupts_while_everything_moves(around: dict[str, Any]) -> None:
