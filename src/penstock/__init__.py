@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         replace,
     )
     from penstock.errors import (
+        AccessError,
         ConfigurationError,
         ConservationError,
         Fault,
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccessError",
     "Attachment",
     "Audio",
     "BatchHint",
