@@ -65,7 +65,7 @@ class Emitter:
         else:
             self._stats.outputs += 1
             message = self.stamper.stamp(value)
-            if self.side.is_idle:
+            if self.side.idle:
                 self._offer(self.lanes, message, during)
             else:
                 self._show(message, during)

@@ -27,9 +27,14 @@ class Verdict(IntEnum):
 
 
 class SideLanes:
-    """Those of one node. ``intercepted`` says that each output needs a verdict."""
+    """Those of one node.
+
+    While it is ``idle`` nobody is to be shown anything; ``intercepted`` says that each output needs
+    a verdict.
+    """
 
     def __init__(self) -> None:
+        self.idle = True
         self._taps: list[_Tap] = []
         self._questions: ProducerEnd | None = None
         self._verdicts: ConsumerEnd | None = None
@@ -40,17 +45,13 @@ class SideLanes:
     def intercepted(self) -> bool:
         return self._questions is not None
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody is to be shown anything."""
-        return not self._taps and self._questions is None
-
     def attach(self, end: ProducerEnd) -> None:
         """Have a tap, or ask on this lane from now on, and no more on another."""
         if end.spec.purpose is Purpose.TAP:
             self._taps.append(_Tap(end))
         else:
             self._questions, self._asked = end, False
+        self.idle = False
 
     def heed(self, verdicts: ConsumerEnd) -> None:
         """Have verdicts come from here."""
@@ -63,6 +64,7 @@ class SideLanes:
             self._questions = None
         if self._verdicts is end:
             self._verdicts = None
+        self.idle = not self._taps and self._questions is None
 
     def show(self, message: Message) -> None:
         """Let the taps see an output, as far as they have room for it."""

@@ -96,7 +96,6 @@ class ControlCall:
         await self._events.write(wire.attached(self._hello))
         try:
             if await self._until_over():
-                await self._events.finish()
                 async with asyncio.timeout(LAST_EVENTS_S):
                     await self._events.say(self._closed())
         except TimeoutError:
@@ -108,7 +107,10 @@ class ControlCall:
         """False where it was the client that has had enough."""
         try:
             async with self._session.attach(self._events.note) as attachment:
-                return await self._converse(attachment)
+                over = await self._converse(attachment)
+                if over:
+                    await self._events.finish()
+                return over
         except PenstockError as exc:
             if self._is_end(exc):
                 return True
