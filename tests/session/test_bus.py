@@ -531,3 +531,66 @@ async def test_who_attaches_early_waits_until_the_session_is_ready(
         assert (await anext(tap)).value == Text("xab")
     await talk.finish()
     await session.aclose()
+
+
+@pytest.mark.parametrize("kind", ["repeat", "repeat_native", "shout", "shout_native"])
+async def test_each_of_several_outputs_is_decided_about(around: dict[str, Any], kind: str) -> None:
+    """Generators, plain and async, on a thread and in a process: one output at a time, in order."""
+    async with (
+        opened(chain(kind, "adds_c"), around) as session,
+        session.attach() as attachment,
+    ):
+        talk = Talk(session)
+        tap = await attachment.tap("n0")
+        intercept = await attachment.intercept("n0", deadline_s=60)
+        for word in ("x", "y"):
+            await session.send("n0", Text(word))
+        for number in range(4):
+            request = await anext(intercept)
+            shown = await anext(tap)
+            assert (request.value, request.part) == (shown.value, number % 2)
+            assert request.sequence == shown.sequence == 1 + number // 2
+            assert request.replace(Text(f"r{number}")) if number % 2 else request.let_pass()
+            went_on = f"r{number}" if number % 2 else shown.value.text
+            assert await talk.heard() == f"{went_on}c"
+        intercept.close()
+        await talk.finish()
+
+
+async def test_a_large_replacement_goes_through_processes_unchanged(
+    around: dict[str, Any],
+) -> None:
+    """And again and again: what it lies in comes back."""
+    manifest = chain("PassThrough", "EchoNode", "EchoNode", max_message_bytes=1 << 20)
+    async with opened(manifest, around) as session, session.attach() as attachment:
+        outputs = session.outputs()
+        intercept = await attachment.intercept("n1", deadline_s=60)
+        kept = []
+        for number in range(40):
+            await session.send("n0", Binary(np.zeros(1 << 20, np.uint8)))
+            request = await anext(intercept)
+            kept = [*kept[-4:], request]  # it holds no memory of the pipeline
+            assert request.replace(Binary(np.full(1 << 20, number, np.uint8)))
+            output = await anext(outputs)
+            assert isinstance(output.value, Binary)
+            assert (output.value.data == number).all()
+            del output
+        await session.end()
+        assert [output async for output in outputs] == []
+
+
+async def test_what_waits_for_a_verdict_is_no_stall(around: dict[str, Any]) -> None:
+    """A join lacks an input for longer than a ring of nodes may stand still."""
+    manifest = chain(
+        "adds_a", "adds_b", ("joins", {"inputs": {"left": "n0", "right": "n1"}}),
+        connections=[("n0", "n1"), ("n0", "n2"), ("n1", "n2")],
+        stall_timeout_secs=0.05, channel_capacity=1,
+    )  # fmt: skip
+    async with opened(manifest, around) as session, session.attach() as attachment:
+        talk = Talk(session)
+        intercept = await attachment.intercept("n1", deadline_s=0.5)
+        sending = [asyncio.create_task(session.send("n0", Text(str(n)))) for n in range(2)]
+        assert (await anext(intercept)).value == Text("0ab")
+        assert [await talk.heard() for _ in range(2)] == ["0a+0ab", "1a+1ab"]
+        await asyncio.gather(*sending)
+        assert await talk.finish() == []
