@@ -64,9 +64,8 @@ class Tap:
         self._over = True
         self._pump.notify()
 
-    def note(self, message: Message) -> None:
-        """Keep an output, whose memory is nobody else's, until it is read."""
-        nbytes = held_bytes(message.value)
+    def note(self, message: Message, nbytes: int) -> None:
+        """Keep an output of that size, whose memory is nobody else's, until it is read."""
         self._events.append((message, nbytes))
         self._held += nbytes
         while len(self._events) > 1 and self._is_full:
@@ -118,9 +117,10 @@ class TapLane:
             lost = (message.epoch - self._last - 1) % NUMBERS
             self._last = message.epoch
             copy = replace(message, value=own(message.value))
+            nbytes = held_bytes(copy.value)
             for tap in self.taps:
                 tap.lost += lost
-                tap.note(copy)
+                tap.note(copy, nbytes)
         if self.end.ended:
             self.finish()
 
