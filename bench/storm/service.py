@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,12 +46,15 @@ class Service:
 
 
 @contextmanager
-def service() -> Iterator[Service]:
-    """Start one; it is killed at the end where it has not been stopped."""
+def service(*arguments: str) -> Iterator[Service]:
+    """Start one; it is killed at the end where it has not been stopped.
+
+    ``arguments`` are for ``penstock serve``, beside where it listens and its nodes.
+    """
     with tempfile.TemporaryDirectory(prefix="penstock-storm-") as around:
         directory, log = Path(around, "tmp"), Path(around, "log")
         directory.mkdir()
-        process = _started(directory, log)
+        process = _started(directory, log, arguments)
         with process:
             try:
                 address = _announced(process, log)
@@ -60,10 +63,10 @@ def service() -> Iterator[Service]:
                 process.kill()
 
 
-def _started(directory: Path, log: Path) -> subprocess.Popen[str]:
+def _started(directory: Path, log: Path, arguments: Sequence[str]) -> subprocess.Popen[str]:
     variables = {**environment(), "TMPDIR": str(directory)}
     variables["PYTHONPATH"] = os.pathsep.join([str(_ROOT), variables["PYTHONPATH"]])
-    serve = ("-m", "penstock", "serve", "--bind", "127.0.0.1:0", "--nodes", _NODES)
+    serve = ("-m", "penstock", "serve", "--bind", "127.0.0.1:0", "--nodes", _NODES, *arguments)
     with log.open("w") as stderr:
         return subprocess.Popen(
             [sys.executable, *serve],

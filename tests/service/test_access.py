@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
@@ -306,6 +308,35 @@ async def test_a_caller_s_calls_are_bounded_and_others_go_on(
         await closed(first)
         assert (await execute(wire, ROBOT)).WhichOneof("outcome") == "result"
         await closed(second)
+    await calls_ended()
+
+
+async def test_who_calls_too_often_waits_and_others_do_not(
+    settings: Settings, catalogue: Catalogue
+) -> None:
+    """The first 20 calls come at once; of the rest each has to wait for its turn."""
+    connections = ConnectionSettings(max_call_rate_per_peer=20)
+    service = settings.service.model_copy(update={"connections": connections})
+    order: list[str] = []
+
+    async def version(wire: WireClient, token: str, name: str) -> grpc.StatusCode:
+        call = wire.version(execution.VersionRequest(), **bearing(token))
+        code: grpc.StatusCode = await call.code()
+        order.append(name)
+        return code
+
+    async with (
+        running(Settings(service=service), "127.0.0.1:0", catalogue) as address,
+        WireClient(address) as wire,
+    ):
+        flood = [asyncio.create_task(version(wire, ROBOT, "robot")) for _ in range(80)]
+        await asyncio.gather(*flood[:20])
+        assert await version(wire, OTHER, "other") is grpc.StatusCode.OK
+        codes = Counter(await asyncio.gather(*flood))
+    assert order.index("other") < 60
+    assert codes[grpc.StatusCode.RESOURCE_EXHAUSTED] > 0  # those behind two seconds of turns
+    assert codes[grpc.StatusCode.OK] >= 59
+    assert codes.total() == 80
     await calls_ended()
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import grpc
 import pytest
 from certificates import Authority
-from raw_http2 import GOAWAY, HEADERS, HELLO, call, connected, message, until
 from wire_client import CLOSE, WireClient, calls_ended, chunk, init, kinds, pipeline, rest
 
+from bench.abuse.http2 import GOAWAY, HEADERS, HELLO, call, connected, message, until
 from penstock.manifest import ServiceSettings, Settings, TlsSettings
 from penstock.nodes import Catalogue
 from penstock.service import running

@@ -1,0 +1,1 @@
+"""A well-behaved client of a service, beside clients that are not."""

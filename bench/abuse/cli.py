@@ -1,0 +1,67 @@
+"""The command line of the abuse."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.abuse.attacker import attacking
+from bench.abuse.attacks import ATTACKS
+from bench.abuse.neighbour import Neighbour, Seen, neighbour
+from bench.storm.service import Service, service
+
+_COLUMNS = (
+    f"{'beside':28} {'chunk p50':>10} {'p99':>8} {'newcomer':>10} {'refused':>8} {'memory':>8}"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Say what a real-time client sees of a service beside each sort of abuse.
+
+    Times are in ms: a chunk's way there and back, the first answer on a new connection (the
+    median). Memory is what the service's own process has at the end of the row, in MiB.
+    """
+    given = _parser().parse_args(arguments)
+    asyncio.run(_measure(given.only or list(ATTACKS), given.seconds, given.share))
+    return 0
+
+
+async def _measure(names: Sequence[str], duration_s: float, share: float) -> None:
+    print(_COLUMNS, flush=True)
+    with service() as running:
+        async with neighbour(running.address) as client:
+            await client.see(1)  # warm
+            for name in names:
+                await _row("nobody", running, client, duration_s)
+                count = max(round(ATTACKS[name][1] * share), 1)
+                with attacking(name, running.address, count):
+                    await _row(f"{count} {name}", running, client, duration_s)
+            await _row("nobody", running, client, duration_s)
+
+
+async def _row(name: str, running: Service, client: Neighbour, duration_s: float) -> None:
+    seen = await client.see(duration_s)
+    print(f"{name:28} {_said(seen)} {_memory_mib(running.process.pid):8.0f}", flush=True)
+
+
+def _said(seen: Seen) -> str:
+    chunks = sorted(seen.chunks)
+    late = chunks[round(0.99 * (len(chunks) - 1))]
+    newcomer = statistics.median(seen.newcomers)
+    return f"{statistics.median(chunks):10.2f} {late:8.2f} {newcomer:10.1f} {seen.refused:8}"
+
+
+def _memory_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(x for x in status.splitlines() if x.startswith("VmRSS")).split()[1]) / 1024
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.abuse", description=main.__doc__)
+    parser.add_argument("--only", action="append", choices=list(ATTACKS), help="one sort of abuse")
+    parser.add_argument("--seconds", type=float, default=10, help="for each (default: 10)")
+    parser.add_argument("--share", type=float, default=1, help="of the full number of each")
+    return parser

@@ -1,0 +1,83 @@
+"""Each caller's turns: so many calls at a time, and so many begun in a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from penstock.manifest import ConnectionSettings
+from penstock.service.callers import caller_of
+from penstock.service.refusal import Refusal
+from penstock.service.status import Context, Ending
+
+MOST_WAITING_S = 2.0
+"""How long a call may have to wait for its turn; who has more calls ahead is refused."""
+_RETRY_S = 1.0
+_PEERS_KNOWN = 4096
+"""After so many, those that are within their rate are forgotten."""
+Behaviour = Callable[[Any, Context], Awaitable[Any]]
+
+
+class Turns:
+    """Keeps a caller within ``max_calls_per_peer`` and ``max_call_rate_per_peer``.
+
+    A call before its turn is held until then, even where its client has given it up: as long as
+    it is there, it counts among the calls of its connection, and of those that are too many gRPC
+    refuses the next by itself. So a client that only begins calls and gives them up, for which it
+    needs no answer, has no more turns than others.
+    """
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._most = settings.max_calls_per_peer
+        self._each_s = 1 / settings.max_call_rate_per_peer
+        self._calls: Counter[str] = Counter()
+        self._next: dict[str, float] = {}
+
+    def in_turn(self, behaviour: Behaviour) -> Behaviour:
+        """A method of which no caller takes more turns than it has."""
+
+        async def call(requests: Any, context: Context) -> Any:
+            name = caller_of(context).name
+            if not await self._turn(name, context):
+                await _refused("TOO_OFTEN", "max_call_rate_per_peer").tell(requests, context)
+            if self._calls[name] >= self._most:
+                await _refused("TOO_MANY_CALLS", "max_calls_per_peer").tell(requests, context)
+            self._calls[name] += 1
+            try:
+                return await behaviour(requests, context)
+            finally:
+                self._calls[name] -= 1
+                if not self._calls[name]:
+                    del self._calls[name]
+
+        return call
+
+    async def _turn(self, name: str, context: Context) -> bool:
+        """Wait for the caller's next turn; false where there are too many before it.
+
+        A second's turns can be taken at once.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        turn = max(self._next.get(name, 0.0), now - 1) + self._each_s
+        waits_s = min(turn - now, MOST_WAITING_S)
+        self._next[name] = now + waits_s
+        if len(self._next) > _PEERS_KNOWN:
+            self._next = {who: when for who, when in self._next.items() if when > now - 1}
+        if waits_s > 0:
+            loop.call_later(waits_s, _held, context)
+            await asyncio.sleep(waits_s)
+        return waits_s < MOST_WAITING_S
+
+
+def _held(_context: Context) -> None:
+    """Until this is called, the call is there."""
+
+
+def _refused(reason: str, setting: str) -> Refusal:
+    message = f"this caller has too many calls ({setting})"
+    return Refusal(Ending(grpc.StatusCode.RESOURCE_EXHAUSTED, message), reason, _RETRY_S)
