@@ -62,7 +62,7 @@ def test_whoever_started_it_is_told_that_it_is_ready(
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
         with serving("--bind", "127.0.0.1:0") as (process, _):
             assert manager.recv(100) == b"READY=1"
-            others = set(descendants()) - {process.pid}
+            others = {found.pid for found in descendants()} - {process.pid}
             assert others
             for pid in others:
                 assert b"NOTIFY_SOCKET" not in Path(f"/proc/{pid}/environ").read_bytes()

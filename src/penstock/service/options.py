@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import grpc
-
 from penstock.manifest import ConnectionSettings, Settings
 
 _FRAMING_BYTES = 64 << 10
 """What a message may have around its largest payload."""
-_COMPRESSIONS = {
-    "none": grpc.Compression.NoCompression,
-    "deflate": grpc.Compression.Deflate,
-    "gzip": grpc.Compression.Gzip,
-}
-
-
-def compression(settings: Settings) -> grpc.Compression:
-    """How answers are compressed, for clients that understand it."""
-    return _COMPRESSIONS[settings.service.compression]
+_COMPRESSION_LEVELS = {"none": 0, "gzip": 1, "deflate": 3}
+"""By level gRPC heeds what a client accepts; an algorithm it would use whatever that is."""
 
 
 def server_options(settings: Settings) -> list[tuple[str, Any]]:
@@ -28,6 +18,7 @@ def server_options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.so_reuseport", 0),  # a second service on the port must fail, not share it
         ("grpc.max_receive_message_length", settings.limits.max_message_bytes + _FRAMING_BYTES),
         ("grpc.max_send_message_length", -1),  # what a call gives is bounded where it is made
+        ("grpc.default_compression_level", _COMPRESSION_LEVELS[settings.service.compression]),
         *_connection_options(settings.service.connections),
     ]
 
@@ -38,7 +29,7 @@ def _connection_options(connections: ConnectionSettings) -> list[tuple[str, Any]
         "grpc.max_connection_idle_ms": connections.max_idle_secs,
         "grpc.max_connection_age_ms": connections.max_age_secs,
         "grpc.keepalive_time_ms": connections.keepalive_secs,
-        "grpc.keepalive_timeout_ms": connections.keepalive_timeout_secs,
+        "grpc.http2.ping_timeout_ms": connections.keepalive_timeout_secs,
         "grpc.http2.min_ping_interval_without_data_ms": connections.min_ping_interval_secs,
     }
     return [

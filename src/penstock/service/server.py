@@ -22,7 +22,7 @@ from penstock.service.gate import Gate
 from penstock.service.handlers import handlers
 from penstock.service.listening import Listener
 from penstock.service.observing import NOBODY, CallObserving, Harmless
-from penstock.service.options import compression, server_options
+from penstock.service.options import server_options
 from penstock.service.tls import Certificate
 from penstock.session.observing import Observer
 from penstock.wire.methods import PATHS
@@ -107,7 +107,6 @@ async def _serving(
             interceptors=[CallObserving(observer, PATHS), gate],
             options=server_options(settings),
             maximum_concurrent_rpcs=settings.service.connections.max_calls,
-            compression=compression(settings),
         )
         server.add_generic_rpc_handlers(tuple(handlers(admission)))
         return server

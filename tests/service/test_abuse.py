@@ -1,0 +1,203 @@
+"""Clients that mean no good, or don't know better: others are served, and memory stays bounded.
+
+The long form, with latencies and ten thousand connections, is ``python -m bench.abuse``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import re
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from raw_http2 import (
+    DATA,
+    END_HEADERS,
+    HEAD_BYTES,
+    HEADERS,
+    HELLO,
+    PING,
+    RESET,
+    call,
+    connected,
+    frame,
+    message,
+    until,
+)
+from wire_client import WireClient, calls_ended, pipeline, text
+
+from penstock.manifest import ConnectionSettings, Limits, ServiceSettings, Settings
+from penstock.nodes import Catalogue
+from penstock.service import running
+from penstock.wire.v1 import execution_pb2 as execution
+
+pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
+EXECUTE = b"/remotemedia.v1.PipelineExecutionService/ExecutePipeline"
+MIB = 1 << 20
+SOON_S = 0.3
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    connections: ConnectionSettings | None = None, **service: Any
+) -> AsyncIterator[str]:
+    """A service that takes messages of at most 1 MiB."""
+    settings = Settings(
+        limits=Limits(max_message_bytes=MIB),
+        service=ServiceSettings(connections=connections or ConnectionSettings(), **service),
+    )
+    async with running(settings, "127.0.0.1:0", Catalogue.installed()) as address:
+        yield address
+    await calls_ended()
+
+
+async def is_served(address: str) -> bool:
+    async with WireClient(address) as wire:
+        request = execution.ExecuteRequest(
+            manifest=pipeline("PassThrough"), data_inputs={"n0": text("a")}
+        )
+        return (await wire.execute(request)).WhichOneof("outcome") == "result"
+
+
+async def code_of(called: Awaitable[Any]) -> grpc.StatusCode:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await called
+    return caught.value.code()
+
+
+async def test_connections_that_never_speak_are_closed_and_keep_nobody_waiting() -> None:
+    limits = ConnectionSettings(handshake_timeout_secs=SOON_S)
+    async with serving(limits) as address, AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(connected(address)) for _ in range(200)]
+        assert await is_served(address)
+        for reader, _ in silent:
+            with contextlib.suppress(ConnectionError):
+                while await reader.read(1000):  # the service's own settings, and then its end
+                    continue
+
+
+async def test_a_connection_too_many_is_closed() -> None:
+    async with serving(ConnectionSettings(max_connections=2)) as address, AsyncExitStack() as stack:
+        for _ in range(2):
+            reader, writer = await stack.enter_async_context(connected(address))
+            writer.write(HELLO)
+            await reader.readexactly(HEAD_BYTES)
+        reader, writer = await stack.enter_async_context(connected(address))
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+
+
+async def test_a_call_that_never_sends_its_request_is_ended() -> None:
+    async with (
+        serving(session_idle_secs=SOON_S) as address,
+        connected(address) as (reader, writer),
+    ):
+        writer.write(HELLO + call(EXECUTE))
+        assert b"grpc-status" in await trailers(reader)
+        assert await is_served(address)
+
+
+async def trailers(reader: asyncio.StreamReader) -> bytes:
+    first = await until(reader, HEADERS)
+    return first if b"grpc-status" in first else await until(reader, HEADERS)
+
+
+async def test_a_client_whose_host_is_gone_is_noticed() -> None:
+    """It has a call open and answers no ping."""
+    limits = ConnectionSettings(keepalive_secs=SOON_S, keepalive_timeout_secs=SOON_S)
+    async with serving(limits) as address, connected(address) as (reader, writer):
+        writer.write(HELLO + call(EXECUTE))
+        await until(reader, PING)
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await until(reader, DATA)
+
+
+async def test_an_idle_connection_is_closed_where_that_is_wished() -> None:
+    limits = ConnectionSettings(max_idle_secs=SOON_S)
+    async with serving(limits) as address, connected(address) as (reader, writer):
+        writer.write(HELLO)
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await until(reader, DATA)
+        assert await is_served(address)
+
+
+async def test_a_message_that_is_too_long_is_refused() -> None:
+    async with serving() as address, grpc.aio.insecure_channel(address) as channel:
+        method: Any = channel.unary_unary(EXECUTE.decode())
+        assert await code_of(method(b"\0" * (2 * MIB))) is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert await is_served(address)
+
+
+async def test_a_message_that_is_too_long_unpacked_is_refused_and_takes_no_memory() -> None:
+    """32 MiB in 32 KiB, for which there is room on a connection."""
+    bomb = gzip.compress(bytes(32 * MIB))
+    async with serving() as address:
+        assert await is_served(address)
+        reset_peak()
+        before = peak_bytes()
+        for _ in range(3):
+            async with connected(address) as (reader, writer):
+                encoding = [(b"grpc-encoding", b"gzip")]
+                writer.write(HELLO + call(EXECUTE, encoding))
+                writer.write(message(bomb, compressed=True))
+                assert b"grpc-status" in await trailers(reader)
+        assert peak_bytes() - before < 16 * MIB
+        assert await is_served(address)
+
+
+def reset_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_bytes() -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) << 10
+
+
+@pytest.mark.parametrize("wished", ["none", "gzip", "deflate"])
+async def test_answers_are_compressed_where_that_is_wished_and_understood(wished: Any) -> None:
+    async with serving(compression=wished) as address:
+        for accepted in (b"identity", b"identity,deflate,gzip"):
+            async with connected(address) as (reader, writer):
+                writer.write(
+                    HELLO + call(more=[(b"grpc-accept-encoding", accepted)]) + message(b"")
+                )
+                is_compressed = bool((await until(reader, DATA))[0])
+            assert is_compressed is (wished != "none" and b"gzip" in accepted)
+
+
+@pytest.mark.parametrize("kind", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+async def test_requests_may_be_compressed(kind: grpc.Compression) -> None:
+    async with serving() as address, WireClient(address) as wire:
+        request = execution.ExecuteRequest(
+            manifest=pipeline("PassThrough"), data_inputs={"n0": text("a" * 10_000)}
+        )
+        assert (await wire.execute(request, compression=kind)).WhichOneof("outcome") == "result"
+
+
+async def test_one_connection_has_its_share_of_calls() -> None:
+    """The calls beyond it are refused; the other connection has its own."""
+    async with (
+        serving(ConnectionSettings(max_streams=2)) as address,
+        connected(address) as (reader, writer),
+    ):
+        writer.write(HELLO)
+        for stream in (1, 3, 5):
+            writer.write(call_on(stream))
+        assert await until(reader, RESET) in (REFUSED_STREAM, ENHANCE_YOUR_CALM)
+        assert await is_served(address)
+
+
+REFUSED_STREAM, ENHANCE_YOUR_CALM = ((code).to_bytes(4, "big") for code in (7, 11))
+
+
+def call_on(stream: int) -> bytes:
+    whole = call(EXECUTE)
+    return frame(HEADERS, END_HEADERS, stream, whole[HEAD_BYTES:])
