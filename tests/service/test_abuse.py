@@ -16,7 +16,9 @@ from typing import Any
 
 import grpc
 import pytest
-from raw_http2 import (
+from wire_client import WireClient, calls_ended, pipeline, text
+
+from bench.abuse.http2 import (
     DATA,
     END_HEADERS,
     HEAD_BYTES,
@@ -30,8 +32,6 @@ from raw_http2 import (
     message,
     until,
 )
-from wire_client import WireClient, calls_ended, pipeline, text
-
 from penstock.manifest import ConnectionSettings, Limits, ServiceSettings, Settings
 from penstock.nodes import Catalogue
 from penstock.service import running
