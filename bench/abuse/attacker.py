@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import subprocess
 import sys
@@ -10,16 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.abuse.attacks import ATTACKS
+from bench.abuse.attacks import ATTACKS, Victim
 
+_TOKEN = "PENSTOCK_ABUSE_TOKEN"  # noqa: S105  # where it is
 _ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def attacking(name: str, address: str, count: int) -> Iterator[None]:
+def attacking(name: str, address: str, token: str, count: int) -> Iterator[None]:
     """Once it is at it, and to the end of the block."""
     command = [sys.executable, "-m", "bench.abuse.attacker", name, address, str(count)]
-    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE) as process:
+    around = {**os.environ, _TOKEN: token}  # not for everybody to see in a list of processes
+    with subprocess.Popen(command, cwd=_ROOT, env=around, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
             process.stdout.readline()
@@ -33,8 +36,10 @@ def _main(name: str, address: str, count: str) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     attack, _ = ATTACKS[name]
 
+    victim = Victim(address, os.environ[_TOKEN], lambda: print("at it", flush=True))
+
     async def run() -> None:
-        await attack(address, int(count), lambda: print("at it", flush=True))
+        await attack(victim, int(count))
 
     asyncio.run(run())
 

@@ -8,7 +8,9 @@ import itertools
 import json
 import socket
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
@@ -17,102 +19,119 @@ from bench.abuse.http2 import (
     HEADERS,
     HELLO,
     RESET,
-    VERSION,
+    Field,
     call,
     connected,
     frame,
     headers,
     message,
 )
+from bench.abuse.neighbour import bearing
+from penstock.wire.methods import GET_VERSION, STREAM_PIPELINE
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import streaming_pb2 as streaming
 
-Attack = Callable[[str, int, Callable[[], None]], Awaitable[None]]
-"""Attacks an address with so many of what it uses, and says when it is at it."""
 
-STREAM = "/remotemedia.v1.StreamingPipelineService/StreamPipeline"
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """Where the service is, a token that it knows, and what to call when the attack has begun."""
+
+    address: str
+    token: str
+    at_it: Callable[[], None]
+
+    def call(self, more: Iterable[Field] = ()) -> bytes:
+        """What begins a call, for this service, on a fresh connection."""
+        return HELLO + call(more=[*self.own, *more])
+
+    @property
+    def own(self) -> list[Field]:
+        return [(b"authorization", b"Bearer " + self.token.encode())]
+
+
+Attack = Callable[[Victim, int], Awaitable[None]]
+"""Attacks with so many of what it uses, until it is cancelled."""
+
 BOMB_BYTES = 256 << 20
 OVERSIZE_BYTES = 100 << 20
-_FOREVER = 1e9
 _AT_ONCE = 100
 
 
-async def silent(address: str, count: int, at_it: Callable[[], None]) -> None:
+async def silent(victim: Victim, count: int) -> None:
     """Connections that never speak; each that is closed is opened again."""
-    await _connections(address, count, b"", at_it)
+    await _connections(victim, count, b"")
 
 
-async def half_open(address: str, count: int, at_it: Callable[[], None]) -> None:
+async def half_open(victim: Victim, count: int) -> None:
     """Connections that greet as HTTP/2 does, and then never answer anything."""
-    await _connections(address, count, HELLO, at_it)
+    await _connections(victim, count, HELLO)
 
 
-async def bodiless(address: str, count: int, at_it: Callable[[], None]) -> None:
+async def bodiless(victim: Victim, count: int) -> None:
     """Calls whose one request never comes, as many as one connection may have on each."""
     streams = range(1, 2 * _AT_ONCE, 2)
-    calls = b"".join(frame(HEADERS, END_HEADERS, one, headers()) for one in streams)
-    await _connections(address, -(-count // _AT_ONCE), HELLO + calls, at_it)
+    head = headers(more=victim.own)
+    calls = b"".join(frame(HEADERS, END_HEADERS, one, head) for one in streams)
+    await _connections(victim, -(-count // _AT_ONCE), HELLO + calls)
 
 
-async def calls(address: str, count: int, at_it: Callable[[], None]) -> None:
+async def calls(victim: Victim, count: int) -> None:
     """So many short calls at a time, one after the other."""
     async with contextlib.AsyncExitStack() as open_channels:
         channels = [
             await open_channels.enter_async_context(
-                grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)])
+                grpc.aio.insecure_channel(victim.address, [("grpc.use_local_subchannel_pool", 1)])
             )
             for _ in range(-(-count // _AT_ONCE))
         ]
-        at_it()
-        await _at_once(
-            count, lambda number: _answered(channels[number % len(channels)], VERSION.decode(), b"")
-        )
+        victim.at_it()
+        await _at_once(count, lambda n: _answered(channels[n % len(channels)], victim.token))
 
 
-async def bombs(address: str, count: int, at_it: Callable[[], None]) -> None:
+async def bombs(victim: Victim, count: int) -> None:
     """Messages that a compression has made small, and that are huge."""
     packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     part = bytes(1 << 20)
     packed = b"".join(packer.compress(part) for _ in range(BOMB_BYTES >> 20)) + packer.flush()
-    begin = call(more=[(b"grpc-encoding", b"gzip")])
-    await _again(address, count, HELLO + begin + message(packed, compressed=True), at_it)
+    begin = victim.call([(b"grpc-encoding", b"gzip")])
+    await _again(victim, count, begin + message(packed, compressed=True))
 
 
-async def oversize(address: str, count: int, at_it: Callable[[], None]) -> None:
+async def oversize(victim: Victim, count: int) -> None:
     """Messages that are longer than any may be."""
-    await _again(address, count, HELLO + call() + message(bytes(OVERSIZE_BYTES)), at_it)
+    await _again(victim, count, victim.call() + message(bytes(OVERSIZE_BYTES)))
 
 
-async def metadata(address: str, count: int, at_it: Callable[[], None]) -> None:
+async def metadata(victim: Victim, count: int) -> None:
     """Calls with far more metadata than they may have."""
     more = [(b"x-%d" % number, bytes(1000).replace(b"\0", b"x")) for number in range(16)]
     parts = [frame(HEADERS, 0, 1, headers(more=more))]
     parts += [frame(9, 0, 1, headers(more=more)[-16_000:]) for _ in range(64)]
-    await _again(address, count, HELLO + b"".join(parts), at_it)
+    await _again(victim, count, HELLO + b"".join(parts))
 
 
-async def resets(address: str, count: int, at_it: Callable[[], None]) -> None:
+async def resets(victim: Victim, count: int) -> None:
     """Calls that are given up as soon as they are made, as fast as can be written."""
-    reset = (8).to_bytes(4, "big")
+    head, reset = headers(more=victim.own), (8).to_bytes(4, "big")
     streams = range(1, 2 * 1000, 2)
     many = b"".join(
-        frame(HEADERS, END_HEADERS, one, headers()) + frame(RESET, 0, one, reset) for one in streams
+        frame(HEADERS, END_HEADERS, one, head) + frame(RESET, 0, one, reset) for one in streams
     )
-    await _again(address, count, HELLO + many, at_it)
+    await _again(victim, count, HELLO + many)
 
 
-async def nameless(address: str, count: int, at_it: Callable[[], None]) -> None:
+async def nameless(victim: Victim, count: int) -> None:
     """Calls of a method whose name is no text, one a second: each has the service listen anew."""
-    at_it()
+    victim.at_it()
     while True:
         with contextlib.suppress(OSError):
-            async with connected(address) as (reader, writer):
+            async with connected(victim.address) as (reader, writer):
                 writer.write(HELLO + call(b"/\xff"))
                 await reader.read()
         await asyncio.sleep(1)
 
 
-async def unread(address: str, count: int, at_it: Callable[[], None]) -> None:
+async def unread(victim: Victim, count: int) -> None:
     """Streams that write as fast as they may, and read nothing."""
     node = execution.NodeManifest(id="n", node_type="PassThrough", params=json.dumps({}))
     manifest = execution.PipelineManifest(version="v1", nodes=[node])
@@ -120,16 +139,16 @@ async def unread(address: str, count: int, at_it: Callable[[], None]) -> None:
     chunk = streaming.StreamRequest()
     chunk.data_chunk.node_id = "n"
     chunk.data_chunk.buffer.binary.data = bytes(64 << 10)
-    async with grpc.aio.insecure_channel(address) as channel:
-        method = channel.stream_stream(STREAM)
+    async with grpc.aio.insecure_channel(victim.address) as channel:
+        method: Any = channel.stream_stream(STREAM_PIPELINE.path)
 
         async def flood(_: int) -> None:
-            call = method()
+            call = method(metadata=bearing(victim.token))
             await call.write(begin.SerializeToString())
             for _ in itertools.count():
                 await call.write(chunk.SerializeToString())
 
-        at_it()
+        victim.at_it()
         await _at_once(count, flood)
 
 
@@ -148,11 +167,9 @@ ATTACKS: dict[str, tuple[Attack, int]] = {
 """Each with how many of it there are in a full run."""
 
 
-async def _connections(
-    address: str, count: int, greeting: bytes, at_it: Callable[[], None]
-) -> None:
+async def _connections(victim: Victim, count: int, greeting: bytes) -> None:
     """So many, each from its own address of loopback's network, as ports are few."""
-    host, _, port = address.rpartition(":")
+    host, _, port = victim.address.rpartition(":")
     ready = asyncio.Semaphore(0)
 
     async def keep(number: int) -> None:
@@ -178,21 +195,21 @@ async def _connections(
                 await asyncio.sleep(0)
         for _ in range(count):
             await ready.acquire()
-        at_it()
+        victim.at_it()
 
 
-async def _again(address: str, count: int, whole: bytes, at_it: Callable[[], None]) -> None:
+async def _again(victim: Victim, count: int, whole: bytes) -> None:
     """So many connections at a time that write it all, and go when the service has answered."""
 
     async def attack(_: int) -> None:
         with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(5), connected(address) as (reader, writer):
+            async with asyncio.timeout(5), connected(victim.address) as (reader, writer):
                 writer.write(whole)
                 await reader.read(4096)
                 await writer.drain()
                 await reader.read(4096)
 
-    at_it()
+    victim.at_it()
     await _at_once(count, attack)
 
 
@@ -207,6 +224,7 @@ async def _at_once(count: int, attack: Callable[[int], Awaitable[None]]) -> None
             group.create_task(go_on(number))
 
 
-async def _answered(channel: grpc.aio.Channel, path: str, request: bytes) -> None:
+async def _answered(channel: grpc.aio.Channel, token: str) -> None:
+    version: Any = channel.unary_unary(GET_VERSION.path)
     with contextlib.suppress(grpc.aio.AioRpcError):
-        await channel.unary_unary(path)(request)
+        await version(b"", metadata=bearing(token))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.abuse.attacker import attacking
 from bench.abuse.attacks import ATTACKS
 from bench.abuse.neighbour import Neighbour, Seen, neighbour
 from bench.storm.service import Service, service
+from penstock.manifest import digest_of, new_token
 
 _COLUMNS = (
     f"{'beside':28} {'chunk p50':>10} {'p99':>8} {'newcomer':>10} {'refused':>8} {'memory':>8}"
@@ -31,15 +34,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _measure(names: Sequence[str], duration_s: float, share: float) -> None:
     print(_COLUMNS, flush=True)
-    with service() as running:
-        async with neighbour(running.address) as client:
+    ours, theirs = new_token(), new_token()
+    with _guarded(ours, theirs) as running:
+        async with neighbour(running.address, ours) as client:
             await client.see(1)  # warm
             for name in names:
                 await _row("nobody", running, client, duration_s)
                 count = max(round(ATTACKS[name][1] * share), 1)
-                with attacking(name, running.address, count):
+                with attacking(name, running.address, theirs, count):
                     await _row(f"{count} {name}", running, client, duration_s)
             await _row("nobody", running, client, duration_s)
+
+
+@contextmanager
+def _guarded(*tokens: str) -> Iterator[Service]:
+    """A service that knows these tokens, and limits as they are by default."""
+    with tempfile.TemporaryDirectory(prefix="penstock-abuse-") as folder:
+        known, config = Path(folder, "tokens.toml"), Path(folder, "penstock.toml")
+        lines = [f'[tokens.t{n}]\nsha256 = "{digest_of(one)}"' for n, one in enumerate(tokens)]
+        known.write_text("\n".join(lines))
+        known.chmod(0o600)
+        config.write_text(f'[service]\ntokens = "{known}"\n')
+        with service("--config", str(config)) as running:
+            yield running
 
 
 async def _row(name: str, running: Service, client: Neighbour, duration_s: float) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import struct
 from collections.abc import AsyncIterator, Iterable, Iterator
 
+Field = tuple[bytes, bytes]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 VERSION = b"/remotemedia.v1.PipelineExecutionService/GetVersion"
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
@@ -22,7 +23,7 @@ HELLO = PREFACE + frame(SETTINGS, 0, 0)
 """What a client begins with."""
 
 
-def headers(path: bytes = VERSION, more: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+def headers(path: bytes = VERSION, more: Iterable[Field] = ()) -> bytes:
     """A call's headers, as HPACK literals that nobody remembers."""
     fields = (
         (b":method", b"POST"),
@@ -38,7 +39,7 @@ def headers(path: bytes = VERSION, more: Iterable[tuple[bytes, bytes]] = ()) -> 
     )
 
 
-def call(path: bytes = VERSION, more: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+def call(path: bytes = VERSION, more: Iterable[Field] = ()) -> bytes:
     """The frame that begins the call on stream 1."""
     return frame(HEADERS, END_HEADERS, 1, headers(path, more))
 

@@ -25,10 +25,7 @@ Behaviour = Callable[[Any, Context], Awaitable[Any]]
 class Turns:
     """Keeps a caller within ``max_calls_per_peer`` and ``max_call_rate_per_peer``.
 
-    A call before its turn is held until then, even where its client has given it up: as long as
-    it is there, it counts among the calls of its connection, and of those that are too many gRPC
-    refuses the next by itself. So a client that only begins calls and gives them up, for which it
-    needs no answer, has no more turns than others.
+    A call before its turn waits, and has not been read meanwhile.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -42,7 +39,7 @@ class Turns:
 
         async def call(requests: Any, context: Context) -> Any:
             name = caller_of(context).name
-            if not await self._turn(name, context):
+            if not await self._turn(name):
                 await _refused("TOO_OFTEN", "max_call_rate_per_peer").tell(requests, context)
             if self._calls[name] >= self._most:
                 await _refused("TOO_MANY_CALLS", "max_calls_per_peer").tell(requests, context)
@@ -56,26 +53,20 @@ class Turns:
 
         return call
 
-    async def _turn(self, name: str, context: Context) -> bool:
+    async def _turn(self, name: str) -> bool:
         """Wait for the caller's next turn; false where there are too many before it.
 
         A second's turns can be taken at once.
         """
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = asyncio.get_running_loop().time()
         turn = max(self._next.get(name, 0.0), now - 1) + self._each_s
         waits_s = min(turn - now, MOST_WAITING_S)
         self._next[name] = now + waits_s
         if len(self._next) > _PEERS_KNOWN:
             self._next = {who: when for who, when in self._next.items() if when > now - 1}
         if waits_s > 0:
-            loop.call_later(waits_s, _held, context)
             await asyncio.sleep(waits_s)
         return waits_s < MOST_WAITING_S
-
-
-def _held(_context: Context) -> None:
-    """Until this is called, the call is there."""
 
 
 def _refused(reason: str, setting: str) -> Refusal:
