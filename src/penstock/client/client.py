@@ -31,6 +31,7 @@ from penstock.wire.methods import (
     RequestT,
     ResponseT,
 )
+from penstock.wire.parted import read_response, write_request
 from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import execution_pb2 as pb
 from penstock.wire.v1 import penstock_pb2 as ours
@@ -146,8 +147,8 @@ class Client:
         )
         method: Any = self._channel.stream_stream(
             STREAM_PIPELINE.path,
-            request_serializer=STREAM_PIPELINE.request.SerializeToString,
-            response_deserializer=STREAM_PIPELINE.response.FromString,
+            request_serializer=write_request,
+            response_deserializer=read_response,
         )
         call = partial(method, timeout=timeout_s, metadata=self.options.metadata)
         return Stream(call, init, on_progress, on_interrupt)

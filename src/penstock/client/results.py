@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Collection
+from typing import TypeAlias
 
+from penstock.wire.parted import Parted
 from penstock.wire.v1 import streaming_pb2 as pb
+
+Result: TypeAlias = Parted[pb.ChunkResult]
+"""A result; a large payload of its one output lies beside it."""
 
 
 class Results:
@@ -17,19 +22,19 @@ class Results:
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._waiting: deque[pb.ChunkResult] = deque()
+        self._waiting: deque[Result] = deque()
         self._ended = False
         self._hurries = 0
         self._changed = asyncio.Condition()
 
-    async def put(self, result: pb.ChunkResult) -> None:
+    async def put(self, result: Result) -> None:
         """Wait for room, and put a result in."""
         async with self._changed:
             await self._changed.wait_for(lambda: len(self._waiting) < self._bound or self._hurries)
             self._waiting.append(result)
             self._changed.notify_all()
 
-    async def take(self) -> pb.ChunkResult | None:
+    async def take(self) -> Result | None:
         """The next; None at the end, as often as it is asked for."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._waiting or self._ended)
@@ -48,7 +53,7 @@ class Results:
     async def drop_of(self, sinks: Collection[str]) -> None:
         """Forget what has come from these sinks."""
         async with self._changed:
-            kept = [one for one in self._waiting if not set(one.data_outputs) <= set(sinks)]
+            kept = [one for one in self._waiting if not set(one.message.data_outputs) <= set(sinks)]
             self._waiting = deque(kept)
             self._changed.notify_all()
 

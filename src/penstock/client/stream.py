@@ -11,14 +11,15 @@ from typing import Any, Self
 import grpc
 
 from penstock.client.metrics import ExecutionReport, StreamReport, execution_report, stream_report
-from penstock.client.results import Results
+from penstock.client.results import Result, Results
 from penstock.client.transport import translated
 from penstock.client.values import Sendable, as_value
 from penstock.errors import ServiceError, SessionClosedError
 from penstock.session import Interruption, NodeProgress, Output
-from penstock.wire.buffers import decode, encode_into
+from penstock.wire.buffers import decode, encode_beside
 from penstock.wire.errors import decode_error
 from penstock.wire.interrupts import decode_interruption
+from penstock.wire.parted import Parted
 from penstock.wire.stream_errors import note_details
 from penstock.wire.v1 import streaming_pb2 as pb
 
@@ -115,8 +116,8 @@ class Stream:
         chunk.node_id = node_id
         chunk.sequence = sequence or 0
         chunk.timestamp_ms = timestamp_ms
-        encode_into(chunk.buffer, as_value(value, node_id))
-        await self._write(request)
+        payload = encode_beside(chunk.buffer, as_value(value, node_id))
+        await self._write(request, payload)
 
     async def close(self) -> None:
         """No more inputs: everything is delivered, then ``outputs`` ends."""
@@ -168,7 +169,7 @@ class Stream:
         if self._failure is not None:
             raise self._failure
 
-    async def _next_result(self) -> pb.ChunkResult | None:
+    async def _next_result(self) -> Result | None:
         """None at the end."""
         return await self._results.take()
 
@@ -189,11 +190,11 @@ class Stream:
         control = pb.StreamControl(command=command, node_id=node_id)
         await self._write(pb.StreamRequest(control=control))
 
-    async def _write(self, request: pb.StreamRequest) -> None:
+    async def _write(self, request: pb.StreamRequest, payload: memoryview | None = None) -> None:
         try:
             async with self._writing:
                 with translated():
-                    await self._call.write(request)
+                    await self._call.write(Parted(request, payload))
         except (asyncio.InvalidStateError, ServiceError) as exc:
             await self._until_over()
             raise self._failure or SessionClosedError("the stream has ended") from exc
@@ -235,10 +236,11 @@ class Stream:
                 answer.cancel()
         await self._results.end(forget=self._given_up)
 
-    async def _take(self, response: pb.StreamResponse) -> None:
+    async def _take(self, parted: Parted[pb.StreamResponse]) -> None:
+        response = parted.message
         match response.WhichOneof("response"):
             case "result":
-                await self._results.put(response.result)
+                await self._results.put(Parted(response.result, parted.payload))
             case "progress" if self._on_progress is not None:
                 self._on_progress(_progress(response.progress))
             case "ready":
@@ -271,11 +273,12 @@ def _progress(message: pb.NodeProgress) -> NodeProgress:
     )
 
 
-def _outputs(message: pb.ChunkResult) -> list[Output]:
+def _outputs(result: Result) -> list[Output]:
+    message = result.message
     return [
         Output(
             node_id=node_id,
-            value=decode(buffer, f"outputs of {node_id!r}"),
+            value=decode(buffer, f"outputs of {node_id!r}", result.payload),
             sequence=message.sequence,
             part=message.part,
             timestamp_us=message.timestamp_us,

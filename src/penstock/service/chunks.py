@@ -47,21 +47,23 @@ def buffers_of(chunk: Chunk) -> Iterator[tuple[str, common.DataBuffer]]:
             yield _named(node_id), buffer
 
 
-def decode_chunk(chunk: Chunk, sequence: int | None) -> Inputs:
-    """Raises ``InputError`` for what is no value, or comes from too far in the future."""
+def decode_chunk(chunk: Chunk, sequence: int | None, payload: memoryview | None) -> Inputs:
+    """The values of a chunk, whose own buffer's ``payload`` may lie beside it.
+
+    Raises ``InputError`` for what is no value, or comes from too far in the future."""
     if chunk.timestamp_ms > _MAX_TIMESTAMP_MS:
         raise InputError(f"timestamp_ms: {chunk.timestamp_ms} is too far in the future")
-    values = tuple(_values(chunk))
+    values = tuple(_values(chunk, payload))
     nbytes = sum(held_bytes(value) for _, value in values)
     return Inputs(values, sequence, chunk.timestamp_ms, nbytes)
 
 
-def _values(chunk: Chunk) -> Iterator[tuple[str, Value]]:
+def _values(chunk: Chunk, payload: memoryview | None) -> Iterator[tuple[str, Value]]:
     if isinstance(chunk, pb.AudioChunk):
-        yield chunk.node_id, decode_audio_buffer(chunk.buffer, "audio_chunk.buffer")
+        yield chunk.node_id, decode_audio_buffer(chunk.buffer, "audio_chunk.buffer", payload)
         return
     if chunk.HasField("buffer") or not chunk.named_buffers:
-        yield chunk.node_id, decode(chunk.buffer, _BUFFER)
+        yield chunk.node_id, decode(chunk.buffer, _BUFFER, payload)
     for node_id, buffer in chunk.named_buffers.items():
         yield node_id, decode(buffer, _named(node_id))
 

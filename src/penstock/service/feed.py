@@ -44,13 +44,16 @@ class Feed:
         """Something has moved."""
         self.moved_at = time.monotonic()
 
-    async def put(self, chunk: Chunk) -> None:
-        """Take a chunk, and wait for room; raises ``InputError`` for what can't be taken."""
+    async def put(self, chunk: Chunk, payload: memoryview | None) -> None:
+        """Take a chunk, with what lies beside it, and wait for room.
+
+        Raises ``InputError`` for what can't be taken.
+        """
         with _about(chunk.sequence):
             number = self._numbering.take(chunk.sequence, sources_of(chunk))
             await self._files.load(buffers_of(chunk))
             with self._decoding():
-                inputs = decode_chunk(chunk, number)
+                inputs = decode_chunk(chunk, number, payload)
         await self._inbox.put(inputs)
 
     async def end(self) -> None:

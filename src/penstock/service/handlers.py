@@ -27,6 +27,7 @@ from penstock.wire.methods import (
     Method,
 )
 from penstock.wire.parsing import parsing
+from penstock.wire.parted import read_request, write_response
 
 _one_response = grpc.stream_unary_rpc_method_handler
 _responses = grpc.stream_stream_rpc_method_handler
@@ -50,10 +51,21 @@ def handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
         (WATCH_HEALTH, _responses, health.watch),
     ):
         yield _handler(method, make, one_request(behaviour, service.session_idle_secs))
-    yield _handler(STREAM_PIPELINE, _responses, StreamingServicer(admission).stream)
+    yield _stream_handler(StreamingServicer(admission).stream)
     yield _handler(ATTACH, _responses, ControlServicer(admission).attach)
     if service.reflection:
         yield from reflection_handlers(SERVED)
+
+
+def _stream_handler(behaviour: Callable[..., Any]) -> grpc.GenericRpcHandler:
+    """Its payloads may be large: they go past protobuf."""
+    method = STREAM_PIPELINE
+    handler = _responses(
+        behaviour,
+        request_deserializer=parsing(method.request, read_request),
+        response_serializer=write_response,
+    )
+    return grpc.method_handlers_generic_handler(method.service, {method.name: handler})
 
 
 def _handler(

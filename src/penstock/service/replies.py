@@ -6,12 +6,13 @@ import asyncio
 from collections import deque
 
 from penstock.errors import PenstockError, SessionError
-from penstock.service.outputs import write_output
+from penstock.service.outputs import write_output_beside
 from penstock.service.status import Context, leaving
 from penstock.session import Interruption, NodeProgress, Output, Session
 from penstock.wire.errors import encode_error
 from penstock.wire.interrupts import encode_interruption
 from penstock.wire.metrics import CodecTime, encode_metrics, encode_stream_metrics
+from penstock.wire.parted import Parted
 from penstock.wire.v1 import streaming_pb2 as pb
 
 NEWS_KEPT = 1024
@@ -73,8 +74,9 @@ class Replies:
         result.timestamp_us = output.timestamp_us
         result.processing_time_ms = (output.latency_s or 0.0) * 1e3
         result.total_items_processed = inputs_taken
-        write_output(output, result.data_outputs[output.node_id], self.codec)
-        await self._write(response)
+        buffer = result.data_outputs[output.node_id]
+        payload = write_output_beside(output, buffer, self.codec)
+        await self._write(response, payload)
 
     async def metrics(self, session: Session) -> None:
         message = encode_stream_metrics(await session.metrics())
@@ -109,9 +111,9 @@ class Replies:
         async with self._writing:
             while self._news:
                 with leaving():
-                    await self._context.write(self._news.popleft())
+                    await self._context.write(Parted(self._news.popleft()))
 
-    async def _write(self, response: pb.StreamResponse) -> None:
+    async def _write(self, response: pb.StreamResponse, payload: memoryview | None = None) -> None:
         async with self._writing:
             with leaving():
-                await self._context.write(response)
+                await self._context.write(Parted(response, payload))

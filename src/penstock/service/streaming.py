@@ -130,10 +130,10 @@ class StreamCall:
         except TimeoutError as exc:
             assert limit_s is not None  # noqa: S101  # nothing else has a limit here
             raise SessionIdleError(limit_s=limit_s) from exc
-        found = None if request is grpc.aio.EOF else request.WhichOneof("request")
+        found = None if request is grpc.aio.EOF else request.message.WhichOneof("request")
         if found != "init":
             raise InitRequiredError(found or "nothing")
-        init: pb.StreamInit = request.init
+        init: pb.StreamInit = request.message.init
         return init
 
     async def _converse(self, session: Session, init: pb.StreamInit) -> None:
@@ -181,13 +181,14 @@ class StreamCall:
     async def _read(self, session: Session) -> None:
         """The client's messages, as far ahead as there is room."""
         while (request := await read_request(self._context)) is not grpc.aio.EOF:
-            match request.WhichOneof("request"):
+            message = request.message
+            match message.WhichOneof("request"):
                 case "data_chunk":
-                    await self._feed.put(request.data_chunk)
+                    await self._feed.put(message.data_chunk, request.payload)
                 case "audio_chunk":
-                    await self._feed.put(request.audio_chunk)
+                    await self._feed.put(message.audio_chunk, request.payload)
                 case "control":
-                    await self._obey(session, request.control)
+                    await self._obey(session, message.control)
                 case found:
                     raise InputError(f"expected a chunk or control, got {found or 'nothing'}")
         await self._feed.end()

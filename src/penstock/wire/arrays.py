@@ -1,7 +1,8 @@
 """Audio, frames and arrays as protocol messages, and back.
 
-Decoding makes read-only views on a message's bytes and never copies them; it raises
-``ValueError`` with what was found and what was expected.
+Decoding makes read-only views on a message's payload, which may lie beside it, and never copies
+it; it raises ``ValueError`` with what was found and what was expected. Writing writes all but the
+payload, and gives that as an array, to be sent in C order.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.data import Audio, PixelFormat, Tensor, Video, VideoCodec
+from penstock.wire.parted import Payload
 from penstock.wire.v1 import common_pb2 as pb
 
 _AUDIO_DTYPES: dict[pb.AudioFormat, np.dtype[Any]] = {
@@ -46,19 +48,19 @@ _NUMERIC = re.compile(r"[<>|=]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16|32))")
 _NUMERIC_NAME = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64|128)|complex(64|128|256)")
 
 
-def decode_audio(message: pb.AudioBuffer, metadata: Mapping[str, str]) -> Audio:
+def decode_audio(message: pb.AudioBuffer, payload: Payload, metadata: Mapping[str, str]) -> Audio:
     dtype = _AUDIO_DTYPES.get(message.format)
     if dtype is None:
         raise ValueError(f"format: expected F32, I16 or I32, got {message.format}")
-    channels, data = message.channels, message.samples
+    channels, nbytes = message.channels, len(payload)
     if channels < 1:
         raise ValueError("channels: expected at least 1, got 0")
-    if len(data) % (dtype.itemsize * channels):
+    if nbytes % (dtype.itemsize * channels):
         raise ValueError(
             f"samples: expected whole frames of {channels} × {dtype.itemsize} bytes "
-            f"({dtype.name}), got {len(data)} bytes"
+            f"({dtype.name}), got {nbytes} bytes"
         )
-    samples = np.frombuffer(data, dtype)
+    samples = np.frombuffer(payload, dtype)
     _check_count(message.num_samples, samples.size, channels)
     said = message.metadata_json if message.HasField("metadata_json") else None
     return Audio(samples.reshape(-1, channels), message.sample_rate, metadata, said)
@@ -70,20 +72,20 @@ def _check_count(said: int, samples: int, channels: int) -> None:
         raise ValueError(f"num_samples: says {said}, but samples holds {samples}")
 
 
-def write_audio(value: Audio, message: pb.AudioBuffer) -> None:
+def write_audio(value: Audio, message: pb.AudioBuffer) -> NDArray[Any]:
     samples = value.samples
-    message.samples = samples.tobytes()
     message.sample_rate = value.sample_rate_hz
     message.channels = value.channels
     message.format = _AUDIO_FORMATS[samples.dtype.str]
     message.num_samples = samples.size
     if value.metadata_json is not None:
         message.metadata_json = value.metadata_json
+    return samples
 
 
-def decode_video(message: pb.VideoFrame, metadata: Mapping[str, str]) -> Video:
+def decode_video(message: pb.VideoFrame, payload: Payload, metadata: Mapping[str, str]) -> Video:
     return Video(
-        np.frombuffer(message.pixel_data, np.uint8),
+        np.frombuffer(payload, np.uint8),
         message.width,
         message.height,
         PixelFormat(message.format),
@@ -95,8 +97,7 @@ def decode_video(message: pb.VideoFrame, metadata: Mapping[str, str]) -> Video:
     )
 
 
-def write_video(value: Video, message: pb.VideoFrame) -> None:
-    message.pixel_data = value.pixels.tobytes()
+def write_video(value: Video, message: pb.VideoFrame) -> NDArray[Any]:
     message.width = value.width
     message.height = value.height
     message.format = _PIXEL_FORMATS[value.pixel_format]
@@ -104,21 +105,24 @@ def write_video(value: Video, message: pb.VideoFrame) -> None:
     message.timestamp_us = value.timestamp_us
     message.codec = _VIDEO_CODECS[value.codec]
     message.is_keyframe = value.is_keyframe
+    return value.pixels
 
 
-def decode_tensor(message: pb.TensorBuffer, metadata: Mapping[str, str]) -> Tensor:
+def decode_tensor(
+    message: pb.TensorBuffer, payload: Payload, metadata: Mapping[str, str]
+) -> Tensor:
     dtype = _TENSOR_DTYPES.get(message.dtype)
     if dtype is None:
         raise ValueError(f"dtype: expected F32, F16, I32, I8 or U8, got {message.dtype}")
     shape = tuple(message.shape)
-    data = _checked_size(message.data, shape, dtype)
+    data = _checked_size(payload, shape, dtype)
     return Tensor(np.frombuffer(data, dtype).reshape(shape), message.layout, metadata)
 
 
-def decode_numpy(message: pb.NumpyBuffer, metadata: Mapping[str, str]) -> Tensor:
+def decode_numpy(message: pb.NumpyBuffer, payload: Payload, metadata: Mapping[str, str]) -> Tensor:
     dtype = _numeric(message.dtype)
     shape = tuple(message.shape)
-    data = _checked_size(message.data, shape, dtype)
+    data = _checked_size(payload, shape, dtype)
     if message.strides:
         array = _strided(data, shape, dtype, tuple(message.strides))
     else:
@@ -132,7 +136,7 @@ def decode_numpy(message: pb.NumpyBuffer, metadata: Mapping[str, str]) -> Tensor
 
 
 def _strided(
-    data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], strides: tuple[int, ...]
+    data: Payload, shape: tuple[int, ...], dtype: np.dtype[Any], strides: tuple[int, ...]
 ) -> NDArray[Any]:
     """A view with any strides, also negative ones; numpy refuses those that leave ``data``."""
     if len(strides) != len(shape):
@@ -152,7 +156,7 @@ def _numeric(name: str) -> np.dtype[Any]:
         raise ValueError(f"dtype: {name!r} is unknown on this machine") from exc
 
 
-def _checked_size(data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+def _checked_size(data: Payload, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Payload:
     expected = math.prod(shape) * dtype.itemsize
     if len(data) != expected:
         raise ValueError(
@@ -161,28 +165,27 @@ def _checked_size(data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
     return data
 
 
-def write_tensor(value: Tensor, buffer: pb.DataBuffer) -> None:
+def write_tensor(value: Tensor, buffer: pb.DataBuffer) -> NDArray[Any]:
     """A ``TensorBuffer`` for C order and its five types, a ``NumpyBuffer`` for the others."""
     array = value.array
     number = _TENSOR_FORMATS.get(array.dtype.str)
     if number is None or not array.flags.c_contiguous:
-        _write_numpy(value, buffer.numpy)
-        return
+        return _write_numpy(value, buffer.numpy)
     message = buffer.tensor
-    message.data = array.tobytes()
     message.shape.extend(array.shape)
     message.dtype = number
     message.layout = value.layout
+    return array
 
 
-def _write_numpy(value: Tensor, message: pb.NumpyBuffer) -> None:
+def _write_numpy(value: Tensor, message: pb.NumpyBuffer) -> NDArray[Any]:
     array = value.array
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
     laid_out = array if fortran else np.ascontiguousarray(array).reshape(array.shape)
-    message.data = laid_out.tobytes(order="F" if fortran else "C")
     message.shape.extend(array.shape)
     message.dtype = array.dtype.str
     message.strides.extend(laid_out.strides)
     message.c_contiguous = laid_out.flags.c_contiguous
     message.f_contiguous = laid_out.flags.f_contiguous
     message.layout = value.layout
+    return laid_out.T if fortran else laid_out

@@ -11,6 +11,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+import numpy as np
+from numpy.typing import NDArray
+
 from penstock.data import (
     Audio,
     BatchHint,
@@ -35,6 +38,7 @@ from penstock.wire.arrays import (
     write_tensor,
     write_video,
 )
+from penstock.wire.parted import LARGE_BYTES, PAYLOAD_FIELDS, Payload
 from penstock.wire.v1 import common_pb2 as pb
 
 _ENCODINGS = frozenset(
@@ -46,23 +50,34 @@ _ENCODINGS = frozenset(
 """What Python can decode in linear time and that is an encoding of text."""
 
 
-def decode(buffer: pb.DataBuffer, where: str) -> Value:
-    """The value in ``buffer``; ``where`` stands before the message of an ``InvalidValueError``."""
+def decode(buffer: pb.DataBuffer, where: str, payload: Payload | None = None) -> Value:
+    """The value in ``buffer``; ``where`` stands before the message of an ``InvalidValueError``.
+
+    ``payload`` is what lies beside the message, where it is not in it.
+    """
     name = buffer.WhichOneof("data_type")
     if name is None:
-        raise InvalidValueError(f"{where}: expected one of {', '.join(_DECODERS)}, got nothing")
+        raise InvalidValueError(f"{where}: expected one of {', '.join(_KNOWN)}, got nothing")
     metadata = dict(buffer.metadata) if buffer.metadata else NO_METADATA
-    return _decoded(name, getattr(buffer, name), metadata, where)
+    return _decoded(name, getattr(buffer, name), payload, metadata, where)
 
 
-def decode_audio_buffer(message: pb.AudioBuffer, where: str) -> Value:
+def decode_audio_buffer(
+    message: pb.AudioBuffer, where: str, payload: Payload | None = None
+) -> Value:
     """The value in an ``AudioBuffer`` that stands by itself."""
-    return _decoded("audio", message, NO_METADATA, where)
+    return _decoded("audio", message, payload, NO_METADATA, where)
 
 
-def _decoded(name: str, message: Any, metadata: Mapping[str, str], where: str) -> Value:
+def _decoded(
+    name: str, message: Any, payload: Payload | None, metadata: Mapping[str, str], where: str
+) -> Value:
     try:
-        return _DECODERS[name](message, metadata)
+        field = PAYLOAD_FIELDS.get(name)
+        if field is None:
+            return _DECODERS[name](message, metadata)
+        data = getattr(message, field) if payload is None else payload
+        return _FROM_PAYLOAD[name](message, data, metadata)
     except (ValueError, OverflowError, RecursionError) as exc:
         raise InvalidValueError(f"{where}.{name}: {exc}") from exc
 
@@ -81,16 +96,40 @@ def encode_into(buffer: pb.DataBuffer, value: Value) -> None:
     nobody has touched yet, which takes far longer than the copy. Raises ``InvalidValueError``
     for what is no value, or has no place in the message.
     """
+    payload = _write(buffer, value)
+    if payload is not None:
+        _put_in(buffer, payload)
+
+
+def encode_beside(buffer: pb.DataBuffer, value: Value) -> memoryview | None:
+    """The same, but for a large payload, which is given back: it belongs beside the message."""
+    payload = _write(buffer, value)
+    if payload is None:
+        return None
+    if payload.nbytes < LARGE_BYTES:
+        _put_in(buffer, payload)
+        return None
+    return np.ascontiguousarray(payload).reshape(-1).view(np.uint8).data
+
+
+def _put_in(buffer: pb.DataBuffer, payload: NDArray[Any]) -> None:
+    name = buffer.WhichOneof("data_type") or ""
+    setattr(getattr(buffer, name), PAYLOAD_FIELDS[name], payload.tobytes())
+
+
+def _write(buffer: pb.DataBuffer, value: Value) -> NDArray[Any] | None:
+    """Write all but the payload, and give that, in C order; None where the kind has none."""
     write = _WRITERS.get(type(value))
     if write is None:
         known = ", ".join(kind.__name__ for kind in _WRITERS)
         raise InvalidValueError(f"expected one of {known}, got {type(value).__name__}")
     try:
-        write(value, buffer)
+        payload = write(value, buffer)
         if value.metadata:
             buffer.metadata.update(value.metadata)
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise InvalidValueError(f"a value of kind {value.kind} can't be sent: {exc}") from exc
+    return payload
 
 
 def _finite(text: str) -> float:
@@ -132,8 +171,8 @@ def _encoding(name: str) -> str:
     return known
 
 
-def _decode_binary(message: pb.BinaryBuffer, metadata: Mapping[str, str]) -> Binary:
-    plain = Binary.from_bytes(message.data, message.mime_type)
+def _decode_binary(message: pb.BinaryBuffer, data: Payload, metadata: Mapping[str, str]) -> Binary:
+    plain = Binary.from_bytes(data, message.mime_type)
     return Binary(plain.data, plain.mime_type, metadata) if metadata else plain
 
 
@@ -170,9 +209,9 @@ def _write_text(value: Text, buffer: pb.DataBuffer) -> None:
     buffer.text.channel = value.channel
 
 
-def _write_binary(value: Binary, buffer: pb.DataBuffer) -> None:
-    buffer.binary.data = value.data.tobytes()
+def _write_binary(value: Binary, buffer: pb.DataBuffer) -> NDArray[Any]:
     buffer.binary.mime_type = value.mime_type
+    return value.data
 
 
 def _write_control(value: Control, buffer: pb.DataBuffer) -> None:
@@ -193,18 +232,20 @@ def _write_control(value: Control, buffer: pb.DataBuffer) -> None:
             message.deadline_warning.SetInParent()
 
 
-_DECODERS: dict[str, Callable[[Any, Mapping[str, str]], Value]] = {
+_FROM_PAYLOAD: dict[str, Callable[[Any, Payload, Mapping[str, str]], Value]] = {
     "audio": decode_audio,
     "video": decode_video,
     "tensor": decode_tensor,
+    "binary": _decode_binary,
+    "numpy": decode_numpy,
+}
+_DECODERS: dict[str, Callable[[Any, Mapping[str, str]], Value]] = {
     "json": _decode_json,
     "text": _decode_text,
-    "binary": _decode_binary,
     "control": _decode_control,
-    "numpy": decode_numpy,
     "file": _refuse_file,
 }
-_WRITERS: dict[type, Callable[[Any, pb.DataBuffer], None]] = {
+_WRITERS: dict[type, Callable[[Any, pb.DataBuffer], NDArray[Any] | None]] = {
     Audio: lambda value, buffer: write_audio(value, buffer.audio),
     Video: lambda value, buffer: write_video(value, buffer.video),
     Tensor: write_tensor,
@@ -213,3 +254,4 @@ _WRITERS: dict[type, Callable[[Any, pb.DataBuffer], None]] = {
     Binary: _write_binary,
     Control: _write_control,
 }
+_KNOWN = tuple(field.name for field in pb.DataBuffer.DESCRIPTOR.oneofs_by_name["data_type"].fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
@@ -18,12 +19,15 @@ class Malformed:
         return f"the bytes that came are no {self.wanted}"
 
 
-def parsing(wanted: type[Message]) -> Callable[[bytes], Message | Malformed]:
-    """A deserializer that never raises."""
+def parsing(
+    wanted: type[Message], read: Callable[[bytes], Any] | None = None
+) -> Callable[[bytes], Any]:
+    """A deserializer that never raises; it reads as ``read`` does, or gives the message."""
+    read = read or wanted.FromString
 
-    def parse(data: bytes) -> Message | Malformed:
+    def parse(data: bytes) -> Any:
         try:
-            return wanted.FromString(data)
+            return read(data)
         except DecodeError:
             return Malformed(wanted.DESCRIPTOR.full_name)
 
