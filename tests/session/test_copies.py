@@ -77,3 +77,18 @@ async def test_small_payloads_ride_along_and_count_as_no_copy(value):
     counted, values = await copies(chain("PassThrough", "EchoNode", "EchoNode"), [value] * COUNT)
     assert set(counted.values()) == {0}
     assert values == [value] * COUNT
+
+
+async def test_what_waits_behind_a_node_that_only_passes_it_on_is_copied_nowhere():
+    """Half the pool of the one who made it lies at a client that doesn't read."""
+    count, payload = 6, Binary(np.zeros(1 << 20, np.uint8))
+    async with Session(chain("EchoNode", "EchoNode"), options()) as session:
+        for _ in range(count):
+            await session.send("n0", payload)
+        while (await session.metrics()).nodes["n1"].items_processed < count:
+            continue
+        await session.end()
+        assert [output.value async for output in session.outputs()] == [payload] * count
+    counted = {(ln.source, ln.target): ln.copies for ln in (await session.metrics()).lanes}
+    assert counted.pop((CLIENT, "n0")) == count
+    assert set(counted.values()) == {0}

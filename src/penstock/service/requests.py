@@ -41,7 +41,7 @@ def one_request(
 
 
 async def read_request(context: Context) -> Any:
-    """The next of a stream's requests, ``Parted``, or ``grpc.aio.EOF``.
+    """The next of a stream's requests, as its deserializer gives them, or ``grpc.aio.EOF``.
 
     Raises ``InputError`` for a malformed one, ``SessionCancelledError`` where the call has ended.
     """

@@ -20,6 +20,7 @@ from penstock.service.beneath import say_how_files_are_found
 from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
 from penstock.service.gate import Gate
 from penstock.service.handlers import handlers
+from penstock.service.heap import keep_freed_memory
 from penstock.service.listening import Listener
 from penstock.service.observing import NOBODY, CallObserving, Harmless
 from penstock.service.options import server_options
@@ -51,6 +52,7 @@ async def serve(
     wished, settings = settings.limits, fitted(settings, Capacity.here())
     say_how_files_are_found(settings.service.files)
     LAUNCHER.warm_up()
+    keep_freed_memory()
     allow_all_files()  # the zygote has those of who called us: nodes begin with as many
     try:
         with _stop_signals() as (stop, hurry):

@@ -70,7 +70,7 @@ cdef class LaneReceiver(LanePort):
 
     ``on_change`` is called when there is something to take or the end has come,
     ``on_broken`` with the ``LaneError`` when the lane fails, and ``on_hoarding`` for each message
-    that is copied because whoever takes from it holds too much. ``on_reclaim`` is called when the
+    that is copied because whoever takes from it keeps too much. ``on_reclaim`` is called when the
     producer is short of memory, some of which this process may have lent on. ``epochs`` say which
     messages are wanted no more.
     """
@@ -289,9 +289,16 @@ cdef class LaneReceiver(LanePort):
         return memory
 
     cdef bint _hoarding(self):
-        return (
-            self._returns.views > _MAX_LEASES or self._returns.pinned_bytes > self._pin_budget
-        )
+        """Too many views, or too much of the producer's pool by those that are kept here.
+
+        What is mostly lent on comes back from those behind: a copy would only move it.
+        """
+        if self._returns.views > _MAX_LEASES:
+            return True
+        return self._returns.pinned_bytes > self._pin_budget and self._keeps_most()
+
+    def _keeps_most(self):
+        return 2 * self.kept > self._returns.views
 
     def _peek(self, bytes meta):
         """A description that lies in a slab."""
