@@ -11,6 +11,7 @@ from bench.figures.hop_frameworks import HOP_FRAMEWORKS, HOP_FRAMEWORKS_PACED
 from bench.figures.hop_latency import HOP_LATENCY, HOP_PACED, HOP_PLACED
 from bench.figures.hop_throughput import EXECUTOR_THROUGHPUT, HOP_THROUGHPUT
 from bench.figures.interrupt import INTERRUPT
+from bench.figures.load import LATENESS, LOAD
 from bench.figures.memory import MEMORY_LARGE, MEMORY_SMALL
 from bench.figures.neighbours import NEIGHBOURS
 from bench.figures.plan_time import PLAN_TIME
@@ -30,6 +31,8 @@ _ALL = (
     GRPC_EXECUTE,
     GRPC_STREAM,
     GRPC_STREAM_RATE,
+    LOAD,
+    LATENESS,
     INTERRUPT,
     HOP_LATENCY,
     HOP_PACED,

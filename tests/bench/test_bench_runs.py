@@ -40,6 +40,9 @@ TARGETS = {
     "service_killed": {("4 process nodes", None, 1000)},
     "cpu_bound": {("3 items through 3 nodes", "side by side", 1.05)},
     "grpc_execute": {("4 KB, a host waits", "floor", 4), ("4 KB, none waits", "floor", 10_000)},
+    "grpc_stream_rate": {("4 KB", "floor", 0.6), ("1 MB", "floor", 0.85)},
+    "load": {("native sessions", "floor", 0.6)},
+    "lateness": {("2 sessions of three processes", None, 20)},
     "hop_latency": {
         ("4 KB", "floor", 1.25),
         ("1 MB", "floor", 1.15),
@@ -61,9 +64,7 @@ TARGETS = {
     "hop_throughput": {("4 KB", None, 60_000), ("3.84 MB", "numpy.copyto", 0.8)},
     "hop_executors": {("native → native, 4 KB", None, 5)},
 }
-WITHOUT_TARGETS = {
-    *("session_start", "grpc_stream", "grpc_stream_rate", "executor_throughput", "neighbours")
-}
+WITHOUT_TARGETS = {*("session_start", "grpc_stream", "executor_throughput", "neighbours")}
 
 
 def measured(figure: str, out: Path) -> dict[str, Any]:

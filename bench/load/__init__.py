@@ -1,0 +1,1 @@
+"""Many streams at once, each as fast as somebody speaks."""
