@@ -47,7 +47,7 @@ def buffers_of(chunk: Chunk) -> Iterator[tuple[str, common.DataBuffer]]:
             yield _named(node_id), buffer
 
 
-def decode_chunk(chunk: Chunk, sequence: int | None, payload: memoryview | None) -> Inputs:
+def decode_chunk(chunk: Chunk, sequence: int | None, payload: memoryview | None = None) -> Inputs:
     """The values of a chunk, whose own buffer's ``payload`` may lie beside it.
 
     Raises ``InputError`` for what is no value, or comes from too far in the future."""

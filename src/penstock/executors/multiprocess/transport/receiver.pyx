@@ -289,16 +289,9 @@ cdef class LaneReceiver(LanePort):
         return memory
 
     cdef bint _hoarding(self):
-        """Too many views, or too much of the producer's pool by those that are kept here.
-
-        What is mostly lent on comes back from those behind: a copy would only move it.
-        """
-        if self._returns.views > _MAX_LEASES:
-            return True
-        return self._returns.pinned_bytes > self._pin_budget and self._keeps_most()
-
-    def _keeps_most(self):
-        return 2 * self.kept > self._returns.views
+        """Whether too much is kept here; what is mostly lent on comes back from those behind."""
+        views, pinned = self._returns.views, self._returns.pinned_bytes
+        return views > _MAX_LEASES or pinned > self._pin_budget and 2 * self.kept > views
 
     def _peek(self, bytes meta):
         """A description that lies in a slab."""
