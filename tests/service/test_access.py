@@ -27,6 +27,7 @@ from penstock.nodes import Catalogue
 from penstock.service import running
 from penstock.wire.methods import PATHS
 from penstock.wire.v1 import common_pb2 as pb
+from penstock.wire.v1 import control_pb2 as control
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import health_pb2 as health
 from penstock.wire.v1 import penstock_pb2 as ours
@@ -105,6 +106,28 @@ async def test_a_token_lets_in(wire: WireClient) -> None:
     for request in (init(pipeline("PassThrough")), chunk("a"), CLOSE):
         await call.write(request)
     assert (await rest(call))[-1].WhichOneof("response") == "closed"
+
+
+@pytest.mark.parametrize("robot", ['sessions = "all"'])
+async def test_others_sessions_are_not_there_to_attach_to(wire: WireClient) -> None:
+    """But for who may see all of them."""
+    call = wire.stream(**bearing(MASTER))
+    await call.write(init(pipeline("PassThrough")))
+    while (response := await call.read()).WhichOneof("response") != "ready":
+        continue
+    hello = control.Hello(session_id=response.ready.session_id)
+    attaching = [wire.attach(**bearing(token)) for token in (OTHER, MASTER, ROBOT)]
+    for attached in attaching:
+        await attached.write(control.ControlFrame(hello=hello))
+    code, said = await status_of(attaching[0].read())
+    assert code is grpc.StatusCode.NOT_FOUND
+    assert said == f"session {hello.session_id!r} not found"
+    for attached in attaching[1:]:
+        assert (await attached.read()).WhichOneof("event") == "attached"
+    await call.write(CLOSE)
+    await rest(call)
+    for attached in attaching[1:]:
+        assert (await rest(attached))[-1].WhichOneof("event") == "session_closed"
 
 
 @pytest.mark.parametrize("robot", ['methods = ["GetVersion", "Plan*"]'])

@@ -46,7 +46,6 @@ class WireClient:
             request_serializer=streaming.StreamRequest.SerializeToString,
             response_deserializer=streaming.StreamResponse.FromString,
         )
-
         self.attach = self._channel.stream_stream(
             "/remotemedia.v1.PipelineControl/Attach",
             request_serializer=control.ControlFrame.SerializeToString,

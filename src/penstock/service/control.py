@@ -13,6 +13,7 @@ from penstock.data import Value
 from penstock.errors import InputError, PenstockError, SessionCancelledError, SessionClosedError
 from penstock.service.admission import Admission
 from penstock.service.call_log import CallLog
+from penstock.service.callers import caller_of
 from penstock.service.events import LAST_EVENTS_S, Events
 from penstock.service.requests import read_request
 from penstock.service.status import Context, abort_unforeseen
@@ -53,9 +54,9 @@ class ControlServicer:
             await abort_unforeseen(context)
 
     async def _session(self, hello: pb.Hello, context: Context) -> Session:
-        """The session that a client may attach to."""
+        """The session that a client may attach to; others' look as if they were not there."""
         session = self._admission.running(hello.session_id)
-        if session is None:
+        if session is None or not self._admission.may_see(caller_of(context), hello.session_id):
             said = f"session {hello.session_id[:200]!r} not found"
             await context.abort(grpc.StatusCode.NOT_FOUND, said)
         return session
