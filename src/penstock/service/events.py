@@ -49,6 +49,7 @@ class Events:
         task = asyncio.create_task(_unless_left(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # one that was cancelled before it began
         return task
 
     def note(self, said: Interruption) -> None:
