@@ -19,6 +19,8 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return len(payload).to_bytes(3, "big") + struct.pack(">BBI", kind, flags, stream) + payload
 
 
+ACK = frame(SETTINGS, 1, 0)
+"""Confirms the service's settings: its limits hold from then on."""
 HELLO = PREFACE + frame(SETTINGS, 0, 0)
 """What a client begins with."""
 

@@ -19,6 +19,8 @@ import pytest
 from wire_client import WireClient, calls_ended, pipeline, text
 
 from bench.abuse.http2 import (
+    ACK,
+    CONTINUATION,
     DATA,
     END_HEADERS,
     HEAD_BYTES,
@@ -26,9 +28,11 @@ from bench.abuse.http2 import (
     HELLO,
     PING,
     RESET,
+    SETTINGS,
     call,
     connected,
     frame,
+    headers,
     message,
     until,
 )
@@ -201,3 +205,35 @@ REFUSED_STREAM, ENHANCE_YOUR_CALM = ((code).to_bytes(4, "big") for code in (7, 1
 def call_on(stream: int) -> bytes:
     whole = call(EXECUTE)
     return frame(HEADERS, END_HEADERS, stream, whole[HEAD_BYTES:])
+
+
+TINY, EACH = b"\x40\x01x\x04tiny", b"\xbe"
+"""A header that HPACK remembers, and all of it again in one byte."""
+
+
+async def test_metadata_that_is_small_on_the_wire_only_is_refused_and_takes_no_memory() -> None:
+    """Half a MiB of references to one header are 18 MiB of headers."""
+    async with serving() as address:
+        assert await is_served(address)
+        reset_peak()
+        before = peak_bytes()
+        for _ in range(3):
+            async with connected(address) as (reader, writer):
+                writer.write(HELLO)
+                await until(reader, SETTINGS)
+                begin = frame(HEADERS, 0, 1, headers(EXECUTE) + TINY)
+                rest = [frame(CONTINUATION, 0, 1, EACH * 16_000) for _ in range(32)]
+                end = frame(CONTINUATION, END_HEADERS, 1, EACH)
+                writer.write(ACK + begin + b"".join(rest) + end)
+                assert b"grpc-status" in await trailers(reader)
+        assert peak_bytes() - before < 8 * MIB
+        assert await is_served(address)
+
+
+async def test_a_client_that_does_not_confirm_the_limits_is_cut_off() -> None:
+    limits = ConnectionSettings(handshake_timeout_secs=SOON_S)
+    async with serving(limits) as address, connected(address) as (reader, writer):
+        writer.write(HELLO + call(EXECUTE))
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await until(reader, DATA)
+        assert await is_served(address)

@@ -26,6 +26,7 @@ def server_options(settings: Settings) -> list[tuple[str, Any]]:
 def _connection_options(connections: ConnectionSettings) -> list[tuple[str, Any]]:
     times = {
         "grpc.server_handshake_timeout_ms": connections.handshake_timeout_secs,
+        "grpc.http2.settings_timeout": connections.handshake_timeout_secs,
         "grpc.max_connection_idle_ms": connections.max_idle_secs,
         "grpc.max_connection_age_ms": connections.max_age_secs,
         "grpc.keepalive_time_ms": connections.keepalive_secs,
