@@ -77,6 +77,18 @@ async def test_an_unknown_voice_is_refused_and_the_library_is_free_again() -> No
     assert await spoken("hello")
 
 
+@pytest.mark.parametrize("voice", ["/tmp/own", "../own", "en/../own", "en+../own"])
+def test_a_voice_is_a_name_and_no_file(voice: str) -> None:
+    """The library would read one, wherever it lies."""
+    with pytest.raises(ValueError, match="pattern"):
+        Espeak.Params.model_validate({"voice": voice})
+
+
+@pytest.mark.parametrize("voice", ["en-us", "en+f3", "en-gb-x-rp", "English_(America)"])
+def test_names_of_voices_are_taken(voice: str) -> None:
+    assert Espeak.Params.model_validate({"voice": voice})
+
+
 def test_a_process_has_one_voice_at_a_time() -> None:
     with closing(EspeakVoice(Speech())), pytest.raises(LibraryError, match="multiprocess"):
         EspeakVoice(Speech())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,20 @@ async def test_general_english_needs_no_grammar(utterance: Utterance) -> None:
 async def test_a_bad_grammar_is_refused_in_setup(grammar: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         await heard([], grammar)
+
+
+async def test_a_grammar_imports_no_file(
+    utterance: Utterance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library would read one in the working folder."""
+    (tmp_path / "commands.gram").write_text(GRAMMAR)
+    monkeypatch.chdir(tmp_path)
+    importing = (
+        "#JSGF V1.0;\ngrammar g;\nimport <commands.command>;\npublic <any> = <commands.command>;\n"
+    )
+    sound = Audio(utterance("play music"), 16_000)
+    assert await heard([sound]) == ["play music"]
+    assert await heard([sound], importing) == []
 
 
 async def test_another_rate_is_refused() -> None:

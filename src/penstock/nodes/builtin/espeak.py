@@ -16,7 +16,10 @@ class EspeakParams(NodeParams):
     """How the voice sounds."""
 
     voice: str = Field(
-        "en", min_length=1, max_length=64, description="espeak-ng's name of the voice: en-us, de …"
+        "en",
+        max_length=64,
+        pattern=r"^[\w+() -]+$",  # the library takes a path, too: no file is for clients to choose
+        description="espeak-ng's name of the voice: en-us, de …",
     )
     rate_wpm: int = Field(175, ge=80, le=450, description="words per minute")
     pitch: int = Field(50, ge=0, le=99, description="pitch; 50 is normal")

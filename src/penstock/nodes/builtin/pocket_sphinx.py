@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -23,6 +24,8 @@ NOISE_FLOOR = 32
 """About −60 dBFS. The model was trained on recordings: digital silence derails it."""
 MARGIN_MS = 500
 """Noise floor before and after an utterance, for the decoder to settle in."""
+_NO_FOLDER = os.devnull
+"""Where the decoder looks for grammars that one imports: no file is for clients to choose."""
 _GRAMMAR_TOKEN = re.compile(
     r"^\#JSGF[^\n]* | ^[ \t]*(?:grammar|import)\b[^\n]* | //[^\n]*"
     r"| /\*(?:[^*]|\*(?!/))*(?:\*/|\Z) | \{[^}]*(?:\}|\Z) | <[^>]*(?:>|\Z) | /[\d.]+/"
@@ -142,6 +145,7 @@ class Recogniser:
             self._decoder = Decoder(**settings)
         else:
             self._decoder = Decoder(lm=None, **settings)
+            os.environ["JSGF_PATH"] = _NO_FOLDER
             self._install(grammar)
 
     def recognise(self, signal: NDArray[np.int16]) -> str:
