@@ -80,6 +80,29 @@ def test_the_stack_trace_is_the_nodes() -> None:
     assert encode_error(caught.value).stack_trace == ""
 
 
+def test_what_lies_below_a_node_is_not_shown() -> None:
+    """Neither in a traceback nor in what a crash leaves on stderr."""
+    below = "/opt/lib/penstock/executors/node_loop.py"
+    traceback = (
+        "Traceback (most recent call last):\n"
+        f'  File "{below}", line 1, in _work\n    result = work()\n             ^^^^^^\n'
+        '  File "/srv/nodes.py", line 2, in process\n    1 / 0\nZeroDivisionError: x\n'
+    )
+    facts = {"during": "process", "exception_type": "Z", "exception_message": "x"}
+    raised = encode_error(NodeExecutionError("n", **facts, traceback=traceback))
+    assert raised.stack_trace.splitlines() == [
+        "Traceback (most recent call last):",
+        '  File "/srv/nodes.py", line 2, in process',
+        "    1 / 0",
+        "ZeroDivisionError: x",
+    ]
+    stderr = f'Fatal\n  File "/srv/nodes.py", line 2 in f\n  File "{below}", line 1 in _work'
+    crashed = encode_error(NodeExitedError("n", pid=1, signal="SIGSEGV", stderr=stderr))
+    for text in (crashed.message, json.loads(crashed.context)["stderr"]):
+        assert "/srv/nodes.py" in text
+        assert "/opt/lib" not in text
+
+
 def test_output_of_a_process_that_is_no_unicode_can_be_sent() -> None:
     error = NodeExitedError("asr", pid=1, exit_code=1, stderr="\udcff!")
     assert encode_error(error).message.endswith("?!")

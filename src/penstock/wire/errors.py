@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import Any
 
 from penstock.errors import (
@@ -42,21 +43,33 @@ _TYPES: tuple[tuple[type[PenstockError], pb.ErrorType], ...] = (
 _PREFIX = "ERROR_TYPE_"
 _ELSEWHERE = ("node_id", "traceback", "stacks", "error_type", "context")
 """Facts with a field of their own in the message."""
+_OUR_FRAMES = re.compile(
+    r'^  File "[^"\n]*/penstock/(?:executors|session|service)/[^"\n]*", line .*\n?(?:    .*\n?)*',
+    re.MULTILINE,
+)
+"""Of a node's stack, what lies below the node: nothing to its author, and our paths."""
 
 
 def encode_error(error: PenstockError) -> pb.ErrorResponse:
     """What went wrong, with its facts as a JSON object in ``context``.
 
-    ``stack_trace`` is the failing node's, never the service's.
+    ``stack_trace`` is the failing node's, never the service's; so is what a node that crashed
+    has left on stderr of its stack.
     """
     facts = {name: fact for name, fact in vars(error).items() if name not in _ELSEWHERE}
+    if "stderr" in facts:
+        facts["stderr"] = _without_our_frames(facts["stderr"])
     return pb.ErrorResponse(
         error_type=error_type(error),
-        message=_clean(str(error)),
+        message=_clean(_without_our_frames(str(error))),
         failing_node_id=_clean(error.node_id) if isinstance(error, NodeError) else "",
         context=json.dumps(facts, default=_plain) if facts else "",
-        stack_trace=_clean(_stack_trace(error)),
+        stack_trace=_clean(_without_our_frames(_stack_trace(error))),
     )
+
+
+def _without_our_frames(text: str) -> str:
+    return _OUR_FRAMES.sub("", text)
 
 
 def _stack_trace(error: PenstockError) -> str:
