@@ -91,3 +91,11 @@ class AddsAApart(_Adds):
     """In a process."""
 
     letter = "a"
+
+
+@node("swallows")
+class Swallows(Node):
+    """In a process; takes numbers, and gives nothing."""
+
+    def process(self, item: Json) -> Json | None:
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,24 @@ async def test_what_waits_passes_when_its_attachment_leaves(
         assert not request.drop()
         assert await talk.said("y") == "yabc"
         assert await talk.finish() == []
+
+
+async def test_what_was_decided_last_holds_for_whoever_comes_next(
+    around: dict[str, Any], places: dict[str, str]
+) -> None:
+    """Each leaves at once when it has decided, and the next is there before the node has looked."""
+    async with opened(three(places), around) as session:
+        talk = Talk(session)
+        for number in range(20):
+            async with session.attach() as attachment:
+                intercept = await attachment.intercept("n1", deadline_s=60)
+                await session.send("n0", Text(f"{number} "))
+                request = await anext(intercept)
+                assert request.value == Text(f"{number} ab")
+                assert request.drop()
+        assert await talk.said("x") == "xabc"
+        assert await talk.finish() == []
+        assert (await session.metrics()).nodes["n1"].withheld == 20
 
 
 async def test_one_attachment_intercepts_a_node(around: dict[str, Any]) -> None:
@@ -382,6 +401,24 @@ async def test_a_slow_tap_loses_its_own_events(around: dict[str, Any]) -> None:
             assert np.array_equal(event.value.samples[:, 0], arrays[event.sequence - 1])
         metrics = await session.metrics()
         assert metrics.dropped == 0
+
+
+async def test_many_taps_on_a_quick_node_leave_the_client_its_turns(around: dict[str, Any]) -> None:
+    """Nothing but the taps holds the node up, which gives quicker than they can be shown it."""
+    manifest = chain(("count", {"times": 0}), "swallows", executor_overrides={"n0": "multiprocess"})
+    async with opened(manifest, around) as session, AsyncExitStack() as attached:
+        reading = asyncio.create_task(anext(session.outputs()))
+        taps = []
+        for _ in range(50):
+            attachment = await attached.enter_async_context(session.attach())
+            taps.append(await attachment.tap("n0"))
+        for tap in taps:
+            assert isinstance((await anext(tap)).value, Json)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        await session.cancel("enough")
+        with pytest.raises(SessionCancelledError):
+            await reading
 
 
 async def test_many_attachments_cost_a_node_one_lane(around: dict[str, Any]) -> None:

@@ -40,17 +40,24 @@ class SideLanes:
         self._verdicts: ConsumerEnd | None = None
         self._number = 0
         self._asked = False
+        self._answered: Message | None = None
 
     @property
     def intercepted(self) -> bool:
         return self._questions is not None
 
     def attach(self, end: ProducerEnd) -> None:
-        """Have a tap, or ask on this lane from now on, and no more on another."""
+        """Have a tap, or ask on this lane from now on, and no more on another.
+
+        What has been decided about an output that still waits holds: whoever decided it may be
+        gone before the node has looked. Where nothing was, the question is asked anew.
+        """
         if end.spec.purpose is Purpose.TAP:
             self._taps.append(_Tap(end))
         else:
-            self._questions, self._asked = end, False
+            answered = self._answered or (self._answer() if self._asked else None)
+            self.ask()
+            self._questions, self._answered = end, answered
         self.idle = False
 
     def heed(self, verdicts: ConsumerEnd) -> None:
@@ -74,11 +81,11 @@ class SideLanes:
     def ask(self) -> None:
         """A verdict is needed on another output than before."""
         self._number = (self._number + 1) % NUMBERS
-        self._asked = False
+        self._asked, self._answered = False, None
 
     def verdict(self, message: Message) -> tuple[Verdict, Message] | None:
         """What became of the output that ``ask`` was for; None as long as it has to wait."""
-        answer = self._answer() if self._asked else None
+        answer = self._answered or (self._answer() if self._asked else None)
         if answer is not None:
             decided = Verdict(answer.part)
             replaced = decided is Verdict.REPLACE

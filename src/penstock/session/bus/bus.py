@@ -192,7 +192,7 @@ class Bus:
         """The session is over: nothing more comes, and nothing goes."""
         self.over.set()
         for lane in self._taps.values():
-            lane.drain()
+            lane.drain_last()
             lane.finish()
         for intercept in self._intercepts.values():
             intercept.end()
@@ -208,6 +208,7 @@ class Bus:
         lane.taps.discard(tap)
         if not lane.taps and not self.over.is_set():
             del self._taps[tap.node_id]
+            lane.finish()
             self._lines.release(lane.end)
 
     def _let_pass(self, intercept: Intercept) -> None:
