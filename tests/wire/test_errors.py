@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -11,6 +12,7 @@ from penstock.errors import (
     Fault,
     InputError,
     InvalidValueError,
+    LaneError,
     ManifestError,
     NodeError,
     NodeExecutionError,
@@ -22,6 +24,7 @@ from penstock.errors import (
     SessionClosedError,
     SessionIdleError,
     StallError,
+    SupervisionError,
 )
 from penstock.wire.errors import decode_error, encode_error
 from penstock.wire.v1 import common_pb2 as pb
@@ -118,3 +121,33 @@ def test_where_a_node_hung_is_the_stack_trace_and_no_fact_besides() -> None:
     message = encode_error(late)
     assert message.stack_trace == "File …"
     assert json.loads(message.context) == {"during": "process", "limit_s": 2, "stderr": ""}
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "FileNotFoundError(2, 'No such file or directory', '/usr/lib/python3/x.so')",
+        "[Errno 13] Permission denied: '/run/user/0/penstock/sock'",
+        "memfd:/proc/17/fd/4",
+        "see /home/me/penstock/service.py, line 3",
+    ],
+)
+def test_where_the_service_has_its_files_is_not_told(inside: str) -> None:
+    for error in (SupervisionError(f"it can't be initialised: {inside}"), LaneError("a", inside)):
+        message = encode_error(error)
+        for said in (message.message, message.context, message.stack_trace):
+            assert not re.search(r"/\w+/\w+", said)
+        assert "…" in message.message
+
+
+def test_a_nodes_own_traceback_is_told_whole() -> None:
+    error = NodeExecutionError(
+        "n",
+        during="process",
+        exception_type="OSError",
+        exception_message="/data/model.bin is missing",
+        traceback='  File "/srv/nodes/mine.py", line 3',
+    )
+    message = encode_error(error)
+    assert "/data/model.bin" in message.message
+    assert "/srv/nodes/mine.py" in message.stack_trace

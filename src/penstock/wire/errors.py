@@ -40,6 +40,8 @@ _TYPES: tuple[tuple[type[PenstockError], pb.ErrorType], ...] = (
 )
 """The first that fits; everything else is the service's own fault."""
 
+_PATH = re.compile(r"""(?<![\w/])/[^\s/'",:;()\\]+(?:/[^\s/'",:;()\\]+)+/?""")
+"""An absolute path of at least two steps."""
 _PREFIX = "ERROR_TYPE_"
 _ELSEWHERE = ("node_id", "traceback", "stacks", "error_type", "context")
 """Facts with a field of their own in the message."""
@@ -59,11 +61,13 @@ def encode_error(error: PenstockError) -> pb.ErrorResponse:
     facts = {name: fact for name, fact in vars(error).items() if name not in _ELSEWHERE}
     if "stderr" in facts:
         facts["stderr"] = _without_our_frames(facts["stderr"])
+    kind = error_type(error)
+    tell = _without_paths if kind == pb.ERROR_TYPE_INTERNAL else _clean
     return pb.ErrorResponse(
-        error_type=error_type(error),
-        message=_clean(_without_our_frames(str(error))),
+        error_type=kind,
+        message=tell(_without_our_frames(str(error))),
         failing_node_id=_clean(error.node_id) if isinstance(error, NodeError) else "",
-        context=json.dumps(facts, default=_plain) if facts else "",
+        context=tell(json.dumps(facts, default=_plain)) if facts else "",
         stack_trace=_clean(_without_our_frames(_stack_trace(error))),
     )
 
@@ -101,6 +105,11 @@ def decode_error(message: pb.ErrorResponse) -> ServiceError:
 
 def _plain(fact: Any) -> Any:
     return dataclasses.asdict(fact) if isinstance(fact, Fault) else str(fact)
+
+
+def _without_paths(text: str) -> str:
+    """A failure of the service's own, which tells nobody where it has its files."""
+    return _PATH.sub("…", _clean(text))
 
 
 def _clean(text: str) -> str:
