@@ -100,7 +100,8 @@ def _look(service: Service, watch: Watch, tally: Tally) -> None:
     tally.found += [f"left after {rest.sessions} calls: {one}" for one in rest.left]
     told = [one for one in _tracebacks(service) if _TOO_LATE not in one]
     tally.found += [f"a traceback in its log: {one}" for one in told[:1]]
-    print(f"{rest.sessions} calls, {len(tally.found)} found", flush=True)
+    held = f"{rest.usage.descriptors} descriptors, {rest.usage.memory_bytes >> 20} MiB"
+    print(f"{rest.sessions} calls, {len(tally.found)} found; at rest {held}", flush=True)
 
 
 def _tracebacks(service: Service) -> list[str]:

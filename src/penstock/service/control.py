@@ -16,7 +16,7 @@ from penstock.service.call_log import CallLog
 from penstock.service.callers import caller_of
 from penstock.service.events import LAST_EVENTS_S, Events
 from penstock.service.requests import read_request
-from penstock.service.status import Context, abort_unforeseen
+from penstock.service.status import Context, Ending, abort, abort_invalid, abort_unforeseen
 from penstock.session import DEADLINE_S, Attachment, Intercept, NodeState, Session, Tap
 from penstock.wire import control as wire
 from penstock.wire.buffers import decode
@@ -58,7 +58,7 @@ class ControlServicer:
         session = self._admission.running(hello.session_id)
         if session is None or not self._admission.may_see(caller_of(context), hello.session_id):
             said = f"session {hello.session_id[:200]!r} not found"
-            await context.abort(grpc.StatusCode.NOT_FOUND, said)
+            await abort(context, Ending(grpc.StatusCode.NOT_FOUND, said))
         return session
 
 
@@ -71,7 +71,7 @@ async def _read_hello(context: Context) -> pb.Hello:
         found = str(exc)
     if found != "hello":
         said = f"the first frame must be hello, got {found}"
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, said)
+        await abort_invalid(context, said)
     hello: pb.Hello = frame.hello
     return hello
 

@@ -10,6 +10,7 @@ import grpc
 from penstock.manifest import ServiceSettings
 from penstock.service.callers import BEARER, Caller, TokenFile
 from penstock.service.refusal import Refusal
+from penstock.service.requests import heeding_leave
 from penstock.service.status import Ending
 from penstock.service.turns import Turns
 from penstock.wire.methods import HEALTH
@@ -48,7 +49,9 @@ class Gate(grpc.aio.ServerInterceptor):
         if self._tokens is not None and not (self._open and details.method.startswith(self._open)):
             wrong = self._check(self._tokens, details)
             if wrong is not None:
-                return grpc.stream_stream_rpc_method_handler(self._turns.in_turn(wrong.tell))
+                return grpc.stream_stream_rpc_method_handler(
+                    self._turns.in_turn(heeding_leave(wrong.tell))
+                )
         handler = await continuation(details)
         if handler is None:
             return None

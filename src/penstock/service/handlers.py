@@ -13,7 +13,7 @@ from penstock.service.execution import ExecutionServicer
 from penstock.service.health import HealthServicer
 from penstock.service.planning import PlanningServicer
 from penstock.service.reflection import reflection_handlers
-from penstock.service.requests import one_request
+from penstock.service.requests import heeding_leave, one_request
 from penstock.service.streaming import StreamingServicer
 from penstock.wire.methods import (
     ATTACH,
@@ -72,7 +72,7 @@ def _handler(
     method: Method[Any, Any], make: Callable[..., Any], behaviour: Callable[..., Any]
 ) -> grpc.GenericRpcHandler:
     handler = make(
-        behaviour,
+        heeding_leave(behaviour),
         request_deserializer=parsing(method.request),
         response_serializer=method.response.SerializeToString,
     )

@@ -10,7 +10,7 @@ import grpc
 
 from penstock.errors import SessionCancelledError
 from penstock.service.callers import Caller, caller_of
-from penstock.service.status import Context, leaving
+from penstock.service.status import Context, Ending, abort, leaving
 from penstock.wire.v1 import health_pb2 as pb
 
 Status = pb.HealthCheckResponse.ServingStatus
@@ -101,7 +101,8 @@ class HealthServicer:
         name = request.service
         status = self._board.status(name if self._is_shown(name, context) else NOBODYS)
         if status == Status.SERVICE_UNKNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"nothing is called {request.service!r}")
+            said = f"nothing is called {request.service!r}"
+            await abort(context, Ending(grpc.StatusCode.NOT_FOUND, said))
         return pb.HealthCheckResponse(status=status)
 
     async def watch(self, request: pb.HealthCheckRequest, context: Context) -> None:

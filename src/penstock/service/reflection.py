@@ -12,9 +12,9 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
     ServerReflectionResponse,
 )
 
-from penstock.errors import InputError, SessionCancelledError
-from penstock.service.requests import read_request
-from penstock.service.status import Context, leaving
+from penstock.errors import InputError
+from penstock.service.requests import heeding_leave, read_request
+from penstock.service.status import Context, abort_invalid, leaving
 from penstock.wire.parsing import parsing
 from penstock.wire.v1.pool import POOL
 
@@ -33,12 +33,10 @@ def reflection_handlers(served: Iterable[str]) -> Iterator[grpc.GenericRpcHandle
                 with leaving():
                     await context.write(response)
         except InputError as exc:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(exc))
-        except SessionCancelledError:
-            return  # it has gone
+            await abort_invalid(context, str(exc))
 
     handler = grpc.stream_stream_rpc_method_handler(
-        inform,
+        heeding_leave(inform),
         request_deserializer=parsing(ServerReflectionRequest),
         response_serializer=ServerReflectionResponse.SerializeToString,
     )

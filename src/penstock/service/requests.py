@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import grpc
 
-from penstock.errors import InputError
-from penstock.service.status import Context, leaving
+from penstock.errors import InputError, SessionCancelledError
+from penstock.service.status import Context, Ending, abort, abort_invalid, leaving
 from penstock.wire.parsing import Malformed
 
 Answer = TypeVar("Answer")
@@ -30,11 +30,11 @@ def one_request(
                 request = await read_request(context)
         except TimeoutError:
             message = f"no request came for {limit_s:g} s"
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, message)
+            await abort(context, Ending(grpc.StatusCode.DEADLINE_EXCEEDED, message))
         except InputError as exc:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(exc))
+            await abort_invalid(context, str(exc))
         if request is grpc.aio.EOF:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "expected a request, got none")
+            await abort_invalid(context, "expected a request, got none")
         return await behaviour(request, context)
 
     return called
@@ -50,3 +50,17 @@ async def read_request(context: Context) -> Any:
     if isinstance(request, Malformed):
         raise InputError(str(request))
     return request
+
+
+def heeding_leave(
+    behaviour: Callable[[Any, Context], Awaitable[Answer]],
+) -> Callable[[Any, Context], Awaitable[Answer]]:
+    """A method that ends as one cancelled where its client has left, of which gRPC says nothing."""
+
+    async def called(requests: Any, context: Context) -> Answer:
+        try:
+            return await behaviour(requests, context)
+        except SessionCancelledError as exc:
+            raise asyncio.CancelledError from exc
+
+    return called

@@ -47,8 +47,21 @@ def leaving() -> Iterator[None]:
 
 
 async def abort(context: Context, ending: Ending) -> NoReturn:
-    """End a call with another status than OK; trailing metadata that was set stays."""
-    await context.abort(ending.code, ending.message)
+    """End a call with another status than OK; trailing metadata that was set stays.
+
+    Raises ``SessionCancelledError`` where nobody is there any more to be told.
+    """
+    try:
+        await context.abort(ending.code, ending.message)
+    except grpc.aio.AbortError:
+        raise
+    except grpc.aio.BaseError as exc:
+        raise SessionCancelledError(SessionCancelledError.CLIENT_LEFT) from exc
+
+
+async def abort_invalid(context: Context, message: str) -> NoReturn:
+    """End a call that asks for what can't be asked."""
+    await abort(context, Ending(grpc.StatusCode.INVALID_ARGUMENT, message))
 
 
 async def abort_stopping(context: Context) -> NoReturn:
