@@ -18,7 +18,8 @@ from served import serving
 
 from penstock.client import BlockingClient
 from penstock.data import Binary, Tensor, Text
-from penstock.errors import InvalidValueError, ServiceError, SessionClosedError
+from penstock.errors import InvalidValueError, ServiceError, SessionClosedError, SessionError
+from penstock.session import NodeProgress
 
 ECHO = {
     "version": "v1",
@@ -118,6 +119,15 @@ def test_after_its_end_it_says_so(address: str) -> None:
         client.version()
     with pytest.raises(SessionClosedError, match="closed"):
         stream.send("echo", "a")
+
+
+def test_a_callback_that_calls_the_client_is_told_that_it_must_not(client: BlockingClient) -> None:
+    def ask(_said: NodeProgress) -> None:
+        client.version()
+
+    stream = client.stream(ECHO, on_progress=ask)
+    with pytest.raises(SessionError, match="callback must not call"), stream:
+        pass
 
 
 PROGRAM = """

@@ -20,7 +20,7 @@ from penstock.errors import (
     ServiceError,
     SessionClosedError,
 )
-from penstock.session import NodeProgress, Output
+from penstock.session import Interruption, NodeProgress, Output
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 
@@ -275,3 +275,28 @@ async def test_calls_on_a_connection_that_is_given_up_are_told_so(client: Client
             assert told.value.error_type == "CANCELLED"
         with pytest.raises(ServiceError, match="given up"):
             await stream.send("n", Text("y"))
+
+
+async def test_a_callback_that_raises_is_heard_by_who_reads_and_who_sends(client: Client) -> None:
+    def refuse(_said: Interruption) -> None:
+        raise ValueError("the loudspeaker is gone")
+
+    async with client.stream(chain("EchoNode"), on_interrupt=refuse) as stream:
+        await stream.interrupt()
+        with pytest.raises(ValueError, match="loudspeaker"):
+            await texts(stream.outputs())
+        with pytest.raises(ValueError, match="loudspeaker"):
+            await stream.send("n0", Text("x"))
+
+
+async def test_a_send_that_is_given_up_ends_the_stream(client: Client) -> None:
+    async with client.stream(chain("hang_in_process", channel_capacity=1)) as stream:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(send_big_ones(stream), 0.5)
+        with pytest.raises(ServiceError, match="given up"):
+            await stream.send("n0", Text("x"))
+
+
+async def send_big_ones(stream: Stream) -> None:
+    while True:
+        await stream.send("n0", Text("x" * 500_000))

@@ -107,7 +107,7 @@ class BlockingStream:
         timestamp_ms: int = 0,
         timeout_s: float | None = None,
     ) -> None:
-        """As ``Stream.send``; it waits while there is no room."""
+        """As ``Stream.send``; where ``timeout_s`` passes without room, the stream has ended."""
         sending = self._stream.send(node_id, value, sequence=sequence, timestamp_ms=timestamp_ms)
         self._thread.run(sending, timeout_s)
 

@@ -45,6 +45,8 @@ class Stream:
     pipeline while nobody reads ``outputs``: with more than a few chunks, send and read in two
     tasks. Leaving the block ends the session, at once where it is not complete.
 
+    A callback that raises ends the stream, and who reads or sends gets what it raised.
+
     ``metrics`` is the last that the service told while it ran; ``final_metrics`` and
     ``reason`` are set by the end of ``outputs``.
     """
@@ -65,7 +67,7 @@ class Stream:
         self._on_progress = on_progress
         self._on_interrupt = on_interrupt
         self._call: Any = None
-        self._failure: ServiceError | None = None
+        self._failure: Exception | None = None
         self._closing = False
         self._given_up = False
         self._readers = 0
@@ -107,7 +109,8 @@ class Stream:
 
         Without ``sequence`` the service numbers in order of arrival; number all or none.
         Raises ``InputError`` for what can't be sent, ``SessionClosedError`` after the end,
-        and the stream's ``ServiceError`` once it has failed.
+        and the stream's ``ServiceError`` once it has failed. A send that is given up while it
+        waits for room takes the stream with it: gRPC can't take a part of a message back.
         """
         if self._closing:
             raise SessionClosedError("the stream's inputs have ended")
@@ -221,7 +224,7 @@ class Stream:
             with translated():
                 while (response := await self._call.read()) is not grpc.aio.EOF:
                     await self._take(response)
-                if self._failure is not None:
+                if isinstance(self._failure, ServiceError):
                     note_details(self._failure, await self._call.trailing_metadata())
         except ServiceError as exc:
             if not self._given_up and (self._failure is None or exc.error_type == UNAVAILABLE):
@@ -229,6 +232,9 @@ class Stream:
         except asyncio.CancelledError:
             if not self._given_up:
                 raise
+        except Exception as exc:  # noqa: BLE001  # a callback's: who reads or sends hears of it
+            self._failure = exc
+            self._call.cancel()
         finally:
             self._over.set()
             self._ready.set()

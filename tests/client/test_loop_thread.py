@@ -1,0 +1,73 @@
+"""The event loop of clients that have none: nothing is lost there, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from penstock.client.loop_thread import LoopThread
+from penstock.errors import SessionClosedError, SessionError
+
+
+@pytest.fixture
+def thread() -> Iterator[LoopThread]:
+    opened = LoopThread("test")
+    yield opened
+    opened.close()
+
+
+async def made() -> asyncio.Queue[int]:
+    return asyncio.Queue()
+
+
+def test_what_is_taken_as_the_time_ends_is_not_lost(thread: LoopThread) -> None:
+    queue = thread.run(made())
+    expected = list(range(500))
+
+    def feed() -> None:
+        for number in expected:
+            thread.run(queue.put(number))
+
+    feeding = threading.Thread(target=feed)
+    feeding.start()
+    taken: list[int] = []
+    while len(taken) < len(expected):
+        try:
+            taken.append(thread.run(queue.get(), timeout_s=0.0002))
+        except TimeoutError:
+            continue
+    feeding.join()
+    assert taken == expected
+
+
+def test_who_runs_something_while_it_is_closed_is_told_so() -> None:
+    for _ in range(50):
+        thread = LoopThread("test")
+        told: list[Exception] = []
+        begun = threading.Event()
+
+        def run_on(thread: LoopThread, told: list[Exception], begun: threading.Event) -> None:
+            try:
+                while True:
+                    thread.run(asyncio.sleep(0))
+                    begun.set()
+            except SessionClosedError as exc:
+                told.append(exc)
+
+        running = threading.Thread(target=run_on, args=(thread, told, begun))
+        running.start()
+        begun.wait()
+        thread.close()
+        running.join()
+        assert len(told) == 1
+
+
+def test_it_does_not_wait_for_itself(thread: LoopThread) -> None:
+    async def call_back() -> None:
+        thread.run(asyncio.sleep(0))
+
+    with pytest.raises(SessionError, match="wait for itself"):
+        thread.run(call_back())
