@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 from penstock.errors import SessionClosedError, SessionError
@@ -32,10 +32,11 @@ class LoopThread:
         taken and then lost. An exception that interrupts the wait, such as Ctrl-C, cancels the
         work too. Raises ``SessionError`` on the thread itself, which would wait for itself.
         """
-        future = self._begin(work, timeout_s)
+        future: Future[_Result] = Future()
         try:
+            self._begin(_limited(work, timeout_s), future)
             return future.result()
-        except concurrent.futures.CancelledError:
+        except CancelledError:
             raise SessionClosedError("the client was closed meanwhile") from None
         except BaseException:
             future.cancel()
@@ -54,13 +55,15 @@ class LoopThread:
                 self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_S)
 
-    def _begin(
-        self, work: Coroutine[Any, Any, _Result], timeout_s: float | None
-    ) -> concurrent.futures.Future[_Result]:
-        """What begins before the loop is told to stop is ended with it; nothing begins after."""
+    def _begin(self, work: Coroutine[Any, Any, _Result], future: Future[_Result]) -> None:
+        """What begins before the loop is told to stop is ended with it; nothing begins after.
+
+        The future is there before: Ctrl-C between the two leaves no work that nobody can cancel.
+        """
         with self._scheduling:
             if not self._closed and threading.current_thread() is not self._thread:
-                return asyncio.run_coroutine_threadsafe(_within(work, timeout_s), self._loop)
+                self._loop.call_soon_threadsafe(_start, work, future)
+                return
         work.close()
         if self._closed:
             raise SessionClosedError("the client is closed")
@@ -77,9 +80,41 @@ class LoopThread:
             self._loop.close()
 
 
-async def _within(work: Coroutine[Any, Any, _Result], timeout_s: float | None) -> _Result:
-    async with asyncio.timeout(timeout_s):
-        return await work
+def _limited(
+    work: Coroutine[Any, Any, _Result], timeout_s: float | None
+) -> Coroutine[Any, Any, _Result]:
+    return work if timeout_s is None else _within(work, timeout_s)
+
+
+async def _within(work: Coroutine[Any, Any, _Result], timeout_s: float) -> _Result:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await work
+    finally:
+        work.close()
+
+
+def _start(work: Coroutine[Any, Any, _Result], future: Future[_Result]) -> None:
+    """On the loop: have the future tell what becomes of the work, and cancel it with the future."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    task.add_done_callback(lambda task: _settle(task, future))
+
+    def cancel(future: Future[_Result]) -> None:
+        if future.cancelled() and not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+
+    future.add_done_callback(cancel)
+
+
+def _settle(task: asyncio.Task[_Result], future: Future[_Result]) -> None:
+    if task.cancelled():
+        future.cancel()
+    elif future.set_running_or_notify_cancel():
+        if (failure := task.exception()) is not None:
+            future.set_exception(failure)
+        else:
+            future.set_result(task.result())
 
 
 async def _end_tasks() -> None:
