@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Self
+from typing import Any, Self
 
 from penstock.client.client import Client, ExecutionOutcome, ServiceVersion
 from penstock.client.loop_thread import LoopThread
@@ -87,6 +88,13 @@ class BlockingClient:
         self.close()
 
 
+async def _close(outputs: Any) -> None:
+    """One whose wait was given up runs until it has heard of that."""
+    while outputs.ag_running:  # noqa: ASYNC110  # nothing tells when it has
+        await asyncio.sleep(0)
+    await outputs.aclose()
+
+
 async def _next(outputs: AsyncIterator[Output]) -> Output | None:
     return await anext(outputs, None)
 
@@ -118,7 +126,7 @@ class BlockingStream:
             while (output := self._thread.run(_next(outputs), timeout_s)) is not None:
                 yield output
         finally:
-            self._thread.run(outputs.aclose())
+            self._thread.run(_close(outputs))
 
     def interrupt(
         self, node_id: str | None = None, *, timeout_s: float | None = None
