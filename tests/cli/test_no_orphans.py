@@ -41,9 +41,11 @@ class Struck:
         return [process.pid for process in self.tree.look() if process.name in names]
 
     def kill(self, *pids: int, number: int = signal.SIGKILL) -> None:
+        """Kill them. A host that waits for a session may end by itself before it is reached."""
         self.tree.look()
         for pid in pids:
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def left(self, stays: Callable[[Process], bool] = lambda _: False) -> list[str]:
         return [str(process) for process in self.tree.remaining(GONE_S, stays)]

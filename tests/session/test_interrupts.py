@@ -161,7 +161,8 @@ async def test_a_node_interrupts_what_follows_and_what_it_gives_then_is_kept(
     kind: str, target: str | None, around: dict[str, Any]
 ) -> None:
     told: list[Interruption] = []
-    manifest = chain((kind, {"target": target}), "RepeatsApart", channel_capacity=4)
+    endless = ("RepeatsApart", {"times": 1_000_000})
+    manifest = chain((kind, {"target": target}), endless, channel_capacity=4)
     async with opened(manifest, around, on_interrupt=told.append) as session:
         outputs = session.outputs()
         await session.send("n0", Text("old"))
@@ -171,10 +172,14 @@ async def test_a_node_interrupts_what_follows_and_what_it_gives_then_is_kept(
         assert all(text.startswith("old") for text in found[:-1])
         for number in range(1, 1000):
             assert (await anext(outputs)).value == Text(f"stop {number}")
-        assert await reported(session, outputs) == {"closed": 1, "told": 1}
+        await session.interrupt("n0")
+        assert await reported(session, outputs) == {"closed": 2, "told": 2}
         await session.end()
         assert [output async for output in outputs] == []
-    assert told == [Interruption("n0", "n0", 1, ("n1",))]
+    assert told == [
+        Interruption("n0", "n0", 1, ("n1",)),
+        Interruption("n0", None, 2, ("n1",)),
+    ]
 
 
 async def test_inputs_that_come_by_another_way_are_kept(around: dict[str, Any]) -> None:
