@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from penstock.bridges import DirectLane, LaneSpec
+from penstock.bridges import NO_EPOCHS, DirectLane, EpochPage, Epochs, LaneSpec
 from penstock.data import Kind, Message, Text
 from penstock.executors.calling import call_here
 from penstock.executors.concurrent_loop import loop_class
@@ -42,7 +42,8 @@ class Host:
 class Rig:
     """Nodes by name, the lanes between them, and what arrives at the end."""
 
-    def __init__(self):
+    def __init__(self, epochs: Epochs = NO_EPOCHS):
+        self.epochs = epochs
         self.loops: dict[str, NodeLoop] = {}
         self.lanes: dict[tuple[str, str], DirectLane] = {}
         self.vitals = OwnVitals()
@@ -54,15 +55,21 @@ class Rig:
         make = loop_class(cls)
         direct = not asyncio.iscoroutinefunction(cls.process) if direct is None else direct
         self.loops[name] = make(
-            node, Identity(name, emits), pump, call_here, self.vitals.pulse(), direct=direct
+            node,
+            Identity(name, emits, self.epochs, self.epochs.slots.get(name, 0)),
+            pump,
+            call_here,
+            self.vitals.pulse(),
+            direct=direct,
         )
         self._pumps[name] = pump
         return node
 
     def connect(self, source, target, *, fused=False, accepts=ALL, **options):
         """A lane; an end that names no node is the test's own."""
-        spec = LaneSpec(len(self.lanes) + 1, source, target, accepts, **options)
-        lane = self.lanes[source, target] = DirectLane(spec)
+        slot = self.epochs.slots.get(source, 0)
+        spec = LaneSpec(len(self.lanes) + 1, source, target, accepts, slot=slot, **options)
+        lane = self.lanes[source, target] = DirectLane(spec, self.epochs)
         if source in self.loops:
             lane.producer.on_change = self._pumps[source].notify
             self.loops[source].outputs.append(lane.producer)
@@ -86,6 +93,25 @@ def offer(lane: DirectLane, messages: Iterable[Message], *, end: bool = True) ->
         assert lane.producer.offer(message)
     if end:
         lane.producer.end()
+
+
+class InterruptedAsItTakes:
+    """A lane's consumer; as it takes for the first time, an interrupt comes and then ``new``."""
+
+    def __init__(self, lane: DirectLane, page: EpochPage, new: Message):
+        self._lane, self._page, self._new = lane, page, new
+        self._first = True
+
+    def take(self) -> Message | None:
+        found = self._lane.consumer.take()
+        if self._first:
+            self._first = False
+            self._page.interrupt(self._page.slots["up"], [self._page.slots["n"]])
+            self._lane.producer.offer(self._new)
+        return found or self._lane.consumer.take()
+
+    def __getattr__(self, name: str):
+        return getattr(self._lane.consumer, name)
 
 
 def taken(lane: DirectLane) -> list[Message]:

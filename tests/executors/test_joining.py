@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.bridges import NO_EPOCHS, DirectLane, LaneSpec
+from penstock.bridges import NO_EPOCHS, DirectLane, EpochPage, LaneSpec
 from penstock.data import Kind, Message, Text
 from penstock.executors.joining import Matching
 from penstock.executors.statistics import NodeStatistics
@@ -13,10 +13,14 @@ from penstock.nodes import JoinParams
 TEXT = frozenset({Kind.TEXT})
 
 
-def matching(*sources, capacity=100, **params):
+def matching(*sources, capacity=100, epochs=NO_EPOCHS, **params):
     stats = NodeStatistics()
-    intake = Matching(JoinParams(**params), stats, NO_EPOCHS)
-    lanes = [DirectLane(LaneSpec(1, name, "join", TEXT, capacity)) for name in sources]
+    intake = Matching(JoinParams(**params), stats, epochs)
+    specs = [
+        LaneSpec(1, name, "join", TEXT, capacity, slot=epochs.slots.get(name, 0))
+        for name in sources
+    ]
+    lanes = [DirectLane(spec, epochs) for spec in specs]
     intake.lanes += [lane.consumer for lane in lanes]
     return intake, lanes, stats
 
@@ -133,3 +137,21 @@ def test_what_is_common_to_all_is_joined_in_order_whenever_it_comes(numbers, ste
     assert [m.sequence for m in joined] == common
     assert intake.ended
     assert stats.unmatched == sum(map(len, numbers)) - len(common) * len(numbers)
+
+
+def test_what_an_interrupt_has_made_stale_is_joined_with_nothing():
+    """One that is held, and then one of those that were joined."""
+    page = EpochPage({"in": 0, "a": 1, "b": 2}, shared=False)
+    intake, (a, b), stats = matching("a", "b", epochs=page)
+    give(a, (1,))
+    assert intake.take() is None
+    page.interrupt(1, [])
+    give(b, (1,))
+    assert intake.take() is None
+    assert stats.unmatched == 1
+    assert a.producer.offer(Message(Text("a1"), 1, 0, 0, epoch=1))
+    joined = intake.take()
+    assert joined is not None
+    assert not intake.is_stale(joined)
+    page.interrupt(2, [])
+    assert intake.is_stale(joined)

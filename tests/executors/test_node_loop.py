@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from node_rig import Rig, offer, settled, taken, texts
+from node_rig import InterruptedAsItTakes, Rig, offer, settled, taken, texts
 
+from penstock.bridges import EpochPage
 from penstock.data import Binary, Json, Kind, Message, Text, Value
 from penstock.executors.calling import NodeFault, call_plain
 from penstock.executors.emitter import Identity
@@ -333,3 +334,47 @@ def test_the_parts_of_a_sequence_are_counted_on_behind_a_fan_in(sequences):
     for sequence in set(sequences):
         parts = [part for number, part in stamped if number == sequence]
         assert parts == list(range(len(parts)))
+
+
+class SayTogether(SayAsync):
+    """Several at once."""
+
+    concurrency = 2
+
+
+@pytest.mark.parametrize("cls", [Say, SayAsync, SayTogether])
+@pytest.mark.parametrize("waiting", [[], ["old"]])
+async def test_an_input_that_is_taken_as_an_interrupt_comes_is_of_its_own_turn(cls, waiting):
+    """The page changes, and what is sent behind that is there, while the node is taking."""
+    page = EpochPage({"in": 0, "up": 1, "n": 2}, shared=False)
+    rig = Rig(page)
+    rig.add("n", cls)
+    inlet, outlet = rig.connect("up", "n"), rig.connect("n", "out")
+    for number, word in enumerate(waiting, 1):
+        assert inlet.producer.offer(Message(Text(word), number, origin="up"))
+    new = Message(Text("new"), 5, epoch=1, origin="up")
+    rig.loops["n"].inputs[:] = [InterruptedAsItTakes(inlet, page, new)]
+    task = rig.start()["n"]
+    await settled()
+    assert [(m.value.text, m.epoch) for m in taken(outlet)] == [("new", 1)]
+    assert rig.loops["n"].stats.interrupted == len(waiting)
+    inlet.producer.end()
+    await settled()
+    assert taken(outlet) == []
+    await task
+
+
+async def test_an_input_of_another_way_is_kept_as_an_interrupt_comes():
+    page = EpochPage({"in": 0, "up": 1, "n": 2, "beside": 3}, shared=False)
+    rig = Rig(page)
+    rig.add("n", Say)
+    inlet, outlet = rig.connect("beside", "n"), rig.connect("n", "out")
+    second = Message(Text("second"), 2, origin="beside")
+    assert inlet.producer.offer(Message(Text("first"), 1, origin="beside"))
+    rig.loops["n"].inputs[:] = [InterruptedAsItTakes(inlet, page, second)]
+    task = rig.start()["n"]
+    await settled()
+    inlet.producer.end()
+    await settled()
+    assert [m.value.text for m in taken(outlet)] == ["first", "second"]
+    await task

@@ -86,9 +86,7 @@ class ConcurrentLoop(NodeLoop):
     async def _consume(self) -> None:
         try:
             while self._flights or self._emitter.waiting or not self._intake.ended:
-                if self.turn.has_news:
-                    await self._begin_turn()
-                took_off = self._take_off()
+                took_off = await self._take_off()
                 if self._give_what_is_ready() or took_off:
                     await self._pump.breathe()
                 elif self._flights or self._emitter.waiting:
@@ -102,11 +100,15 @@ class ConcurrentLoop(NodeLoop):
         if self._last is not None:
             self._emitter.stamper.follow(self._last)
 
-    def _take_off(self) -> bool:
+    async def _take_off(self) -> bool:
         """Begin with what has come, as far as there is room; whether anything has."""
         took_off = False
+        if self.turn.has_news:  # there may be no room before
+            await self._begin_turn()
         while len(self._flights) < type(self.node).concurrency:
             message = self._intake.take()
+            if self.turn.has_news:
+                message = await self._in_this_turn(message)
             if message is None:
                 break
             took_off = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from penstock.bridges import ConsumerEnd
+from penstock.bridges import ConsumerEnd, Epochs
 from penstock.data import Message
 
 
@@ -27,16 +27,20 @@ class Intake(Protocol):
     def lacking(self) -> list[str]:
         """The nodes that an input is missing of."""
 
+    def is_stale(self, message: Message) -> bool:
+        """Whether an interrupt has made stale what was taken last."""
+
     def renew(self) -> None:
-        """Let go of inputs that an interrupt has made stale since they were taken."""
+        """Let go of inputs that it holds, and that an interrupt has made stale."""
 
 
 class InTurn:
     """The ``Intake`` of most nodes: what has arrived, lanes in turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, epochs: Epochs) -> None:
         self.lanes: list[ConsumerEnd] = []
         self.injections: list[ConsumerEnd] = []
+        self._epochs = epochs
         self._last = 0
 
     def take(self) -> Message | None:
@@ -56,6 +60,13 @@ class InTurn:
 
     def lacking(self) -> list[str]:
         return [lane.spec.source for lane in self.lanes if not lane.ended]
+
+    def is_stale(self, message: Message) -> bool:
+        return any(
+            lane.spec.source == message.origin
+            and message.epoch < self._epochs.of_outputs(lane.spec.slot)
+            for lane in (*self.lanes, *self.injections)
+        )
 
     def renew(self) -> None:
         """It holds none."""

@@ -32,8 +32,10 @@ class Matching:
         self._stats = stats
         self._epochs = epochs
         self._heads: dict[str, Message] = {}
+        self._given: list[tuple[int, int]] = []
 
     def take(self) -> Message | None:
+        self.renew()
         while self._fill():
             latest = max(self._heads.values(), key=self._place)
             late = [name for name, head in self._heads.items() if self._is_late(head, latest)]
@@ -51,6 +53,9 @@ class Matching:
     def lacking(self) -> list[str]:
         """The nodes of which nothing is there."""
         return [ln.spec.source for ln in self.lanes if ln.spec.source not in self._heads]
+
+    def is_stale(self, message: Message) -> bool:
+        return any(epoch < self._epochs.of_outputs(slot) for slot, epoch in self._given)
 
     def renew(self) -> None:
         for lane in self.lanes:
@@ -80,6 +85,7 @@ class Matching:
         """The message of them all, in the order of the lanes."""
         heads, self._heads = self._heads, {}
         sources = [lane.spec.source for lane in self.lanes]
+        self._given = [(lane.spec.slot, heads[lane.spec.source].epoch) for lane in self.lanes]
         items: Any = {self._argument(source): heads[source].value for source in sources}
         return replace(latest, value=items)
 

@@ -77,7 +77,9 @@ class NodeLoop:
         process = getattr(node, "process", None)
         self._process = by_name(process) if process and self._is_join else process
         self._intake: Intake = (
-            Matching(node.params, self.stats, identity.epochs) if self._is_join else InTurn()
+            Matching(node.params, self.stats, identity.epochs)
+            if self._is_join
+            else InTurn(identity.epochs)
         )
         self._pulse = pulse
         self._began = pulse.began
@@ -200,9 +202,9 @@ class NodeLoop:
     async def _consume(self) -> None:
         intake, emitter, turn = self._intake, self._emitter, self.turn
         while True:
-            if turn.has_news:  # before the input is taken: it may be stale by the same news
-                await self._begin_turn()
             message = intake.take()
+            if turn.has_news:  # only now: what is taken may be of a turn that has just begun
+                message = await self._in_this_turn(message)
             if message is None:
                 if intake.ended:
                     return
@@ -270,6 +272,16 @@ class NodeLoop:
         values: Any = message.value
         each = values.values() if self._is_join else (values,)
         return [value for value in each if value.kind in self._emitter.emits]
+
+    async def _in_this_turn(self, message: Message | None) -> Message | None:
+        """The next input: that one, unless what was interrupted as it was taken made it stale."""
+        while self.turn.has_news:
+            await self._begin_turn()
+            if message is not None and self._intake.is_stale(message):
+                self.stats.interrupted += 1
+                message = None
+            message = message or self._intake.take()
+        return message
 
     async def _begin_turn(self) -> None:
         """Something was interrupted: where that concerns this node's work, the node is told."""

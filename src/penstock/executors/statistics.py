@@ -19,10 +19,10 @@ class NodeStatistics(msgspec.Struct):
     """Times in ns; memory is the peak of the node's process in bytes, 0 where it has none.
 
     ``unmatched`` are inputs of a join that could not be matched, ``interrupted`` the outputs that
-    were given up before they left, because an interrupt had come. ``skipped`` are inputs, or
-    products, that the node was left out of by its state, ``withheld`` the outputs that an intercept
-    dropped. ``waits_for`` are the nodes
-    without which it can't go on at this moment: one of them for an input with ``for_any``,
+    were given up before they left, and the inputs that were as they were taken, because an
+    interrupt had come. ``skipped`` are inputs, or products, that the node was left out of by its
+    state, ``withheld`` the outputs that an intercept dropped. ``waits_for`` are the nodes without
+    which it can't go on at this moment: one of them for an input with ``for_any``,
     else each of them, to give an input or to make room for an output. ``processing`` counts the
     time that each input took, in the buckets of a ``LatencyHistogram``, and ``processing_ns`` is
     the sum.
