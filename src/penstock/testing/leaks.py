@@ -29,6 +29,9 @@ _Foreign = threading._DummyThread
 """A library's own thread, which has called into Python: nobody here can end it."""
 PATIENCE_S = 5.0
 """How long what is ending may take to be gone."""
+REAPING_S = 1.0
+"""How long whoever has started one that has ended may take to see that."""
+_LOOK_S = 0.005
 _NAMED = 8
 """Columns of ``/proc/net/unix`` where the last one, the name, is there."""
 
@@ -112,11 +115,16 @@ class LeakCheck:
         )
 
     def _remaining_processes(self, deadline: float) -> list[Process]:
+        reaped_by = min(time.monotonic() + REAPING_S, deadline)
         while True:
             left = [one for one in descendants() if one.pid not in self.before.processes]
             ending = [one for one in left if not one.is_zombie]
-            if not ending or not one_ends(ending, deadline):
+            if ending and one_ends(ending, deadline):
+                reaped_by = min(time.monotonic() + REAPING_S, deadline)
+            elif not left or ending or time.monotonic() >= reaped_by:
                 return left
+            else:
+                time.sleep(_LOOK_S)
 
     def _remaining_threads(self, deadline: float) -> list[threading.Thread]:
         known = {*self.before.threads, threading.current_thread()}
