@@ -336,6 +336,17 @@ def test_the_parts_of_a_sequence_are_counted_on_behind_a_fan_in(sequences):
         assert parts == list(range(len(parts)))
 
 
+def test_parts_are_counted_on_though_one_way_into_a_fan_in_is_far_ahead():
+    """Both ways come from the same inputs; one has five hundred before the other has any."""
+    stamper = Stamper("n", Turn())
+    parts = {}
+    both = zip(range(500, 2500), range(2000), strict=True)
+    for number in [*range(500), *(number for pair in both for number in pair)]:
+        stamper.follow(Message(Text(""), number))
+        parts.setdefault(number, []).append(stamper.stamp(Text("")).part)
+    assert all(parts[number] == [0, 1] for number in range(2000))
+
+
 class SayTogether(SayAsync):
     """Several at once."""
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from penstock.data import Message, Value
 from penstock.executors.turn import Turn
 
-_REMEMBERED = 128
+_REMEMBERED = 1024
+"""Half as many inputs one way into a fan-in may be ahead of another: five lanes as they are."""
 
 
 class Stamper:
     """Numbers a node's outputs: the sequence of the last input, and a part within it.
 
     The parts of a sequence are counted on when another input comes in between, as it may
-    behind a fan-in, for as long as that is one of the last few. The epoch is that of the node's
-    ``turn`` at that moment.
+    behind a fan-in, for as long as that is one of the last thousand. The epoch is that of the
+    node's ``turn`` at that moment.
     """
 
     __slots__ = ("_node_id", "_older", "_part", "_recent", "_sequence", "_timestamp_us", "_turn")
