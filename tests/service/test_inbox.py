@@ -61,8 +61,8 @@ def test_a_chunk_counts_with_all_that_it_holds(buffer: pb.DataBuffer) -> None:
 async def test_what_was_read_is_taken_before_the_end() -> None:
     inbox = Inbox()
     await inbox.put(sized(1, 1))
-    await inbox.end()
-    await inbox.end()
+    inbox.end()
+    inbox.end()
     taken = [await inbox.take(), await inbox.take()]
     assert taken == [sized(1, 1), None]
     with pytest.raises(InputError):
@@ -73,5 +73,24 @@ async def test_the_end_wakes_who_waits() -> None:
     inbox = Inbox()
     taking = asyncio.create_task(inbox.take())
     await settled()
-    await inbox.end()
+    inbox.end()
+    assert await taking is None
+
+
+async def test_a_chunk_may_pass_only_where_it_overtakes_none() -> None:
+    inbox = Inbox()
+    assert not inbox.is_passable  # nobody takes yet
+    taking = asyncio.create_task(inbox.take())
+    await settled()
+    assert inbox.is_passable
+    await inbox.put(sized(1))
+    assert not inbox.is_passable  # it is here until it has been taken
+    await taking
+    assert not inbox.is_passable  # who took it is still busy with it
+    taking = asyncio.create_task(inbox.take())
+    await settled()
+    assert inbox.is_passable
+    inbox.end()
+    with pytest.raises(InputError):
+        assert inbox.is_passable
     assert await taking is None

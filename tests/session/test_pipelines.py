@@ -169,6 +169,31 @@ async def test_more_than_the_capacity_waits_for_the_reader():
     assert [o.value.text for o in outputs] == [v.text for v in inputs]
 
 
+@pytest.mark.parametrize("kind", WHERE)
+async def test_what_need_not_wait_is_sent_at_once_and_overtakes_nothing(kind):
+    async with Session(chain(*kind, channel_capacity=2), options()) as session:
+        sent = []
+        while (number := session.send_nowait("n0", Text(str(len(sent))))) is not None:
+            sent.append(number)
+        assert sent == list(range(1, len(sent) + 1))
+        assert sent[1:]  # it has room for two
+        waiting = asyncio.create_task(session.send("n0", Text(str(len(sent)))))
+        await asyncio.sleep(0)
+        outputs = session.outputs()
+        found = []
+        last = None
+        while last is None:  # there is room again, but somebody waited for it before
+            found.append((await anext(outputs)).value.text)
+            last = session.send_nowait("n0", Text("last"))
+        assert waiting.done()
+        await session.end()
+        found += [output.value.text async for output in outputs]
+        assert found == [*(str(number) for number in range(len(sent) + 1)), "last"]
+        assert (await waiting, last) == (len(sent) + 1, len(sent) + 2)
+    with pytest.raises(SessionClosedError):
+        session.send_nowait("n0", Text("late"))
+
+
 async def test_without_backpressure_a_slow_consumer_loses_messages_and_they_are_counted():
     manifest = chain("PassThrough", "EchoNode", "PassThrough",
                      channel_capacity=4, enable_backpressure=False)  # fmt: skip

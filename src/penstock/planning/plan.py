@@ -70,11 +70,19 @@ class NodeExecutionPlan:
     edges: tuple[Edge, ...]
     assignments: tuple[NodeExecutorAssignment, ...]
     configuration: ManifestConfiguration
+    sources: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """The nodes that clients send to: they take inputs, and no edge leads to them."""
     _nodes: Mapping[str, NodeAssignment] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         nodes = {node.node_id: node for stage in self.stages for node in stage.nodes}
         object.__setattr__(self, "_nodes", MappingProxyType(nodes))
+        sources = (
+            node_id
+            for node_id, node in nodes.items()
+            if not node.is_source and not self.dependency_graph[node_id]
+        )
+        object.__setattr__(self, "sources", tuple(sources))
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -99,15 +107,6 @@ class NodeExecutionPlan:
     def nodes(self) -> tuple[NodeAssignment, ...]:
         """All nodes, in that order."""
         return tuple(self._nodes.values())
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The nodes that clients send to: they take inputs, and no edge leads to them."""
-        return tuple(
-            node_id
-            for node_id, node in self._nodes.items()
-            if not node.is_source and not self.dependency_graph[node_id]
-        )
 
     @property
     def producers(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from penstock.errors import InputError, SessionCancelledError
-from penstock.service.status import Context, leaving
+from penstock.service.status import LEAVING, Context
 from penstock.session import Intercept, Interruption, Tap
 from penstock.wire import control as wire
 from penstock.wire.v1 import control_pb2 as pb
@@ -36,7 +36,7 @@ class Events:
     async def write(self, event: pb.ControlEvent) -> None:
         """Raises ``SessionCancelledError`` once the call has ended."""
         async with self._writing:
-            with leaving():
+            with LEAVING:
                 await self._context.write(event)
 
     async def say(self, event: pb.ControlEvent) -> None:

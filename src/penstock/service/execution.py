@@ -139,7 +139,8 @@ class ExecuteCall:
         inputs = {node_id: decode(buffer, placed[node_id]) for node_id, buffer in buffers}
         self._codec.decoding_s += time.perf_counter() - started
         for value in inputs.values():
-            self._limits.count(value, session.plan.configuration.max_message_bytes)
+            self._limits.check(value, session.plan.configuration.max_message_bytes)
+            self._limits.count(value)
         return inputs
 
     async def _through(self, session: Session, inputs: Mapping[str, Value]) -> list[Output]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from types import TracebackType
 
 from penstock.data import Value
 from penstock.errors import InputError
@@ -22,8 +22,9 @@ from penstock.wire.v1 import common_pb2 as pb
 class Feed:
     """Decodes chunks as they come, reads ahead by what the inbox holds, and sends in order.
 
-    One task puts and ends, another runs. ``taken`` counts what the session has; ``moved_at`` is
-    when it last took or gave something, in ``time.monotonic``.
+    One task puts and ends, another runs: what the session takes at once the former sends itself.
+    ``taken`` counts what the session has; ``moved_at`` is when it last took or gave something, in
+    ``time.monotonic``.
     """
 
     def __init__(self, limits: CallLimits, files: Files, codec: CodecTime) -> None:
@@ -34,6 +35,7 @@ class Feed:
         self._codec = codec
         self._inbox = Inbox()
         self._numbering = Numbering()
+        self._session: Session | None = None
 
     @property
     def ended(self) -> bool:
@@ -47,18 +49,20 @@ class Feed:
     async def put(self, chunk: Chunk, payload: memoryview | None) -> None:
         """Take a chunk, with what lies beside it, and wait for room.
 
-        Raises ``InputError`` for what can't be taken.
+        Raises ``InputError`` for what can't be taken, and as ``Session.send`` does.
         """
-        with _about(chunk.sequence):
+        with _About(chunk.sequence):
             number = self._numbering.take(chunk.sequence, sources_of(chunk))
             await self._files.load(buffers_of(chunk))
-            with self._decoding():
-                inputs = decode_chunk(chunk, number, payload)
-        await self._inbox.put(inputs)
+            started = time.perf_counter()
+            inputs = decode_chunk(chunk, number, payload)
+            self._codec.decoding_s += time.perf_counter() - started
+        if not (self._inbox.is_passable and self._sent_at_once(inputs)):
+            await self._inbox.put(inputs)
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """Nothing more comes; doing it twice is harmless."""
-        await self._inbox.end()
+        self._inbox.end()
 
     def give_up(self) -> None:
         """Forget what has been read ahead: an interrupt has made it stale."""
@@ -69,13 +73,34 @@ class Feed:
         placed = {node_id: f"init.data_inputs[{node_id!r}]" for node_id in first}
         await self._files.load((placed[node_id], buffer) for node_id, buffer in first.items())
         for node_id, buffer in first.items():
-            with self._decoding():
-                value = decode(buffer, placed[node_id])
+            started = time.perf_counter()
+            value = decode(buffer, placed[node_id])
+            self._codec.decoding_s += time.perf_counter() - started
             await self._send(session, node_id, value, 0, 0)
+        self._session = session
         while (inputs := await self._inbox.take()) is not None:
-            with _about(inputs.sequence):
+            with _About(inputs.sequence):
                 await self._send_all(session, inputs)
         await session.end()
+
+    def _sent_at_once(self, inputs: Inputs) -> bool:
+        """Whether the session has taken a chunk, without a wait; one of several values is left."""
+        session = self._session
+        if session is None or len(inputs.values) != 1:
+            return False
+        ((node_id, value),) = inputs.values
+        with _About(inputs.sequence):
+            self._limits.check(value, session.plan.configuration.max_message_bytes)
+            used = session.send_nowait(
+                node_id or _only_source(session),
+                value,
+                sequence=inputs.sequence,
+                timestamp_us=inputs.timestamp_ms * 1000,
+            )
+        if used is None:
+            return False
+        self._has_taken(value)
+        return True
 
     async def _send_all(self, session: Session, inputs: Inputs) -> None:
         """All values of a chunk have one number."""
@@ -86,28 +111,34 @@ class Feed:
     async def _send(
         self, session: Session, node_id: str, value: Value, number: int | None, timestamp_ms: int
     ) -> int:
-        self._limits.count(value, session.plan.configuration.max_message_bytes)
+        self._limits.check(value, session.plan.configuration.max_message_bytes)
         target = node_id or _only_source(session)
         used = await session.send(target, value, sequence=number, timestamp_us=timestamp_ms * 1000)
-        self.taken += 1
-        self.touch()
+        self._has_taken(value)
         return used
 
-    @contextlib.contextmanager
-    def _decoding(self) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self._codec.decoding_s += time.perf_counter() - started
+    def _has_taken(self, value: Value) -> None:
+        self._limits.count(value)
+        self.taken += 1
+        self.touch()
 
 
-@contextlib.contextmanager
-def _about(sequence: int | None) -> Iterator[None]:
-    """Have an ``InputError`` say which chunk it is about."""
-    try:
-        yield
-    except InputError as exc:
-        exc.sequence = sequence
-        raise
+class _About:
+    """Has an ``InputError`` say which chunk it is about."""
+
+    __slots__ = ("_sequence",)
+
+    def __init__(self, sequence: int | None) -> None:
+        self._sequence = sequence
+
+    def __enter__(self) -> None:
+        """Every chunk passes here: see ``Leaving``."""
+
+    def __exit__(
+        self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, InputError):
+            error.sequence = self._sequence
 
 
 def _only_source(session: Session) -> str:

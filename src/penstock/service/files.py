@@ -29,8 +29,10 @@ class Files:
         ``stream_id`` in its metadata. Where no folder is allowed they stay as they are, and are
         refused as values. Raises ``InvalidValueError`` and ``ResourceLimitError``.
         """
+        if not self._folders:
+            return
         files = [(where, buffer) for where, buffer in buffers if buffer.HasField("file")]
-        if files and self._folders:
+        if files:
             await asyncio.to_thread(self._load, files)
 
     def _load(self, files: Sequence[Placed]) -> None:

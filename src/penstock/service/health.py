@@ -10,7 +10,7 @@ import grpc
 
 from penstock.errors import SessionCancelledError
 from penstock.service.callers import Caller, caller_of
-from penstock.service.status import Context, Ending, abort, leaving
+from penstock.service.status import LEAVING, Context, Ending, abort
 from penstock.wire.v1 import health_pb2 as pb
 
 Status = pb.HealthCheckResponse.ServingStatus
@@ -110,7 +110,7 @@ class HealthServicer:
         try:
             name = request.service if self._is_shown(request.service, context) else NOBODYS
             async for status in self._board.watch(name):
-                with leaving():
+                with LEAVING:
                     await context.write(pb.HealthCheckResponse(status=status))
         except SessionCancelledError:
             return  # it has gone

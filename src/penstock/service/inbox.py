@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 
 from penstock.errors import InputError
+from penstock.executors.pump import LoopPump
 from penstock.manifest import READ_AHEAD_BYTES
 from penstock.service.chunks import Inputs
 
@@ -14,26 +14,26 @@ class Inbox:
     """A queue between one reader and one taker, with an end; bounded, but for a single chunk."""
 
     def __init__(self) -> None:
+        self.ended = False
         self._chunks: deque[Inputs] = deque()
         self._bytes = 0
-        self._ended = False
-        self._changed = asyncio.Condition()
+        self._is_taking = False
+        self._filled = LoopPump()
+        self._emptied = LoopPump()
 
     async def put(self, chunk: Inputs) -> None:
         """Wait for room; raises ``InputError`` after the end."""
-        if self._ended:
-            raise InputError("a chunk came after CLOSE")
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._has_room(chunk.nbytes))
-            self._chunks.append(chunk)
-            self._bytes += chunk.nbytes
-            self._changed.notify_all()
+        self._check()
+        while not self._has_room(chunk.nbytes):
+            await self._emptied.idle()
+        self._chunks.append(chunk)
+        self._bytes += chunk.nbytes
+        self._filled.notify()
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """Nothing more comes; doing it twice is harmless."""
-        async with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        self.ended = True
+        self._filled.notify()
 
     def clear(self) -> None:
         """Forget what waits; for the one who puts, who is then not waiting for room."""
@@ -41,20 +41,30 @@ class Inbox:
         self._bytes = 0
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing more comes."""
-        return self._ended
+    def is_passable(self) -> bool:
+        """Whether a chunk may go past it: nothing is here, and the taker waits.
+
+        Raises ``InputError`` after the end.
+        """
+        self._check()
+        return self._is_taking and not self._chunks
 
     async def take(self) -> Inputs | None:
         """The next chunk, or None after the last."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._chunks or self._ended)
-            if not self._chunks:
-                return None
-            chunk = self._chunks.popleft()
-            self._bytes -= chunk.nbytes
-            self._changed.notify_all()
-            return chunk
+        self._is_taking = True
+        while not self._chunks and not self.ended:
+            await self._filled.idle()
+        self._is_taking = False
+        if not self._chunks:
+            return None
+        chunk = self._chunks.popleft()
+        self._bytes -= chunk.nbytes
+        self._emptied.notify()
+        return chunk
+
+    def _check(self) -> None:
+        if self.ended:
+            raise InputError("a chunk came after CLOSE")
 
     def _has_room(self, size: int) -> bool:
         return self._bytes + size <= READ_AHEAD_BYTES or not self._chunks

@@ -20,8 +20,8 @@ class CallLimits:
         self._max_samples = message.max_audio_samples
         self._samples = 0
 
-    def count(self, value: Value, largest: int) -> None:
-        """Count an input; ``largest`` is what a message of the session may have.
+    def check(self, value: Value, largest: int) -> None:
+        """See whether an input may be sent; a message of the session may have ``largest`` bytes.
 
         Raises ``ResourceLimitError`` for one that has more, and beyond ``max_audio_samples``.
         """
@@ -30,16 +30,22 @@ class CallLimits:
             raise ResourceLimitError(
                 "max_message_bytes", wished=nbytes, free=largest, limit=largest
             )
-        if self._max_samples and isinstance(value, Audio):
-            limit, size = self._max_samples, int(value.samples.size)
-            if self._samples + size > limit:
-                raise ResourceLimitError(
-                    "max_audio_samples", wished=size, free=limit - self._samples, limit=limit
-                )
-            self._samples += size
+        limit, size = self._max_samples, _samples_of(value)
+        if limit and self._samples + size > limit:
+            raise ResourceLimitError(
+                "max_audio_samples", wished=size, free=limit - self._samples, limit=limit
+            )
+
+    def count(self, value: Value) -> None:
+        """An input has been sent."""
+        self._samples += _samples_of(value)
 
     def timed_out(self) -> ResourceLimitError:
         """What ends a call that took longer than it may."""
         limit = self._max_timeout_ms
         taken = round((time.monotonic() - self._started) * 1e3)
         return ResourceLimitError("max_timeout_ms", wished=taken, free=limit, limit=limit)
+
+
+def _samples_of(value: Value) -> int:
+    return int(value.samples.size) if isinstance(value, Audio) else 0

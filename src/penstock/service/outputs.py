@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
 
 from penstock.errors import InputError, NodeError
 from penstock.session import Output
@@ -18,24 +16,26 @@ def write_output(output: Output, buffer: pb.DataBuffer, codec: CodecTime) -> Non
 
     Raises ``NodeError`` for a value that has no place in the protocol: its node made it.
     """
-    with _encoding(output, codec):
+    started = time.perf_counter()
+    try:
         encode_into(buffer, output.value)
+    except InputError as exc:
+        raise _unsendable(output, exc) from exc
+    codec.encoding_s += time.perf_counter() - started
 
 
 def write_output_beside(
     output: Output, buffer: pb.DataBuffer, codec: CodecTime
 ) -> memoryview | None:
     """The same, but for a large payload, which is given back: it belongs beside the message."""
-    with _encoding(output, codec):
-        return encode_beside(buffer, output.value)
-
-
-@contextlib.contextmanager
-def _encoding(output: Output, codec: CodecTime) -> Iterator[None]:
     started = time.perf_counter()
     try:
-        yield
+        payload = encode_beside(buffer, output.value)
     except InputError as exc:
-        raise NodeError(output.node_id, f"its output {output.sequence}: {exc}") from exc
-    finally:
-        codec.encoding_s += time.perf_counter() - started
+        raise _unsendable(output, exc) from exc
+    codec.encoding_s += time.perf_counter() - started
+    return payload
+
+
+def _unsendable(output: Output, why: InputError) -> NodeError:
+    return NodeError(output.node_id, f"its output {output.sequence}: {why}")

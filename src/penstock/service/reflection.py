@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 
 from penstock.errors import InputError
 from penstock.service.requests import heeding_leave, read_request
-from penstock.service.status import Context, abort_invalid, leaving
+from penstock.service.status import LEAVING, Context, abort_invalid
 from penstock.wire.parsing import parsing
 from penstock.wire.v1.pool import POOL
 
@@ -30,7 +30,7 @@ def reflection_handlers(served: Iterable[str]) -> Iterator[grpc.GenericRpcHandle
     async def inform(_requests: Any, context: Context) -> None:
         try:
             async for response in standard.ServerReflectionInfo(_requests_of(context), context):
-                with leaving():
+                with LEAVING:
                     await context.write(response)
         except InputError as exc:
             await abort_invalid(context, str(exc))

@@ -7,7 +7,7 @@ from collections import deque
 
 from penstock.errors import PenstockError, SessionError
 from penstock.service.outputs import write_output_beside
-from penstock.service.status import Context, leaving
+from penstock.service.status import LEAVING, Context
 from penstock.session import Interruption, NodeProgress, Output, Session
 from penstock.wire.errors import encode_error
 from penstock.wire.interrupts import encode_interruption
@@ -110,10 +110,10 @@ class Replies:
     async def _tell_news(self) -> None:
         async with self._writing:
             while self._news:
-                with leaving():
+                with LEAVING:
                     await self._context.write(Parted(self._news.popleft()))
 
     async def _write(self, response: pb.StreamResponse, payload: memoryview | None = None) -> None:
         async with self._writing:
-            with leaving():
+            with LEAVING:
                 await self._context.write(Parted(response, payload))

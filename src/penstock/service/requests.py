@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import grpc
 
 from penstock.errors import InputError, SessionCancelledError
-from penstock.service.status import Context, Ending, abort, abort_invalid, leaving
+from penstock.service.status import LEAVING, Context, Ending, abort, abort_invalid
 from penstock.wire.parsing import Malformed
 
 Answer = TypeVar("Answer")
@@ -45,7 +45,7 @@ async def read_request(context: Context) -> Any:
 
     Raises ``InputError`` for a malformed one, ``SessionCancelledError`` where the call has ended.
     """
-    with leaving():
+    with LEAVING:
         request = await context.read()
     if isinstance(request, Malformed):
         raise InputError(str(request))

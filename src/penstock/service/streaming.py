@@ -191,12 +191,12 @@ class StreamCall:
                     await self._obey(session, message.control)
                 case found:
                     raise InputError(f"expected a chunk or control, got {found or 'nothing'}")
-        await self._feed.end()
+        self._feed.end()
 
     async def _obey(self, session: Session, control: pb.StreamControl) -> None:
         match control.command:
             case pb.StreamControl.COMMAND_CLOSE:
-                await self._feed.end()
+                self._feed.end()
             case pb.StreamControl.COMMAND_CANCEL:
                 self._cancelled = True
                 await session.cancel("cancelled by the client")

@@ -18,6 +18,7 @@ class Inlet:
         self.end = end
         self._pump = LoopPump()
         self._lock = asyncio.Lock()
+        self._putting = 0
         end.on_change = self._pump.notify
 
     def wake(self) -> None:
@@ -26,7 +27,11 @@ class Inlet:
     @property
     def is_waiting(self) -> bool:
         """Whether somebody is sending, and can't go on."""
-        return self._lock.locked()
+        return self._putting > 0
+
+    def put_nowait(self, message: Message) -> bool:
+        """Send where there is space and nobody waits for some; whether that was so."""
+        return not self._putting and self._offered(message)
 
     async def put(
         self,
@@ -39,15 +44,19 @@ class Inlet:
 
         ``on_stall`` is awaited whenever this inlet has not moved for ``stall_s`` seconds.
         """
-        async with self._lock:
-            check()
-            while not self._offered(message):
-                try:
-                    async with asyncio.timeout(stall_s):
-                        await self._pump.idle()
-                except TimeoutError:
-                    await on_stall()
+        self._putting += 1
+        try:
+            async with self._lock:
                 check()
+                while not self._offered(message):
+                    try:
+                        async with asyncio.timeout(stall_s):
+                            await self._pump.idle()
+                    except TimeoutError:
+                        await on_stall()
+                    check()
+        finally:
+            self._putting -= 1
 
     def _offered(self, message: Message) -> bool:
         try:

@@ -7,10 +7,9 @@ import os
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 from penstock.data import CLIENT, Kind, Message, Value
 from penstock.errors import (
@@ -21,14 +20,13 @@ from penstock.errors import (
 )
 from penstock.executors.multiprocess.transport import guaranteed_pool
 from penstock.executors.trail import NodeSpan, Trail
-from penstock.manifest import Capacity, Manifest, parse_manifest
-from penstock.nodes import Catalogue
 from penstock.nodes.importing import nodes_are_being_imported
-from penstock.planning import NodeExecutionPlan, make_plan
+from penstock.planning import NodeExecutionPlan
+from penstock.session.admissible import ManifestSource, planned, within
 from penstock.session.budget import Budget
 from penstock.session.bus import Attachment
 from penstock.session.context import SessionExecutionContext
-from penstock.session.cost import Cost, cost_of, within_memory
+from penstock.session.gateway import Inlet
 from penstock.session.inputs import input_message
 from penstock.session.life import Life
 from penstock.session.metrics import (
@@ -41,9 +39,6 @@ from penstock.session.metrics import (
     node_metrics,
 )
 from penstock.session.options import Interruption, Output, SessionOptions
-
-Written = str | bytes | os.PathLike[str] | Mapping[str, Any] | Manifest
-ManifestSource = Written | NodeExecutionPlan
 
 
 class Session:
@@ -73,8 +68,8 @@ class Session:
         if isinstance(manifest, NodeExecutionPlan):
             plan = manifest.estimated(durations)
         else:
-            plan = _planned(manifest, self._options, durations)
-        plan, self._cost = _within(plan, self._options)
+            plan = planned(manifest, self._options, durations)
+        plan, self._cost = within(plan, self._options)
         session_id = self._options.session_id or uuid.uuid4().hex
         self.context = SessionExecutionContext(session_id, plan)
         self._budget = self._options.budget or Budget(self._options.settings.limits)
@@ -156,28 +151,30 @@ class Session:
         be taken, ``SessionClosedError`` after the end, ``StallError`` where waiting can't
         end, and the session's failure once it has failed.
         """
-        life = self._running()
-        number = self._sequence + 1 if sequence is None else sequence
-        message = input_message(value, number, timestamp_us, life.turn_of_inputs)
-        inlet = life.gateway.inlet(node_id, message)
-        life.begin()
-        self._sequence = number
-        self._latency.sent(number)
-        stall_s = self.plan.configuration.stall_timeout_secs
-        read_before = [self._outputs]
+        began_ns = time.perf_counter_ns()
+        inlet, message = self._outgoing(node_id, value, sequence, timestamp_us)
+        self._number(message)
+        if not inlet.put_nowait(message):
+            await self._put(inlet, message)
+        self._count_sent(message, began_ns)
+        return message.sequence
 
-        async def check_stall() -> None:
-            """A reader that took something since the last look is slow, but it moves."""
-            if read_before[0] == self._outputs:
-                await life.look_for_stall(client_waits=True)
-            read_before[0] = self._outputs
-
-        began_ns = time.perf_counter_ns() if self._trail is not None else 0
-        await inlet.put(message, self._check, check_stall, stall_s)
-        if self._trail is not None:
-            self._trail.note(message, began_ns)
-        self._kinds[value.kind] += 1
-        return number
+    def send_nowait(
+        self,
+        node_id: str,
+        value: Value,
+        *,
+        sequence: int | None = None,
+        timestamp_us: int = 0,
+    ) -> int | None:
+        """As ``send``, where it need not wait; None where it would, and nothing was sent."""
+        began_ns = time.perf_counter_ns()
+        inlet, message = self._outgoing(node_id, value, sequence, timestamp_us)
+        if not inlet.put_nowait(message):
+            return None
+        self._number(message)
+        self._count_sent(message, began_ns)
+        return message.sequence
 
     async def end(self, *, keep_producing: bool = False) -> None:
         """No more inputs: everything in the pipeline drains, and ``outputs`` comes to its end.
@@ -319,6 +316,40 @@ class Session:
         if not ready.done():
             ready.set_exception(self._failure() or root.exception() or SessionError("ended"))
 
+    def _outgoing(
+        self, node_id: str, value: Value, sequence: int | None, timestamp_us: int
+    ) -> tuple[Inlet, Message]:
+        """An input, and where it goes."""
+        life = self._running()
+        number = self._sequence + 1 if sequence is None else sequence
+        message = input_message(value, number, timestamp_us, life.turn_of_inputs)
+        inlet = life.gateway.inlet(node_id, message)
+        life.begin()
+        return inlet, message
+
+    async def _put(self, inlet: Inlet, message: Message) -> None:
+        """Wait for space; a reader that takes something meanwhile is slow, but it moves."""
+        read_before = self._outputs
+
+        async def check_stall() -> None:
+            nonlocal read_before
+            if read_before == self._outputs:
+                await self._started().look_for_stall(client_waits=True)
+            read_before = self._outputs
+
+        stall_s = self.plan.configuration.stall_timeout_secs
+        await inlet.put(message, self._check, check_stall, stall_s)
+
+    def _number(self, message: Message) -> None:
+        """Count on from an input that is being sent; its way through the pipeline begins."""
+        self._sequence = message.sequence
+        self._latency.sent(message.sequence)
+
+    def _count_sent(self, message: Message, began_ns: int) -> None:
+        if self._trail is not None:
+            self._trail.note(message, began_ns)
+        self._kinds[message.value.kind] += 1
+
     def _stamp(self, value: Value, timestamp_us: int) -> Message:
         """An input that comes in between, with the number of the last that was sent."""
         turn = self._started().turn_of_inputs
@@ -353,36 +384,3 @@ class Session:
         self._check_failure()
         if self._started().over.is_set():
             raise SessionClosedError("the session has ended")
-
-
-def _within(plan: NodeExecutionPlan, options: SessionOptions) -> tuple[NodeExecutionPlan, Cost]:
-    """The plan as it will run, and what is reserved for it.
-
-    A limit that its user sets for himself keeps nodes from memory, but keeps none for them; one
-    that is no less than the machine has keeps them from nothing.
-    """
-    hosted, limit = options.hosts is not None, options.max_memory_bytes
-    cost = cost_of(plan, hosted=hosted)
-    if limit is None or limit >= Capacity.here().memory_bytes:
-        return plan, cost
-    fitted = within_memory(plan, limit, hosted=hosted)
-    less = cost_of(fitted, hosted=hosted)
-    nodes = min(cost.node_memory_bytes, less.node_memory_bytes)
-    return fitted, replace(less, node_memory_bytes=nodes)
-
-
-def _planned(
-    manifest: Written,
-    options: SessionOptions,
-    durations: Mapping[str, float],
-) -> NodeExecutionPlan:
-    catalogue = options.catalogue or Catalogue.installed()
-    if options.nodes:
-        catalogue = catalogue.extended(*options.nodes)
-    return make_plan(
-        parse_manifest(manifest),
-        catalogue,
-        options.settings,
-        trusted=options.trusted,
-        durations=durations,
-    )
