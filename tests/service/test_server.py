@@ -305,3 +305,27 @@ def test_a_socket_path_that_is_too_long_is_refused() -> None:
 
 def test_ipv6_keeps_its_brackets() -> None:
     assert parse_address("[::1]:0").at_port(50051).text == "[::1]:50051"
+
+
+FROZEN = """
+import asyncio, gc, os, signal
+from penstock.manifest import Settings
+from penstock.nodes import Catalogue
+from penstock.service import serve
+
+def announced(line):
+    print(gc.get_freeze_count(), len(gc.get_objects()))
+    os.kill(os.getpid(), signal.SIGTERM)
+
+asyncio.run(serve(Settings(), "127.0.0.1:0", Catalogue.installed(), announced))
+"""
+
+
+async def test_what_is_there_at_the_start_is_not_collected_again_and_again() -> None:
+    """That would stop all calls for a while."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FROZEN, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    frozen, others = map(int, said.split())
+    assert frozen > 10 * others

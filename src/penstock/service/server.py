@@ -20,7 +20,7 @@ from penstock.service.beneath import say_how_files_are_found
 from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
 from penstock.service.gate import Gate
 from penstock.service.handlers import handlers
-from penstock.service.heap import keep_freed_memory
+from penstock.service.heap import keep_freed_memory, settle
 from penstock.service.listening import Listener
 from penstock.service.observing import NOBODY, CallObserving, Harmless
 from penstock.service.options import server_options
@@ -59,6 +59,7 @@ async def serve(
             address = parse_address(bind or settings.service.bind)
             _check_encryption(address, settings.service, insecure=insecure)
             async with _serving(settings, address, catalogue, observer) as service:
+                settle()
                 announce(f"listening on {service.address}")
                 say_what_was_lowered(wished, settings.limits)
                 await stop.wait()
