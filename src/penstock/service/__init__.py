@@ -3,9 +3,12 @@
 import logging
 import os
 
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what fails, we say ourselves
+from penstock.service.polling import poll_directly
 
-from penstock.service.server import check, running, serve
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what fails, we say ourselves
+poll_directly()
+
+from penstock.service.server import check, running, serve  # noqa: E402  # see above
 
 __all__ = ["check", "running", "serve"]
 
