@@ -63,7 +63,9 @@ class Replies:
 
     async def ready(self, session: Session) -> None:
         await self._tell_news()
-        await self._write(pb.StreamResponse(ready=pb.StreamReady(session_id=session.session_id)))
+        size = session.plan.chunk_samples
+        ready = pb.StreamReady(session_id=session.session_id, recommended_chunk_size=size)
+        await self._write(pb.StreamResponse(ready=ready))
 
     async def result(self, output: Output, inputs_taken: int) -> None:
         """Raises ``NodeError`` for an output that can't be sent."""
