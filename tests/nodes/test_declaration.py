@@ -1,14 +1,30 @@
 """What a class says when it is declared as a node type."""
 
 import pytest
+from pydantic import Field
 
 from penstock.data import Text
-from penstock.nodes import Node, node
+from penstock.nodes import Node, NodeParams, node
 
 
 class Plain(Node):
     def process(self, item: Text) -> Text:
         return item
+
+
+class Sized(Plain):
+    class Params(NodeParams):
+        size: int = Field(160, description="samples of a frame")
+        name: str = Field("", description="what it is called")
+
+
+@pytest.mark.parametrize("said", ["", "size of it", "name", -1, True, 1.5, None])
+def test_chunk_samples_are_a_number_or_a_parameter_that_is_one(said):
+    cls = type("Wrong", (Sized,), {"chunk_samples": said})
+    with pytest.raises(ValueError, match=r"@node\('wrong'\): chunk_samples must be a number"):
+        node("wrong")(cls)
+    for fine in ("size", 0, 512):
+        assert node("right")(type("Right", (Sized,), {"chunk_samples": fine}))
 
 
 class Async(Node):

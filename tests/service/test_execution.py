@@ -170,8 +170,14 @@ async def test_what_each_node_did_is_told_beside_the_error(wire: WireClient) -> 
     assert [one.error for one in response.failed.node_results if one.HasField("error")] == [
         response.error
     ]
-    assert response.failed.metrics.wall_time_ms > 0
+    metrics = response.failed.metrics
+    assert metrics.wall_time_ms > 0
     assert not response.failed.data_outputs
+    counted = {
+        name: (one.items_processed, one.outputs) for name, one in metrics.node_metrics.items()
+    }
+    assert counted == {"n0": (1, 1), "n1": (1, 1), "n2": (1, 0), "n3": (0, 0)}
+    assert all(one.cpu_time_ms for name, one in metrics.node_metrics.items() if name != "n0")
 
 
 async def test_nodes_of_a_session_that_never_started_were_skipped(wire: WireClient) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from wire_client import pipeline, text
 
 from penstock.errors import ConfigurationError
 from penstock.manifest import Capacity, Settings
 from penstock.service.fitting import allow_all_files, fitted
+from penstock.wire.v1 import execution_pb2 as execution
 
 GIB = 1 << 30
 MACHINE = Capacity(memory_bytes=4 * GIB, processes=1000, open_files=1024)
@@ -25,7 +30,7 @@ def configured(**limits: Any) -> Settings:
 
 def test_defaults_that_are_too_high_are_lowered() -> None:
     limits = fitted(configured(), MACHINE).limits
-    assert limits.max_sessions == (1024 - 128) // 32
+    assert limits.max_sessions == (1024 - 128) // 36
     assert limits.max_processes == 100
 
 
@@ -42,7 +47,7 @@ def test_the_lowest_bound_holds() -> None:
         ("max_buffered_bytes", 4 * GIB + 1, 4 * GIB),
         ("max_node_memory_bytes", 4 * GIB + 1, 4 * GIB),
         ("max_open_files", 1025, 1024),
-        ("max_sessions", 29, 28),
+        ("max_sessions", 28, 27),
         ("max_processes", 501, 500),
     ],
 )
@@ -56,6 +61,73 @@ def test_what_the_operator_wrote_is_refused_with_the_wish_and_the_limit(
     assert fault.path == f"limits.{name}"
     assert f"has room for {most} (" in fault.message
     assert f"got {value}" in fault.message
+
+
+def with_connections(most: int, **limits: Any) -> Settings:
+    written = {"service": {"connections": {"max_connections": most}}}
+    return Settings.model_validate(
+        {**configured(**limits).model_dump(exclude_unset=True), **written}
+    )
+
+
+def test_connections_have_what_sessions_leave() -> None:
+    settings = fitted(configured(), MACHINE)
+    assert (settings.limits.max_sessions, settings.service.connections.max_connections) == (24, 128)
+    settings = fitted(configured(max_sessions=20), MACHINE)
+    assert settings.service.connections.max_connections == 1024 - 128 - 20 * 32
+    settings = fitted(with_connections(500), MACHINE)
+    assert (settings.limits.max_sessions, settings.service.connections.max_connections) == (12, 500)
+    enough = Capacity(memory_bytes=4 * GIB, processes=1 << 20, open_files=1 << 20)
+    assert fitted(configured(), enough).service == Settings().service
+
+
+@pytest.mark.parametrize(
+    ("limits", "wished", "most"), [({"max_sessions": 20}, 257, 256), ({}, 865, 864)]
+)
+def test_connections_that_the_operator_wrote_are_refused(
+    limits: dict[str, int], wished: int, most: int
+) -> None:
+    assert fitted(with_connections(most, **limits), MACHINE)
+    with pytest.raises(ConfigurationError) as caught:
+        fitted(with_connections(wished, **limits), MACHINE)
+    [fault] = caught.value.faults
+    assert fault.path == "service.connections.max_connections"
+    assert f"has room for {most} beside " in fault.message
+    assert f"got {wished}" in fault.message
+
+
+def test_connections_do_not_take_the_descriptors_of_sessions(tmp_path: Path) -> None:
+    """More clients than the service has descriptors connect, and say nothing."""
+    files, crowd = 256, 300
+    limited = f"ulimit -n {files}; exec {sys.executable} -m penstock serve --bind 127.0.0.1:0"
+    log = tmp_path / "log"
+    with (
+        log.open("w") as err,
+        subprocess.Popen(
+            ["/bin/sh", "-c", limited], stdout=subprocess.PIPE, stderr=err, text=True
+        ) as service,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(service.terminate)
+        assert service.stdout is not None
+        address = service.stdout.readline().split()[-1]
+        channel = stack.enter_context(grpc.insecure_channel(address))
+        run = channel.unary_unary(
+            "/remotemedia.v1.PipelineExecutionService/ExecutePipeline",
+            request_serializer=execution.ExecuteRequest.SerializeToString,
+            response_deserializer=execution.ExecuteResponse.FromString,
+        )
+        request = execution.ExecuteRequest(
+            manifest=pipeline("EchoNode"), data_inputs={"n0": text("x")}
+        )
+        assert run(request).HasField("result")
+        host, port = address.rsplit(":", 1)
+        for _ in range(crowd):
+            stack.enter_context(socket.create_connection((host, int(port))))
+        for _ in range(3):
+            response = run(request)
+            assert response.HasField("result"), response
+    assert "service.connections.max_connections is 32: more than that" in log.read_text()
 
 
 def test_a_service_that_could_admit_nobody_does_not_start(tmp_path: Path) -> None:

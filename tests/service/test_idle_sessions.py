@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from grpc_status import rpc_status
 from wire_client import CLOSE, WireClient, chunk, init, kinds, pipeline, rest
 
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
+from penstock.testing import ProcessTree
 from penstock.wire.v1 import common_pb2 as pb
+from penstock.wire.v1 import streaming_pb2 as streaming
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 
@@ -23,7 +29,9 @@ def settings() -> Settings:
 
 @pytest.fixture
 def catalogue() -> Catalogue:
-    return Catalogue.installed().extended(str(Path(__file__).parent / "slow_nodes.py"))
+    return Catalogue.installed().extended(
+        "penstock.testing.faults", str(Path(__file__).parent / "slow_nodes.py")
+    )
 
 
 async def opened(wire: WireClient, *types: str, **options: Any) -> Any:
@@ -64,3 +72,65 @@ async def test_a_client_that_has_closed_may_wait_for_the_last_work(wire: WireCli
     responses = await rest(call)
     assert "result" in kinds(responses)
     assert kinds(responses)[-1] == "closed"
+
+
+async def read_all(call: Any, into: list[Any]) -> None:
+    while (response := await call.read()) is not grpc.aio.EOF:
+        into.append(response)
+
+
+class TestUnread:
+    """A service that waits half a second for who doesn't read."""
+
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings.model_validate({"service": {"session_idle_secs": 0.5, "unread_secs": 0.5}})
+
+    async def test_a_client_that_never_reads_does_not_keep_its_session(
+        self, service: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It is told when it reads at last; its messages that gRPC had taken come before."""
+        caplog.set_level("INFO", "penstock.service")
+        told = asyncio.Event()
+        logger, handler = logging.getLogger("penstock.service.call_log"), _Heard(told)
+        logger.addHandler(handler)
+        try:
+            async with WireClient(service) as wire:
+                call = wire.stream()
+                await call.write(init(pipeline("flood_outputs", params={"times": 200})))
+                await call.write(chunk("x" * 100_000))
+                async with asyncio.timeout(20):
+                    await told.wait()
+                assert ProcessTree(os.getpid()).named("pn:n0") == []
+                responses: list[Any] = []
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await read_all(call, responses)
+                status = await rpc_status.aio.from_call(call)
+        finally:
+            logger.removeHandler(handler)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "read nothing for 0.5 s (unread_secs)" in str(caught.value.details())
+        assert 0 < kinds(responses).count("result") < 200
+        why = streaming.StreamErrorResponse()
+        assert status is not None
+        assert status.details[0].Unpack(why)
+        assert "session_idle_secs" in why.base_error.message
+        [line] = [r.message for r in caplog.records if r.name == "penstock.service.call_log"]
+        assert "was not read to its end by its client: no input came" in line
+
+    async def test_who_reads_in_time_has_all_of_it(self, wire: WireClient) -> None:
+        call = await opened(wire, "PassThrough")
+        await call.write(chunk("x" * 100_000))
+        await call.write(CLOSE)
+        assert kinds(await rest(call)).count("result") == 1
+
+
+class _Heard(logging.Handler):
+    """Sets an event when something is logged."""
+
+    def __init__(self, event: asyncio.Event) -> None:
+        super().__init__()
+        self._event = event
+
+    def emit(self, _record: logging.LogRecord) -> None:
+        self._event.set()

@@ -309,6 +309,25 @@ class TestQuickMetrics:
         await read_until(call, "closed")
 
 
+class TestLateMetrics:
+    """With metrics only at the end."""
+
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(service=ServiceSettings(metrics_interval_secs=3600))
+
+    async def test_nodes_that_are_cancelled_have_told_their_last(self, wire: WireClient) -> None:
+        call = wire.stream()
+        await call.write(init(pipeline("EchoNode", "PassThrough")))
+        await call.write(chunk("x"))
+        await read_until(call, "result")
+        await call.write(CANCEL)
+        nodes = (await read_until(call, "closed")).closed.final_metrics.node_metrics
+        assert {name: one.items_processed for name, one in nodes.items()} == {"n0": 1, "n1": 1}
+        assert nodes["n0"].outputs == 1
+        assert nodes["n0"].cpu_time_ms > 0
+
+
 async def test_sessions_do_not_see_each_other(wire: WireClient) -> None:
     manifest = pipeline("EchoNode")
     talks = (

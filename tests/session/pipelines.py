@@ -21,7 +21,7 @@ from pydantic import Field
 from penstock.data import Audio, Binary, ExecutorType, Json, Tensor, Text, Value, replace
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import encoded
-from penstock.nodes import Node, NodeParams, node
+from penstock.nodes import Join, Node, NodeParams, node
 from penstock.session import Output, Session, SessionOptions
 
 
@@ -43,6 +43,12 @@ def chain(*nodes, connections=None, **multiprocess):
 
 def options(more_nodes=(), **more):
     return SessionOptions(nodes=(__file__, "penstock.testing.faults", *more_nodes), **more)
+
+
+def diamond(source, left, right, join, **multiprocess):
+    """A manifest of one source with two arms that meet again."""
+    edges = [("n0", "n1"), ("n0", "n2"), ("n1", "n3"), ("n2", "n3")]
+    return chain(source, left, right, join, connections=edges, **multiprocess)
 
 
 async def run(manifest, inputs, session_options=None) -> list[Output]:
@@ -184,6 +190,14 @@ class Tone(Node):
         samples = self.ctx.allocate(item.samples.shape, item.samples.dtype)
         samples[:] = item.samples * 2
         return Audio(samples, item.sample_rate_hz)
+
+
+@node("each_of_both")
+class EachOfBoth(Join):
+    """Gives both inputs on, as they are."""
+
+    def process(self, **items: Audio) -> Iterator[Audio]:
+        yield from items.values()
 
 
 @node("louder")

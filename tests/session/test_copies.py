@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pipelines import chain, options, through
+from pipelines import chain, diamond, options, through
 
 from penstock.data import CLIENT, Audio, Binary, Tensor, Text
 from penstock.session import Session
@@ -92,3 +92,23 @@ async def test_what_waits_behind_a_node_that_only_passes_it_on_is_copied_nowhere
     counted = {(ln.source, ln.target): ln.copies for ln in (await session.metrics()).lanes}
     assert counted.pop((CLIENT, "n0")) == count
     assert set(counted.values()) == {0}
+
+
+async def test_what_two_arms_only_lend_on_is_copied_nowhere():
+    """More than a quarter of its maker's pool waits behind the join, by each of the arms."""
+    count, size = 12, 1 << 19
+    async with Session(
+        diamond("tone", "EchoNode", "EchoNode", "each_of_both"), options()
+    ) as session:
+        for number in range(count):
+            await session.send("n0", Audio(np.full(size, number, np.int16), 16_000))
+        while (await session.metrics()).nodes["n3"].items_processed < count:
+            continue
+        lanes = {(ln.source, ln.target): ln for ln in (await session.metrics()).lanes}
+        assert {lanes["n0", arm].held for arm in ("n1", "n2")} == {count}
+        await session.end()
+        heard = [output.value.samples[-1, 0] async for output in session.outputs()]
+    assert heard == [2 * number for number in range(count) for _ in range(2)]
+    lanes = {(ln.source, ln.target): ln for ln in (await session.metrics()).lanes}
+    copied = {ends: lane.copies for ends, lane in lanes.items() if CLIENT not in ends}
+    assert copied == dict.fromkeys([("n0", "n1"), ("n0", "n2"), ("n1", "n3"), ("n2", "n3")], 0)

@@ -9,6 +9,7 @@ from pipelines import chain, options, through
 
 from penstock.bridges import ConversionStrategy, LaneState
 from penstock.data import CLIENT, Text
+from penstock.errors import NodeExecutionError, SessionCancelledError
 from penstock.session import Blocking, Session, held_up_by
 
 GRAPH = str(Path(__file__).with_name("graph_nodes.py"))
@@ -190,6 +191,48 @@ async def test_the_time_that_nodes_took_is_told_by_item(nodes):
     for node in metrics.nodes.values():
         assert node.processing.count == node.items_processed == 30
         assert 0 < node.processing_time_s <= node.execution_time_s
+
+
+@pytest.mark.parametrize("executor", ["native", "multiprocess"])
+@pytest.mark.parametrize("ending", ["raise_in_process", "cancel"])
+async def test_nodes_that_are_stopped_have_told_their_last(executor, ending):
+    """Nobody asks while the session runs: what is told was counted up to its early end."""
+    others = dict.fromkeys(("n0", "n1"), executor)
+    manifest = chain(
+        "EchoNode", "PassThrough", ("raise_in_process", {"on": 3}), executor_overrides=others
+    )
+    session = Session(manifest, options())
+    await session.start()
+    for _ in range(2):
+        await session.send("n0", Text("x"))
+    outputs = session.outputs()
+    assert [(await anext(outputs)).value for _ in range(2)] == [Text("x")] * 2
+    if ending == "cancel":
+        await session.cancel("enough")
+    else:
+        await session.send("n0", Text("x"))
+    with pytest.raises((SessionCancelledError, NodeExecutionError)):
+        await anext(outputs)
+    await session.aclose()
+    metrics = await session.metrics()
+    items = 2 if ending == "cancel" else 3
+    assert [node.items_processed for node in metrics.nodes.values()] == [items] * 3
+    assert [node.outputs for node in metrics.nodes.values()] == [items, items, 2]
+    assert metrics.nodes["n2"].cpu_time_s > 0
+    lanes = {(lane.source, lane.target): lane for lane in metrics.lanes}
+    assert lanes["n1", "n2"].received == items
+    assert lanes["n2", CLIENT].sent == 2
+
+
+async def test_what_a_killed_process_used_is_told_by_the_kernel():
+    """How many inputs it took, nobody knows."""
+    session = Session(chain("EchoNode", "hang_in_process"), options())
+    await session.start()
+    await session.send("n0", Text("x"))
+    await session.cancel("enough")
+    killed = (await session.metrics()).nodes["n1"]
+    assert killed.cpu_time_s > 0
+    assert killed.peak_memory_bytes > 1 << 20
 
 
 async def test_a_second_session_of_the_same_plan_counts_from_zero():

@@ -19,7 +19,7 @@ from penstock.executors.multiprocess.leftovers import find_leftovers, sweep
 from penstock.executors.multiprocess.limits import memory_limiter
 from penstock.manifest import Capacity, Settings, filled_in, load_settings
 from penstock.service import check, serve
-from penstock.service.fitting import fitted
+from penstock.service.fitting import fitted, lowered_in
 from penstock.telemetry import Telemetry, configure_logs
 
 _log = logging.getLogger(__name__)
@@ -91,9 +91,8 @@ def _show(written: Settings, arguments: argparse.Namespace) -> int:
         for section, key in _OPTIONS
         if getattr(arguments, key) is not None
     }
-    for name, value in fitting.limits:
-        if value != getattr(settings.limits, name):
-            special[f"limits.{name}"] = "default, lowered to what this machine has"
+    for name in lowered_in(settings, fitting):
+        special[name] = "default, lowered to what this machine has"
     for line in config_lines(filled_in(fitting), Sources(special, str(arguments.config))):
         print(line)
     return 0

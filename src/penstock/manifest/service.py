@@ -71,6 +71,7 @@ class ServiceSettings(Document):
 
     A stream's client hears of its metrics every ``metrics_interval_secs``. A session that
     neither gets an input nor gives an output for ``session_idle_secs`` is ended (None: never).
+    The client of one that is over, but not read to its end, has ``unread_secs`` for each message.
     A service that is told to stop gives its sessions ``drain_secs`` to finish. ``spare_hosts``
     processes wait to be a session's host; ``prewarm`` says which nodes' processes wait too.
     Clients may name files below the folders ``files``, and no others. Where ``tokens`` names a
@@ -87,6 +88,7 @@ class ServiceSettings(Document):
     compression: Compression = "none"
     metrics_interval_secs: Annotated[float, Field(gt=0, le=3600)] = 1.0
     session_idle_secs: _Seconds | None = 3600.0
+    unread_secs: _Seconds = 60.0
     drain_secs: Annotated[float, Field(ge=0, le=3600)] = 10.0
     spare_hosts: Annotated[int, Field(ge=0, le=1000)] = 2
     prewarm: Annotated[tuple[PrewarmSettings, ...], Field(strict=False)] = ()

@@ -34,12 +34,17 @@ class Node:
 
     An async ``process`` may work on ``concurrency`` inputs at once. Their outputs keep the
     order of the inputs, unless ``ordered = False`` has them given as they come.
+
+    A node that works on so many samples of audio per channel at a time, whatever comes, may say
+    so: ``chunk_samples`` is the number, or the name of the parameter that has it. Clients are
+    told of it.
     """
 
     Params: ClassVar[type[NodeParams]] = NodeParams
     blocking: ClassVar[bool] = True
     concurrency: ClassVar[int] = 1
     ordered: ClassVar[bool] = True
+    chunk_samples: ClassVar[int | str] = 0
 
     def __init__(self, params: NodeParams, ctx: NodeContext) -> None:
         self.params: Any = params
@@ -68,7 +73,8 @@ def node(
 
     A type that says nothing runs on the registry's default: multiprocess, unless the
     operator has set another. Raises ``ValueError`` for an executor that there is not, or a
-    ``concurrency`` that can't be, and ``TypeError`` for what is no ``Node`` class.
+    ``concurrency`` or ``chunk_samples`` that can't be, and ``TypeError`` for what is no ``Node``
+    class.
     """
     chosen = None if executor is None else _executor(name, executor)
 
@@ -76,6 +82,7 @@ def node(
         if not (isinstance(cls, type) and issubclass(cls, Node)):
             raise TypeError(f"@node({name!r}) needs a subclass of Node, got {cls!r}")
         _check_concurrency(name, cls)
+        _check_chunk_samples(name, cls)
         cls.__penstock_node__ = (name, chosen)  # type: ignore[attr-defined]  # the mark
         return cls
 
@@ -101,6 +108,16 @@ def _check_concurrency(name: str, cls: type[Node]) -> None:
         raise ValueError(
             f"@node({name!r}): concurrency = {count} needs an async process; a plain one "
             "works on one input at a time"
+        )
+
+
+def _check_chunk_samples(name: str, cls: type[Node]) -> None:
+    said, params = cls.chunk_samples, cls.Params.model_fields
+    named = isinstance(said, str) and said in params and params[said].annotation is int
+    if not (named or (type(said) is int and said >= 0)):
+        raise ValueError(
+            f"@node({name!r}): chunk_samples must be a number from 0 on, or the name of a "
+            f"parameter that is an int, got {said!r}"
         )
 
 

@@ -18,7 +18,8 @@ class NodeAssignment:
 
     ``params`` are as written, and valid; ``provider`` is where a process finds the class
     (``module:Class`` or ``/path/file.py:Class``); ``is_source`` says that it produces and
-    takes no inputs, ``is_join`` that it needs one of each connection.
+    takes no inputs, ``is_join`` that it needs one of each connection. ``chunk_samples`` are the
+    samples of audio per channel that it works on at a time, 0 where it doesn't say.
     """
 
     node_id: str
@@ -30,6 +31,7 @@ class NodeAssignment:
     emits: frozenset[Kind]
     is_source: bool
     is_join: bool = False
+    chunk_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,12 @@ class NodeExecutionPlan:
     def nodes(self) -> tuple[NodeAssignment, ...]:
         """All nodes, in that order."""
         return tuple(self._nodes.values())
+
+    @property
+    def chunk_samples(self) -> int:
+        """The samples per channel that each of the sources works on at a time; 0: any number."""
+        said = {self._nodes[node_id].chunk_samples for node_id in self.sources}
+        return said.pop() if len(said) == 1 else 0
 
     @property
     def producers(self) -> tuple[str, ...]:

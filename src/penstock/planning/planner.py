@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from penstock.data import ExecutorType
 from penstock.errors import Fault, ManifestError
@@ -19,7 +20,7 @@ from penstock.manifest import (
     path_of,
     read_draft,
 )
-from penstock.nodes import Catalogue
+from penstock.nodes import Catalogue, NodeType
 from penstock.planning.graph import predecessors, stages
 from penstock.planning.joins import accepted
 from penstock.planning.plan import Edge, ExecutionStage, NodeAssignment, NodeExecutionPlan
@@ -227,7 +228,16 @@ def _assigned(node_id: str, examined: Examined, executor: ExecutorType) -> NodeA
         emits=node_type.emits,
         is_source=node_type.is_source,
         is_join=node_type.joins is not None,
+        chunk_samples=_chunk_samples(node_type, examined.nodes[node_id][1].params),
     )
+
+
+def _chunk_samples(node_type: NodeType, params: Mapping[str, Any]) -> int:
+    said = node_type.cls.chunk_samples
+    if isinstance(said, int):
+        return said
+    number: int = getattr(node_type.cls.Params.model_validate(params), said)
+    return number
 
 
 def _edge(connection: Connection, examined: Examined, configuration: ManifestConfiguration) -> Edge:

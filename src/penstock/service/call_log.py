@@ -35,6 +35,12 @@ class CallLog:
         """Say that the client has given the call up, or its deadline has passed."""
         _log.info("%s was given up by its client", self._who, extra=self._about)
 
+    def unread(self, error: PenstockError | None) -> None:
+        """Say that the client didn't read to the end, and what its session failed with."""
+        why = "" if error is None else f": {_first_line(error)}"
+        about = self._about | ({} if error is None else _about(error))
+        _log.warning("%s was not read to its end by its client%s", self._who, why, extra=about)
+
     @property
     def _about(self) -> dict[str, str]:
         """The fields of a log record that say which call it was."""

@@ -20,17 +20,18 @@ from penstock.service.status import Context, abort_stopping, abort_unforeseen
 from penstock.session import NodeMetrics, Output, Session, SessionMetrics, SessionStatus
 from penstock.wire.buffers import decode
 from penstock.wire.errors import encode_error
-from penstock.wire.methods import EXECUTE_PIPELINE, PACKAGE, PROTOCOL, SERVED
+from penstock.wire.methods import EXECUTE_PIPELINE, PACKAGE, PROTOCOL
 from penstock.wire.metrics import CodecTime, encode_metrics
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
 
 
 class ExecutionServicer:
-    """Answers ``ExecutePipeline`` and ``GetVersion``."""
+    """Answers ``ExecutePipeline``, and ``GetVersion`` by what is ``served`` beside them."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, served: Sequence[str]) -> None:
         self._admission = admission
+        self._served = served
 
     async def execute(
         self, request: execution.ExecuteRequest, context: Context
@@ -65,7 +66,7 @@ class ExecutionServicer:
                 protocol_version=PROTOCOL,
                 runtime_version=__version__,
                 supported_node_types=self._admission.catalogue.names(),
-                supported_protocols=[PACKAGE, *SERVED],
+                supported_protocols=[PACKAGE, *self._served],
             ),
             compatible=fits,
             compatibility_message=message,

@@ -7,13 +7,15 @@ import resource
 from collections.abc import Iterator
 
 from penstock.errors import ConfigurationError, Fault
-from penstock.manifest import Capacity, Limits, Settings
+from penstock.manifest import Capacity, ConnectionSettings, Limits, Settings
 from penstock.session import Budget, smallest_cost
 
 FILES_OF_A_SESSION = 32
 """Descriptors that the service has for a session with one source and one sink, with room."""
 OWN_FILES = 128
 """What it has besides: gRPC's, its log, its zygote's, those of blank hosts."""
+CONNECTIONS_OF_A_SESSION = 4
+"""What is kept for its clients where nothing is written of sessions and connections."""
 PROCESSES_OF_A_SESSION = 2
 """The supervisor and the host; processes of nodes have a limit of their own."""
 _log = logging.getLogger(__name__)
@@ -22,12 +24,14 @@ _log = logging.getLogger(__name__)
 def fitted(settings: Settings, capacity: Capacity) -> Settings:
     """The settings with limits that the machine has; a default that is too high is lowered.
 
+    Sessions and connections share the descriptors: what is written of one is kept free for it.
     Raises ``ConfigurationError`` for one that the operator wrote, and where not one session
     could be admitted.
     """
     faults: list[Fault] = []
     lowered: dict[str, int] = {}
-    for name, most, why in _bounds(settings.limits, capacity):
+    connections = settings.service.connections
+    for name, most, why in _bounds(settings.limits, connections, capacity):
         wished = getattr(settings.limits, name)
         if wished is None or wished <= most:
             continue
@@ -42,16 +46,34 @@ def fitted(settings: Settings, capacity: Capacity) -> Settings:
     shortage = Budget(limits, capacity).shortage(smallest_cost(hosted=True))
     if shortage is not None and not faults:
         faults.append(Fault("limits", f"not one session could be admitted: {shortage}"))
+    room = _files(capacity) - FILES_OF_A_SESSION * limits.max_sessions
+    if not faults and connections.max_connections > room:
+        if "max_connections" in connections.model_fields_set:
+            faults.append(_too_many(connections, limits, room, capacity))
+        connections = connections.model_copy(update={"max_connections": room})
     if faults:
         raise ConfigurationError(faults)
-    return settings.model_copy(update={"limits": limits})
+    service = settings.service.model_copy(update={"connections": connections})
+    return settings.model_copy(update={"limits": limits, "service": service})
 
 
-def say_what_was_lowered(wished: Limits, limits: Limits) -> None:
+def lowered_in(wished: Settings, settings: Settings) -> dict[str, int]:
+    """The defaults that were too high here, by their names, and what they are now."""
+    found = {
+        f"limits.{name}": value
+        for name, value in settings.limits.model_dump().items()
+        if value != getattr(wished.limits, name)
+    }
+    connections = settings.service.connections.max_connections
+    if connections != wished.service.connections.max_connections:
+        found["service.connections.max_connections"] = connections
+    return found
+
+
+def say_what_was_lowered(wished: Settings, settings: Settings) -> None:
     """Tell the operator of defaults that are too high here."""
-    for name, value in limits.model_dump().items():
-        if value != getattr(wished, name):
-            _log.info("limits.%s is %d: more than that this machine can't keep", name, value)
+    for name, value in lowered_in(wished, settings).items():
+        _log.info("%s is %d: more than that this machine can't keep", name, value)
 
 
 def allow_all_files() -> None:
@@ -60,14 +82,45 @@ def allow_all_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _bounds(limits: Limits, capacity: Capacity) -> Iterator[tuple[str, int, str]]:
+def _files(capacity: Capacity) -> int:
+    """The descriptors that there are for sessions and connections."""
+    return capacity.open_files - OWN_FILES
+
+
+def _too_many(
+    connections: ConnectionSettings, limits: Limits, room: int, capacity: Capacity
+) -> Fault:
+    wished = connections.max_connections
+    return Fault(
+        "service.connections.max_connections",
+        f"this machine has room for {room} beside {limits.max_sessions} sessions "
+        f"({capacity.open_files} open files, ulimit -n), got {wished}",
+        str(wished),
+        f"at most {room}",
+    )
+
+
+def _most_sessions(limits: Limits, connections: ConnectionSettings, capacity: Capacity) -> int:
+    """By descriptors, one of them at least for the connection of its client."""
+    files = _files(capacity)
+    most = files // (FILES_OF_A_SESSION + 1)
+    if "max_sessions" in limits.model_fields_set:
+        return most
+    if "max_connections" not in connections.model_fields_set:
+        return min(most, max(files // (FILES_OF_A_SESSION + CONNECTIONS_OF_A_SESSION), 1))
+    return min(most, max((files - connections.max_connections) // FILES_OF_A_SESSION, 1))
+
+
+def _bounds(
+    limits: Limits, connections: ConnectionSettings, capacity: Capacity
+) -> Iterator[tuple[str, int, str]]:
     """Each limit, the most that it can be here, and why."""
     memory = f"{capacity.memory_bytes} bytes of memory"
     for name in ("max_shared_memory_bytes", "max_buffered_bytes", "max_node_memory_bytes"):
         yield name, capacity.memory_bytes, memory
     files = f"{capacity.open_files} open files (ulimit -n)"
     yield "max_open_files", capacity.open_files, files
-    yield "max_sessions", (capacity.open_files - OWN_FILES) // FILES_OF_A_SESSION, files
+    yield "max_sessions", _most_sessions(limits, connections, capacity), files
     processes = f"{capacity.processes} processes (ulimit -u, pids.max)"
     yield "max_processes", capacity.processes // 2, processes
     left = capacity.processes - min(limits.max_processes, capacity.processes // 2)

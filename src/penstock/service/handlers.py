@@ -12,6 +12,7 @@ from penstock.service.control import ControlServicer
 from penstock.service.execution import ExecutionServicer
 from penstock.service.health import HealthServicer
 from penstock.service.planning import PlanningServicer
+from penstock.service.reflection import SERVICES as REFLECTION
 from penstock.service.reflection import reflection_handlers
 from penstock.service.requests import heeding_leave, one_request
 from penstock.service.streaming import StreamingServicer
@@ -39,10 +40,11 @@ def handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
     To gRPC all requests are streams: those are read when a handler asks for them, so that a call
     which is refused, or never sends its one request, costs next to nothing.
     """
-    execution = ExecutionServicer(admission)
+    service = admission.settings.service
+    served = [*SERVED, *(REFLECTION if service.reflection else ())]
+    execution = ExecutionServicer(admission, served)
     health = HealthServicer(admission.readiness.board, admission.may_see)
     planning = PlanningServicer(admission)
-    service = admission.settings.service
     for method, make, behaviour in (
         (EXECUTE_PIPELINE, _one_response, execution.execute),
         (GET_VERSION, _one_response, execution.version),

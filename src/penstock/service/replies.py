@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 
 from penstock.errors import PenstockError, SessionError
@@ -23,7 +24,8 @@ class Replies:
     """Writes to the call from several tasks; no write is ever given up half way.
 
     A task that is inside one of these methods must not be cancelled while the call lives. All
-    of them raise ``SessionCancelledError`` once it doesn't.
+    of them raise ``SessionCancelledError`` once it doesn't. ``writing_since`` is when the write
+    that waits for the client began, in ``time.monotonic``.
     """
 
     def __init__(self, context: Context) -> None:
@@ -33,6 +35,7 @@ class Replies:
         self._has_news = asyncio.Event()
         self._over = False
         self.codec = CodecTime()
+        self.writing_since: float | None = None
 
     def progressed(self, said: NodeProgress) -> None:
         """Keep a node's progress for ``forward_news``."""
@@ -63,7 +66,9 @@ class Replies:
 
     async def ready(self, session: Session) -> None:
         await self._tell_news()
-        await self._write(pb.StreamResponse(ready=pb.StreamReady(session_id=session.session_id)))
+        size = session.plan.chunk_samples
+        ready = pb.StreamReady(session_id=session.session_id, recommended_chunk_size=size)
+        await self._write(pb.StreamResponse(ready=ready))
 
     async def result(self, output: Output, inputs_taken: int) -> None:
         """Raises ``NodeError`` for an output that can't be sent."""
@@ -110,10 +115,16 @@ class Replies:
     async def _tell_news(self) -> None:
         async with self._writing:
             while self._news:
-                with LEAVING:
-                    await self._context.write(Parted(self._news.popleft()))
+                await self._send(Parted(self._news.popleft()))
 
     async def _write(self, response: pb.StreamResponse, payload: memoryview | None = None) -> None:
         async with self._writing:
+            await self._send(Parted(response, payload))
+
+    async def _send(self, message: Parted[pb.StreamResponse]) -> None:
+        self.writing_since = time.monotonic()
+        try:
             with LEAVING:
-                await self._context.write(Parted(response, payload))
+                await self._context.write(message)
+        finally:
+            self.writing_since = None

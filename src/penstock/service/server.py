@@ -49,7 +49,7 @@ async def serve(
     be bound, or that another service has, for limits that this machine can't keep, and, unless
     it is to be ``insecure``, for an address that others can reach without encryption.
     """
-    wished, settings = settings.limits, fitted(settings, Capacity.here())
+    wished, settings = settings, fitted(settings, Capacity.here())
     say_how_files_are_found(settings.service.files)
     LAUNCHER.warm_up()
     keep_freed_memory()
@@ -61,7 +61,7 @@ async def serve(
             async with _serving(settings, address, catalogue, observer) as service:
                 settle()
                 announce(f"listening on {service.address}")
-                say_what_was_lowered(wished, settings.limits)
+                say_what_was_lowered(wished, settings)
                 await stop.wait()
                 await _drain(service.admission, settings.service.drain_secs, hurry)
     finally:

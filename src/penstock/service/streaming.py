@@ -25,6 +25,7 @@ from penstock.service.pacing import comes_within, steadily
 from penstock.service.replies import Replies
 from penstock.service.requests import read_request
 from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort
+from penstock.service.unread import Patience
 from penstock.session import Session
 from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.stream_errors import InitRequiredError, status_details
@@ -48,7 +49,7 @@ class StreamingServicer:
         try:
             await call.serve()
         except asyncio.CancelledError:
-            call.log.left()
+            call.log_end()
             raise
         except PenstockError as exc:
             call.log.failed(exc)
@@ -57,6 +58,8 @@ class StreamingServicer:
         except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so
             call.log.failed(exc)
             await call.end(PenstockError(UNFORESEEN.message), UNFORESEEN)
+        finally:
+            await call.patience.end()
 
 
 class StreamCall:
@@ -65,6 +68,8 @@ class StreamCall:
     def __init__(self, admission: Admission, context: Context) -> None:
         self.replies = Replies(context)
         self.log = CallLog(STREAM_PIPELINE.name, context.peer())
+        limit_s = admission.settings.service.unread_secs
+        self.patience = Patience(context, self.replies, limit_s)
         self._admission = admission
         self._context = context
         self._over = asyncio.Event()
@@ -92,12 +97,20 @@ class StreamCall:
             reason = CANCELLED if self._cancelled else COMPLETED
             await self.replies.closed(session, reason)
 
+    def log_end(self) -> None:
+        """Say that nobody is there any more to be told; or is there, and doesn't read."""
+        if self.patience.lost:
+            self.log.unread(self._failure)
+        else:
+            self.log.left()
+
     async def end(self, error: PenstockError, ending: Ending) -> None:
         """The last word of a call that failed: on the stream, and packed into its status.
 
         A session that was never admitted as the service stops is only refused: gRPC's clients
         try elsewhere by themselves, as long as no message has come.
         """
+        self.patience.begin(_at_once, lambda: error, self.log.session_id)
         details = status_details(error, self.log.session_id, ending.number, ending.message)
         self._context.set_trailing_metadata(details)
         with contextlib.suppress(SessionCancelledError):  # nobody is there to be told
@@ -147,6 +160,7 @@ class StreamCall:
             group.create_task(self._guard(session, self._limit))
             try:
                 await session.start()
+                self.patience.begin(session.until_over, self._reason, session.session_id)
                 await self.replies.ready(session)
                 feeding = self._guard(session, lambda s: self._feed.run(s, init.data_inputs))
                 reading.append(group.create_task(feeding))
@@ -163,6 +177,9 @@ class StreamCall:
                 self._over.set()
                 self.replies.finish()
                 await session.aclose()
+
+    def _reason(self) -> PenstockError:
+        return self._failure or SessionClosedError("the session has ended")
 
     def _fail(self, error: PenstockError) -> None:
         """Keep the first failure: what follows is its consequence."""
@@ -232,3 +249,7 @@ class StreamCall:
         if not self._feed.ended:
             self._fail(SessionIdleError(limit_s=limit_s))
             await session.cancel("idle")
+
+
+async def _at_once() -> None:
+    """There is no session, or it is over."""

@@ -221,6 +221,13 @@ class Session:
         finally:
             attachment.close()
 
+    async def until_over(self) -> None:
+        """Wait until all nodes have finished, or the session has failed.
+
+        What it gave may still be there to be read.
+        """
+        await self._started().over.wait()
+
     async def outputs(self) -> AsyncGenerator[Output, None]:
         """What leaves the pipeline, as it comes, for one reader.
 

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FileDescripto
 from google.protobuf.message import Message
 from wire_client import WireClient
 
-from penstock.wire.v1 import common_pb2, execution_pb2, streaming_pb2
+from penstock.wire.v1 import common_pb2, control_pb2, execution_pb2, streaming_pb2
 
 Case = Callable[[WireClient], Awaitable[None]]
 CASES: dict[str, Case] = {}
@@ -18,8 +18,8 @@ _shown: dict[Case, BaseException | None] = {}
 
 def names() -> list[str]:
     """All that a case has to be there for, from the descriptors."""
-    files = (common_pb2.DESCRIPTOR, execution_pb2.DESCRIPTOR, streaming_pb2.DESCRIPTOR)
-    return [name for file in files for name in _of_file(file)]
+    files = (common_pb2, execution_pb2, streaming_pb2, control_pb2)
+    return [name for file in files for name in _of_file(file.DESCRIPTOR)]
 
 
 def shows(*covered: str) -> Callable[[Case], Case]:
@@ -64,12 +64,13 @@ async def show(name: str, wire: WireClient) -> None:
 
 def _of_file(file: FileDescriptor) -> Iterator[str]:
     for message in file.message_types_by_name.values():
-        yield from _of_message(message)
+        yield from names_of(message)
     for enum in file.enum_types_by_name.values():
         yield from _of_enum(enum)
 
 
-def _of_message(message: Descriptor) -> Iterator[str]:
+def names_of(message: Descriptor) -> Iterator[str]:
+    """A message's fields, and the values of its own enums."""
     yield from (f"{message.name}.{field.name}" for field in message.fields)
     for enum in message.enum_types:
         yield from _of_enum(enum)

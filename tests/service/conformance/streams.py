@@ -68,7 +68,6 @@ async def details(
     "StreamResponse.result",
     "StreamResponse.closed",
     "StreamReady.session_id",
-    "StreamReady.recommended_chunk_size",
     "StreamReady.max_buffer_latency_ms",
     "ChunkResult.sequence",
     "ChunkResult.data_outputs",
@@ -97,10 +96,25 @@ async def a_stream_to_its_end(wire: WireClient) -> None:
     (ready,) = (one.ready for one in responses if one.HasField("ready"))
     closed = responses[-1].closed
     assert ready.session_id == closed.session_id != ""
-    assert ready.recommended_chunk_size == 0, "any size does"
     assert ready.max_buffer_latency_ms == 0, "how long a node takes is not known before"
     assert closed.reason == "completed"
     assert closed.final_metrics.node_metrics["n0"].items_processed == 2
+
+
+@shows("StreamReady.recommended_chunk_size")
+async def what_its_sources_work_on(wire: WireClient) -> None:
+    """By what the node types declare; nothing is recommended where sources differ."""
+    chunker = pipeline("AudioChunkerNode", params={"chunkSize": 320})
+    two = pipeline("AudioChunkerNode")
+    two.nodes.add(id="side", node_type="PassThrough")
+    detector = pipeline("SileroVADNode", "PassThrough")
+    for manifest, size in ((chunker, 320), (detector, 512), (two, 0), (pipeline("EchoNode"), 0)):
+        call = wire.stream()
+        await call.write(init(manifest))
+        ready = (await read_until(call, "ready")).ready
+        assert ready.recommended_chunk_size == size
+        await call.write(CLOSE)
+        await rest(call)
 
 
 @shows("DataChunk.named_buffers")

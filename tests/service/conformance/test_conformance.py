@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import answers
+import attachments
 import manifests
 import streams
 import values
@@ -19,7 +20,7 @@ from wire_client import WireClient
 from penstock.manifest import ServiceSettings, Settings
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-MODULES = (answers, manifests, streams, values)
+MODULES = (answers, attachments, manifests, streams, values)
 
 
 @pytest.fixture

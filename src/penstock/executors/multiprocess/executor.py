@@ -338,6 +338,7 @@ class MultiprocessExecutor:
         remote = self._nodes[death.node_id]
         remote.control.drain()  # it may have said why
         remote.gone = True
+        remote.used(death)
         self._measuring.discard(death.node_id)
         self._measured.set()
         if remote.failures:

@@ -263,7 +263,7 @@ class Exited(_Message, frozen=True):
 
     ``busy`` are the places of those of its nodes that a call was going on in, innermost last;
     ``stacks`` is where it was, if it was asked; ``exceeded_bytes`` is the limit of memory that
-    the kernel killed it for.
+    the kernel killed it for. ``cpu_ns`` and ``peak_memory_bytes`` are what it has used.
     """
 
     node_id: str
@@ -276,6 +276,8 @@ class Exited(_Message, frozen=True):
     limit_s: float = 0.0
     busy: list[int] = msgspec.field(default_factory=list)
     stacks: str = ""
+    cpu_ns: int = 0
+    peak_memory_bytes: int = 0
 
 
 class Stopped(_Message, frozen=True):

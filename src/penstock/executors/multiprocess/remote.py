@@ -66,6 +66,12 @@ class Remote:
         assert epochs.fd is not None  # noqa: S101  # with processes, the page is shared
         self.control.send(order, [epochs.fd])
 
+    def used(self, death: messages.Exited) -> None:
+        """What the kernel knows of its process, which may have been killed before it told more."""
+        stats = self.statistics
+        stats.cpu_ns = max(stats.cpu_ns, death.cpu_ns)
+        stats.peak_memory_bytes = max(stats.peak_memory_bytes, death.peak_memory_bytes)
+
 
 def prepare_order(
     node: NodeAssignment, config: ManifestConfiguration, session_id: str

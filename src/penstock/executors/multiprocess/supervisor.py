@@ -183,7 +183,7 @@ class Supervisor:
 
     def _on_death(self, child: Child) -> None:
         child.kill(signal.SIGKILL)  # what it has started must not hold on to its pipes
-        _, status = os.waitpid(child.pid, 0)
+        _, status, used = os.wait4(child.pid, 0)
         busy, stacks = [call.slot for call in child.vitals.busy()], child.vitals.stacks()
         child.close(self._reactor)
         overdue = child.deadlines.overdue
@@ -201,6 +201,8 @@ class Supervisor:
                 limit_s=overdue.limit_s if overdue else 0.0,
                 busy=busy,
                 stacks=stacks,
+                cpu_ns=round((used.ru_utime + used.ru_stime) * 1e9),
+                peak_memory_bytes=used.ru_maxrss * 1024,
             )
         )
         if child.name == messages.HOST:

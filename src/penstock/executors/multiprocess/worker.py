@@ -84,6 +84,7 @@ class Worker:
         self._pump: Pump = PlainPump(self)
         self._lost_spans = 0
         self._running = False
+        self._finished = False
         self._stopping = False
         self._reserve = mmap.mmap(-1, RESERVE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
@@ -223,6 +224,7 @@ class Worker:
             self._fail("process", exc)
             return False
         self._control.send(messages.Finished(self._measured()))
+        self._finished = True
         return True
 
     async def _tear_down(self, node: Node) -> None:
@@ -326,9 +328,17 @@ class Worker:
         self._control.send(
             messages.Failed(during, error.exception_type, error.exception_message, error.traceback)
         )
+        self._tell_numbers()
+
+    def _tell_numbers(self) -> None:
+        """What was counted by a node that comes to no end of its own: nobody may ask any more."""
+        if self._loop is not None and not self._finished:
+            with contextlib.suppress(MemoryError):
+                self._control.send(self._measured())
 
     def _say_last_words(self) -> None:
         """What the session has not made room for yet, within reason."""
+        self._tell_numbers()
         self._flush_trail()
         deadline = time.monotonic() + LAST_WORDS_S
         while self._control.waiting and (left := deadline - time.monotonic()) > 0:

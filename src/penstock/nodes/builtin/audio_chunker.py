@@ -34,6 +34,7 @@ class AudioChunker(Node):
     Params = AudioChunkerParams
     params: AudioChunkerParams
     blocking = False
+    chunk_samples = "chunk_size"
 
     def setup(self) -> None:
         self._last: Audio | None = None

@@ -70,6 +70,7 @@ class SileroVad(Node):
 
     Params = SileroVadParams
     params: SileroVadParams
+    chunk_samples = WINDOW
 
     def setup(self) -> None:
         self._judge = _load_model()

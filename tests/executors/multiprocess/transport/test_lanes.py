@@ -277,6 +277,39 @@ def test_gaps_are_closed_by_one_copy_into_the_slot(lanes, order):
     assert pair.sender.statistics().copies == 1
 
 
+def test_who_keeps_what_he_lends_on_does_not_keep_the_pool(lanes):
+    """Nobody behind takes any of it, so that all of it is lent on as long as there is room."""
+    pair = lanes(budget=8 << 20, max_message_bytes=1 << 20)
+    passing, _, _ = pair.lane(pair.target, pair.plane())
+    kept, lent = [], 0
+    for number in range(30):
+        assert pair.sender.offer(Message(Binary(np.full(900_000, number, np.uint8)), number))
+        kept += pair.drain()
+        lent += passing.offer(kept[-1])
+    assert lent > 8, "as many as the pool has room for, and then some of its own"
+    assert [one.value.data[0] for one in kept] == list(range(30))
+    statistics = pair.receiver.statistics()
+    assert statistics.held == pair.receiver.kept
+    assert statistics.held + statistics.copies >= 30
+    assert statistics.held_bytes <= 4 << 20
+
+
+def test_what_is_only_lent_on_is_not_kept(lanes):
+    pair = lanes(budget=8 << 20, max_message_bytes=1 << 20)
+    passing, end, _ = pair.lane(pair.target, pair.plane())
+    for number in range(6):
+        assert pair.sender.offer(Message(Binary(np.full(900_000, number, np.uint8)), number))
+        [message] = pair.drain()
+        for part in (slice(0, 450_000), slice(450_000, None)):
+            assert passing.offer(Message(Binary(message.value.data[part]), number))
+        del message
+    pair.settle()
+    assert (pair.receiver.kept, pair.receiver.statistics().held) == (0, 6)
+    assert pair.receiver.statistics().copies == 0
+    again = end.take()
+    assert again.value.data[0] == 0
+
+
 def test_memory_lent_on_comes_back_through_all_hands(lanes):
     """The owner starves; what it lent lies two lanes further, with somebody who is idle."""
     pair = lanes()

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import Counter
 from itertools import count
 
 import numpy
@@ -17,6 +18,7 @@ from penstock.executors.multiprocess.transport.memory cimport (
     Slot,
     Vacancy,
     bytes_on,
+    references,
 )
 
 from penstock.bridges import no_listener
@@ -119,8 +121,22 @@ cdef class SharedArena:
         return 0
 
     def lent_on(self, returns):
-        """How many of the views that ``returns`` has on loan others look at in their turn."""
-        return len(set().union(*(loans.lent_on(returns) for loans in self._loans)))
+        """How many of the views that ``returns`` has on loan only others look at, in their turn.
+
+        What somebody here looks at besides stays when those give it back.
+        """
+        cdef dict placed = {}
+        cdef dict holders
+        cdef Lease lease
+        cdef object key
+        for loans in self._loans:
+            placed.update(loans.lent_on(returns))
+        holders = dict(Counter(map(id, placed.values())))
+        for lease in placed.values():
+            key = id(lease)
+            if holders.get(key, 0) and references(lease) - 1 > 2 * holders[key]:
+                holders[key] = 0  # this variable's, and one each of what was placed and of its entry
+        return len(holders) - list(holders.values()).count(0)
 
     cdef int settle(self, Loans loans) except -1:
         """Have back all that a closed lane has lent to a consumer that copies what it takes."""

@@ -30,6 +30,7 @@ cdef class Loans:
         return 0
 
     def lent_on(self, returns):
-        """The leases among them that are on loan from elsewhere themselves, by ``returns``."""
+        """The leases among them that are on loan from elsewhere, by ``returns``; each is held here
+        by what was placed, whose ``id`` it stands under."""
         placed_here = list(self.open.values())  # what runs meanwhile may reclaim
-        return {id(placed.lease) for placed in placed_here if placed.is_of(returns)}
+        return {id(placed): placed.lease for placed in placed_here if placed.is_of(returns)}

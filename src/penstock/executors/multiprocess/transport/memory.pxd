@@ -41,6 +41,9 @@ cdef class Lease:
     cdef size_t nbytes
 
 
+cdef Py_ssize_t references(Lease lease) noexcept
+
+
 cdef class Slot(Lease):
     pass
 

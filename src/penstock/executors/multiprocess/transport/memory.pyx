@@ -8,7 +8,7 @@ under the GIL, and nothing here lets go of it in between.
 
 from cpython.exc cimport PyErr_SetFromErrno
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.ref cimport Py_INCREF
+from cpython.ref cimport Py_INCREF, Py_REFCNT
 from libc.errno cimport EINVAL, errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -153,6 +153,11 @@ cdef class Slab(Memory):
 @cython.no_gc
 cdef class Lease:
     """A part of a slab that somebody looks at."""
+
+
+cdef Py_ssize_t references(Lease lease) noexcept:
+    """How many there are to a lease, who asks among them."""
+    return Py_REFCNT(lease)
 
 
 @cython.final
