@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import os
+from pathlib import Path
 from typing import Any
 
 from penstock.client import Client, Stream
 from penstock.data import Text
 from penstock.session import Output
 
+HERE = Path(__file__).parent
+NODES = (
+    "penstock.testing.faults",
+    str(HERE.parent / "session" / "bus_nodes.py"),
+    str(HERE / "holding_nodes.py"),
+)
 HOUR_S = 3600.0
 MIXED = ("adds_a", "EchoNode", "adds_b")
 """Native, in a process, native."""
@@ -66,3 +74,19 @@ class Talking:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stream.__aexit__()
+
+
+class Hold:
+    """A FIFO whose path has ``holds`` compute until ``release``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder / "hold")
+        os.mkfifo(self.path)
+        self._file = os.open(self.path, os.O_RDWR)
+
+    def release(self) -> None:
+        os.write(self._file, b"x")
+
+    def close(self) -> None:
+        """What was written and not read is gone."""
+        os.close(self._file)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "service")]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
 
-from attaching import HOUR_S, MIXED, Talking
+from attaching import HOUR_S, MIXED, NODES, Hold, Talking
 from wire_client import calls_ended
 
 from penstock.client import Client, Tap
@@ -33,19 +34,25 @@ from penstock.service import running
 from penstock.session import Interruption, NodeState, TapEvent
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-NODES = str(Path(__file__).parent.parent / "session" / "bus_nodes.py")
 APART = {"n0": "multiprocess", "n1": "multiprocess", "n2": "multiprocess"}
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    catalogue = Catalogue.installed().extended("penstock.testing.faults", NODES)
+    catalogue = Catalogue.installed().extended(*NODES)
     async with (
         running(Settings(), "127.0.0.1:0", catalogue) as address,
         Client(address) as client,
     ):
         yield client
     await calls_ended()
+
+
+@pytest.fixture
+def hold(tmp_path: Path) -> Iterator[Hold]:
+    made = Hold(tmp_path)
+    yield made
+    made.close()
 
 
 async def shown(tap: Tap) -> str:
@@ -255,21 +262,26 @@ async def test_verdicts_overtake_inputs_that_wait_for_room(client: Client) -> No
             assert await talk.heard() == f"p{number}"
 
 
-async def test_verdicts_overtake_what_a_busy_node_has_not_heeded(client: Client) -> None:
+async def test_verdicts_overtake_what_a_busy_node_has_not_heeded(
+    client: Client, hold: Hold
+) -> None:
     async with (
-        Talking(client, "EchoNode") as talk,
+        Talking(client, "holds", "adds_b") as talk,
         client.attach(talk.session_id) as attachment,
         asyncio.TaskGroup() as group,
     ):
-        intercept = await attachment.intercept("n0", HOUR_S)
-        await talk.say("x")
+        intercept = await attachment.intercept("n1", HOUR_S)
+        await talk.say(hold.path)
         request = await anext(intercept)
         for _ in range(100):
             group.create_task(attachment.set_state("n0", NodeState.ENABLED))
             group.create_task(attachment.tap("n0"))
         await asyncio.sleep(0)
         assert await request.let_pass()
-        assert await talk.heard() == "x"
+        assert await talk.heard() == "heldb"
+        hold.release()
+        assert await (await anext(intercept)).let_pass()
+        assert await talk.heard() == "releasedb"
 
 
 @pytest.mark.parametrize(
@@ -410,32 +422,31 @@ async def test_a_call_that_is_given_up_shifts_no_other(client: Client) -> None:
         assert [await task for task in left] == [0] * len(left)
 
 
-async def test_what_was_given_up_is_taken_back(client: Client) -> None:
+async def test_what_was_given_up_is_taken_back(client: Client, hold: Hold) -> None:
     """A tap or an intercept that nobody has got is nobody's."""
     async with (
-        Talking(client, "EchoNode") as talk,
+        Talking(client, "holds") as talk,
         client.attach(talk.session_id) as one,
         client.attach(talk.session_id) as two,
     ):
-        held = await one.intercept("n0", HOUR_S)
-        await talk.say("x")
-        request = await anext(held)  # the node is parked, and heeds nothing new
-        tapping = asyncio.create_task(two.tap("n0"))
-        intercepting = asyncio.create_task(one.intercept("n0", HOUR_S))
-        with pytest.raises(UnknownNodeError):
-            await two.tap("nowhere")
-        with pytest.raises(UnknownNodeError):
+        assert await talk.said(hold.path) == "held"  # it computes, and heeds nothing new
+        asking = [asyncio.create_task(ask("n0")) for ask in (one.tap, one.intercept)]
+        with pytest.raises(UnknownNodeError):  # by now they are at the service
             await one.tap("nowhere")
-        for task in (tapping, intercepting):
+        for task in asking:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        assert await talk.heard() == "x"
-        assert not await request.drop()
-        again = await two.intercept("n0", HOUR_S)  # it is free
-        await talk.say("y")
-        assert await (await anext(again)).let_pass()
-        assert await talk.heard() == "y"
+        hold.release()
+        assert await talk.heard() == "released"
+        intercept = await two.intercept("n0", HOUR_S)  # it is free
+        tap = await one.tap("n0")
+        await talk.say(hold.path)
+        assert await (await anext(intercept)).replace("!")
+        assert await talk.heard() == "!"
+        hold.release()
+        assert await (await anext(intercept)).drop()
+        assert [await shown(tap), await shown(tap)] == ["held", "released"]
 
 
 async def test_an_attachment_is_opened_once_and_used_while_it_is_open(client: Client) -> None:
