@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.data import Text
+from penstock.data import ExecutorType, Json, Text
 from penstock.nodes import Node, node
 
 
@@ -17,3 +17,11 @@ class Holds(Node):
         with open(item.text, "rb", buffering=0) as fifo:
             fifo.read(1)
         yield Text("released")
+
+
+@node("swallows_natively", executor=ExecutorType.NATIVE)
+class SwallowsNatively(Node):
+    """Takes numbers, and gives nothing."""
+
+    def process(self, item: Json) -> Json | None:
+        return None
