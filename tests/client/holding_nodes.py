@@ -1,10 +1,10 @@
-"""A node that computes until it is told to go on."""
+"""Nodes that can be held, and that give what the protocol has no place for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.data import ExecutorType, Json, Text
+from penstock.data import CancelSpeculation, Control, ExecutorType, Json, Text
 from penstock.nodes import Node, node
 
 
@@ -25,3 +25,19 @@ class SwallowsNatively(Node):
 
     def process(self, item: Json) -> Json | None:
         return None
+
+
+@node("says_unspeakable", executor=ExecutorType.NATIVE)
+class SaysUnspeakable(Node):
+    """The protocol has no times before 0."""
+
+    def process(self, item: Text) -> Control | Text:
+        return Control(CancelSpeculation(-1, 0)) if item.text == "unspeakable" else item
+
+
+@node("takes_all", executor=ExecutorType.NATIVE)
+class TakesAll(Node):
+    """Gives texts."""
+
+    def process(self, item: Control | Text) -> Text:
+        return item if isinstance(item, Text) else Text("control")

@@ -147,6 +147,27 @@ async def test_a_tap_counts_what_is_lost_from_its_own_beginning(client: Client) 
         assert await anext(second) == TapEvent("n1", Text("xa"), 300, 0, 0, 0)
 
 
+async def test_an_output_that_can_not_be_shown_is_told_in_its_place(client: Client) -> None:
+    async with (
+        Talking(client, "says_unspeakable", "takes_all") as talk,
+        client.attach(talk.session_id) as attachment,
+    ):
+        tap = await attachment.tap("n0")
+        intercept = await attachment.intercept("n0", HOUR_S)
+        await talk.say("unspeakable")
+        assert await talk.heard() == "control"  # it has passed, since nobody could be asked
+        await talk.say("x")
+        assert await (await anext(intercept)).let_pass()
+        with pytest.raises(InvalidValueError, match="can't be sent"):
+            await anext(tap)
+        while True:
+            try:
+                assert await shown(tap) == "x"
+                break
+            except InvalidValueError:  # the same of the intercept
+                continue
+
+
 async def test_an_intercept_passes_replaces_and_drops(client: Client) -> None:
     async with Talking(client, *MIXED) as talk, client.attach(talk.session_id) as attachment:
         tap = await attachment.tap("n1")

@@ -72,8 +72,7 @@ class Attachment:
         try:
             await self._call.ask(wire.subscribe(node_id), node_id)
         except BaseException as exc:
-            if self._drop_tap(tap) and not isinstance(exc, PenstockError):
-                self._call.frames.tell(wire.unsubscribe(node_id))
+            self._give_back(tap, exc)
             raise
         return tap
 
@@ -120,6 +119,15 @@ class Attachment:
         None names the client: all that was sent is given up. Gives the number of the interrupt.
         """
         return (await self._call.ask(wire.interrupt(node_id), node_id or "")).epoch
+
+    def _give_back(self, tap: Tap, reason: BaseException) -> None:
+        """Nobody has got it; the service may show the node all the same, unless it refused."""
+        if not self._drop_tap(tap):
+            return
+        if isinstance(reason, PenstockError):
+            del self._watches[tap.node_id]  # of a node that there is not, say
+        else:
+            self._call.frames.tell(wire.unsubscribe(tap.node_id))
 
     async def _untap(self, tap: Tap) -> None:
         if self._drop_tap(tap):
@@ -173,8 +181,9 @@ class Attachment:
     def _heeded(self, said: pb.Acknowledged) -> None:
         asked = self._call.frames.acknowledge(said)
         if asked is not None and asked.frame.HasField("unsubscribe"):
-            node_id = asked.frame.unsubscribe.addr.node_id
-            self._watches[node_id].restart()
+            watch = self._watches.get(asked.frame.unsubscribe.addr.node_id)
+            if watch is not None:
+                watch.restart()
 
     def _refused(self, said: pb.ErrorEvent) -> None:
         """An error that is no frame's is about an output that can't be shown."""
