@@ -149,11 +149,11 @@ class Attachment:
 
     def _drop_tap(self, tap: Tap) -> bool:
         """Whether it was there, and the last of its node."""
-        taps = self._watches[tap.node_id].taps
-        if tap not in taps:
+        watch = self._watches.get(tap.node_id)
+        if watch is None or tap not in watch.taps:
             return False
-        taps.discard(tap)
-        return not taps
+        watch.taps.discard(tap)
+        return not watch.taps
 
     def _drop_intercept(self, intercept: Intercept) -> bool:
         """Whether it is what decides, and not another one in its place."""
