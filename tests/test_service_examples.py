@@ -73,6 +73,16 @@ def grpcurl() -> Path:
     return Path(found.origin).parent / "lib" / "grpcurl"
 
 
+def test_a_pipeline_is_watched_and_changed(checkout: Path, service: str) -> None:
+    said = run(sys.executable, "examples/watch.py", service, cwd=checkout)
+    assert said.splitlines() == [
+        "answered: I don't know that one.",
+        "answered: Hello, grace!",
+        "heard: my name is Ada",
+        "heard: my name is Grace",
+    ]
+
+
 def test_a_voice_is_heard_to_its_end(stubs: Path, service: str) -> None:
     text, path = "Hello from Penstock.", stubs / "hello.wav"
     said = run(sys.executable, "speak.py", service, text, str(path), cwd=stubs)

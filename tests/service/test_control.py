@@ -106,8 +106,10 @@ class Attached:
 
     async def refused(self, **op: Any) -> pb.ErrorEvent:
         """Send a frame that is refused, and what is said about it."""
-        await self.send(**op)
+        number = await self.send(**op)
         error: pb.ErrorEvent = await self.event("error")
+        assert error.frame == number
+        assert error.error.message == error.message
         return error
 
     async def tapped(self) -> str:

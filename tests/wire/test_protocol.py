@@ -153,6 +153,7 @@ def test_what_is_ours_in_the_protocols_messages_starts_at_100() -> None:
         if field.number >= 100 and (file.name, message.name) not in OURS
     }
     assert ours == {
+        "Attached.acknowledges": 100,
         "Connection.channel_capacity": 101,
         "Connection.drop_policy": 102,
         "Connection.enable_backpressure": 100,
@@ -161,10 +162,15 @@ def test_what_is_ours_in_the_protocols_messages_starts_at_100() -> None:
         "ControlEvent.acknowledged": 101,
         "ControlEvent.interrupted": 100,
         "ControlFrame.interrupt": 100,
+        "ErrorEvent.error": 101,
+        "ErrorEvent.frame": 100,
         "ExecuteResponse.failed": 100,
         "ExecutionMetrics.bridges": 100,
         "ExecutionResult.outputs": 100,
         "Hello.acknowledge": 100,
+        "InterceptRequest.part": 102,
+        "InterceptRequest.sequence": 101,
+        "InterceptRequest.timestamp_us": 103,
         "ManifestMetadata.multiprocess": 100,
         "NodeMetrics.cpu_time_ms": 101,
         "NodeMetrics.executor": 102,
@@ -172,6 +178,8 @@ def test_what_is_ours_in_the_protocols_messages_starts_at_100() -> None:
         "NodeMetrics.pid": 103,
         "NodeMetrics.reason": 104,
         "NumpyBuffer.layout": 100,
+        "Publish.timestamp_us": 100,
+        "SessionClosed.error": 100,
         "StreamControl.node_id": 100,
         "StreamResponse.interrupted": 101,
         "StreamResponse.progress": 100,

@@ -1,22 +1,38 @@
 """The Python client of the service: ``Client`` for asyncio, ``BlockingClient`` without."""
 
+from penstock.client.attachment import Attachment
 from penstock.client.blocking import BlockingClient, BlockingStream
+from penstock.client.blocking_attachment import (
+    BlockingAttachment,
+    BlockingIntercept,
+    BlockingInterceptRequest,
+    BlockingTap,
+)
 from penstock.client.client import Client, ExecutionOutcome, ServiceVersion
+from penstock.client.intercepts import Intercept, InterceptRequest
 from penstock.client.metrics import BridgeReport, ExecutionReport, NodeReport, StreamReport
 from penstock.client.options import ClientOptions, ClientTls
 from penstock.client.plans import PipelinePlan, PlannedEdge, PlannedNode, PlannedResource
 from penstock.client.stream import Stream
+from penstock.client.taps import Tap
 from penstock.client.values import Sendable
 
 __all__ = [
+    "Attachment",
+    "BlockingAttachment",
     "BlockingClient",
+    "BlockingIntercept",
+    "BlockingInterceptRequest",
     "BlockingStream",
+    "BlockingTap",
     "BridgeReport",
     "Client",
     "ClientOptions",
     "ClientTls",
     "ExecutionOutcome",
     "ExecutionReport",
+    "Intercept",
+    "InterceptRequest",
     "NodeReport",
     "PipelinePlan",
     "PlannedEdge",
@@ -26,4 +42,5 @@ __all__ = [
     "ServiceVersion",
     "Stream",
     "StreamReport",
+    "Tap",
 ]

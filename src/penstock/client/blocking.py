@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
+from penstock.client.attachment import Attachment
+from penstock.client.blocking_attachment import BlockingAttachment
 from penstock.client.client import Client, ExecutionOutcome, ServiceVersion
-from penstock.client.loop_thread import LoopThread
+from penstock.client.loop_thread import LoopThread, following
 from penstock.client.metrics import ExecutionReport, StreamReport
 from penstock.client.options import ClientOptions
 from penstock.client.plans import PipelinePlan
@@ -73,6 +75,23 @@ class BlockingClient:
 
         return BlockingStream(self._thread.run(opened()), self._thread)
 
+    def attach(
+        self,
+        session_id: str,
+        *,
+        attach_id: str | None = None,
+        timeout_s: float | None = None,
+        on_interrupt: Callable[[Interruption], None] | None = None,
+    ) -> BlockingAttachment:
+        """As ``Client.attach``, to be opened with ``with``."""
+
+        async def made() -> Attachment:  # it belongs to the loop that it is made on
+            return self._client.attach(
+                session_id, attach_id=attach_id, timeout_s=timeout_s, on_interrupt=on_interrupt
+            )
+
+        return BlockingAttachment(self._thread.run(made()), self._thread)
+
     def close(self) -> None:
         """Give up the connection, every call that still uses it, and the thread."""
         if self._thread.is_alive:
@@ -93,10 +112,6 @@ async def _close(outputs: Any) -> None:
     while outputs.ag_running:  # noqa: ASYNC110  # nothing tells when it has
         await asyncio.sleep(0)
     await outputs.aclose()
-
-
-async def _next(outputs: AsyncIterator[Output]) -> Output | None:
-    return await anext(outputs, None)
 
 
 class BlockingStream:
@@ -123,7 +138,7 @@ class BlockingStream:
         """As ``Stream.outputs``; each may be ``timeout_s`` in coming."""
         outputs = self._stream.outputs()
         try:
-            while (output := self._thread.run(_next(outputs), timeout_s)) is not None:
+            while (output := self._thread.run(following(outputs), timeout_s)) is not None:
                 yield output
         finally:
             self._thread.run(_close(outputs))

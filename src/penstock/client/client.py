@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any, Self
 
 import grpc
 
+from penstock.client.attachment import Attachment
 from penstock.client.metrics import ExecutionReport, execution_report
 from penstock.client.options import ClientOptions
 from penstock.client.plans import PipelinePlan, pipeline_plan
@@ -19,9 +21,11 @@ from penstock.manifest import Manifest, parse_manifest
 from penstock.manifest.front_door import Source
 from penstock.session import Interruption, NodeProgress, Output
 from penstock.wire.buffers import decode, encode_into
+from penstock.wire.control_frames import hello
 from penstock.wire.errors import decode_error
 from penstock.wire.manifests import encode_manifest
 from penstock.wire.methods import (
+    ATTACH,
     EXECUTE_PIPELINE,
     GET_VERSION,
     PLAN_PIPELINE,
@@ -152,6 +156,29 @@ class Client:
         )
         call = partial(method, timeout=timeout_s, metadata=self.options.metadata)
         return Stream(call, init, on_progress, on_interrupt)
+
+    def attach(
+        self,
+        session_id: str,
+        *,
+        attach_id: str | None = None,
+        timeout_s: float | None = None,
+        on_interrupt: Callable[[Interruption], None] | None = None,
+    ) -> Attachment:
+        """Watch and change a session that runs, to be opened with ``async with``.
+
+        ``session_id`` is what ``Stream.session_id`` says, of this client or of another one. A
+        session that there is not, or that the token may not see, is ``NOT_FOUND`` on opening.
+        ``on_interrupt`` is told of every interrupt. After ``timeout_s`` seconds the service ends
+        the attachment (``DEADLINE_EXCEEDED``).
+        """
+        method: Any = self._channel.stream_stream(
+            ATTACH.path,
+            request_serializer=ATTACH.request.SerializeToString,
+            response_deserializer=ATTACH.response.FromString,
+        )
+        call = partial(method, timeout=timeout_s, metadata=self.options.metadata)
+        return Attachment(call, hello(session_id, attach_id or uuid.uuid4().hex), on_interrupt)
 
     async def aclose(self) -> None:
         """Give up the connection, and every call that still uses it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
@@ -78,6 +78,11 @@ class LoopThread:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             asyncio.set_event_loop(None)
             self._loop.close()
+
+
+async def following(items: AsyncIterator[_Result]) -> _Result | None:
+    """The next one; None at the end."""
+    return await anext(items, None)
 
 
 def _limited(

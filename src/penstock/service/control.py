@@ -20,6 +20,7 @@ from penstock.service.status import Context, Ending, abort, abort_invalid, abort
 from penstock.session import DEADLINE_S, Attachment, Intercept, NodeState, Session, Tap
 from penstock.wire import control as wire
 from penstock.wire.buffers import decode
+from penstock.wire.control import Done
 from penstock.wire.methods import ATTACH
 from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import control_pb2 as pb
@@ -28,6 +29,8 @@ PUBLISHED_AHEAD = 4
 """Published values that wait for their nodes while frames behind them are read."""
 CONFIRMED_AHEAD = 64
 """Frames that may wait for being heeded by their nodes; then nothing more is read."""
+HEAR_OUT_S = 1.0
+"""How long a client that was told of the end may take to stop writing."""
 
 
 class ControlServicer:
@@ -91,6 +94,9 @@ class ControlCall:
         self._intercepts: dict[str, Intercept] = {}
         self._published: asyncio.Queue[tuple[int, pb.Publish]] = asyncio.Queue(PUBLISHED_AHEAD)
         self._confirming = asyncio.Semaphore(CONFIRMED_AHEAD)
+        self._reading: asyncio.Task[None] | None = None
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._ending = False
 
     async def serve(self) -> None:
         """Until the client has left, or everything was told of a session that is over."""
@@ -99,9 +105,11 @@ class ControlCall:
             if await self._until_over():
                 async with asyncio.timeout(LAST_EVENTS_S):
                     await self._events.say(self._closed())
+                await self._hear_out()
         except TimeoutError:
             return  # it doesn't read
         finally:
+            await self._stop()
             await self._events.abandon()
 
     async def _until_over(self) -> bool:
@@ -121,16 +129,27 @@ class ControlCall:
         over = asyncio.create_task(attachment.until_over())
         reading = asyncio.create_task(self._read(attachment))
         publishing = asyncio.create_task(self._publish(attachment))
-        tasks = (over, reading, publishing)
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if not over.done():
-                await (reading if reading.done() else publishing)  # raises what it failed with
-            return over.done()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        self._reading = reading
+        self._tasks = (over, reading, publishing)
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not over.done():
+            await (reading if reading.done() else publishing)  # raises what it failed with
+        self._ending = True
+        return over.done()
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _hear_out(self) -> None:
+        """Read what the client still writes, for a while; it ends that when it is told of the end.
+
+        One that writes when its call has ended loses what it was sent, the last word before all.
+        Only who has each frame answered is sure to write for as long as it isn't told.
+        """
+        if self._hello.acknowledge and self._reading is not None:
+            await asyncio.wait([self._reading], timeout=HEAR_OUT_S)
 
     def _is_end(self, error: PenstockError) -> bool:
         """Whether it says no more than that the session is over."""
@@ -141,7 +160,7 @@ class ControlCall:
         left = isinstance(failure, SessionCancelledError) and not self._admission.stopping
         fine = failure is None or left
         reason = pb.CLOSE_REASON_CODE_NORMAL if fine else pb.CLOSE_REASON_CODE_ERROR
-        return wire.closed(reason, "" if failure is None else str(failure))
+        return wire.closed(reason, failure)
 
     async def _read(self, attachment: Attachment) -> None:
         """Frames as they come, up to the client's end; ``Hello`` was number 0.
@@ -152,10 +171,12 @@ class ControlCall:
             try:
                 frame = await read_request(self._context)
             except InputError as exc:
-                await self._events.say(wire.refused(wire.code_of(exc), str(exc), None))
+                await self._refuse(exc, None, number)
                 continue
             if frame is grpc.aio.EOF:
                 return
+            if self._ending:
+                continue  # nobody is there any more who could do it
             if frame.HasField("publish"):
                 await self._published.put((number, frame.publish))
             else:
@@ -167,67 +188,77 @@ class ControlCall:
         attachment: Attachment,
         number: int,
         addr: pb.ControlAddress | None,
-        work: Awaitable[str | None],
+        work: Awaitable[Done],
     ) -> None:
         """Do what a frame says, and tell what came of it; the session's end is told elsewhere."""
         try:
-            node_id = await work
+            done = await work
         except PenstockError as exc:
             if not self._is_end(exc):
-                await self._events.say(wire.refused(wire.code_of(exc), str(exc), addr))
+                await self._refuse(exc, addr, number)
         else:
             if self._hello.acknowledge:
                 await self._confirming.acquire()
-                self._events.begin(self._acknowledge(attachment, number, node_id))
+                self._events.begin(self._acknowledge(attachment, number, done))
 
-    async def _acknowledge(self, attachment: Attachment, number: int, node_id: str | None) -> None:
+    async def _refuse(
+        self, error: PenstockError, addr: pb.ControlAddress | None, number: int
+    ) -> None:
+        if not self._ending:  # its end is the last that is told
+            await self._events.say(wire.refused(error, addr, number))
+
+    async def _acknowledge(self, attachment: Attachment, number: int, done: Done) -> None:
         """Tell of a frame that has taken effect: where it is a node's to heed it, once it has."""
         try:
-            if node_id is not None:
-                await attachment.confirmed(node_id)
-            await self._events.write(wire.acknowledged(number))
+            if done.heeds is not None:
+                await attachment.confirmed(done.heeds)
+            await self._events.write(wire.acknowledged(number, done))
+        except SessionCancelledError:
+            raise  # nobody is there to be told
         except PenstockError as exc:
             if not self._is_end(exc):
-                raise
+                await self._events.write(wire.refused(exc, None, number))
         finally:
             self._confirming.release()
 
-    async def _obey(self, attachment: Attachment, frame: pb.ControlFrame) -> str | None:
-        """Gives the node that has to heed the frame; None where it has taken effect."""
+    async def _obey(self, attachment: Attachment, frame: pb.ControlFrame) -> Done:
+        """What a frame says."""
         op = frame.WhichOneof("op")
         if op is None:
             raise wire.protocol_error("expected a frame that says what to do, got none")
         return await _OPERATIONS[op](self, attachment, getattr(frame, op))
 
-    async def _greet(self, _attachment: Attachment, _said: pb.Hello) -> None:
+    async def _greet(self, _attachment: Attachment, _said: pb.Hello) -> Done:
         raise wire.protocol_error("hello: it may only be the first frame")
 
-    async def _subscribe(self, attachment: Attachment, said: pb.Subscribe) -> str:
+    async def _subscribe(self, attachment: Attachment, said: pb.Subscribe) -> Done:
         node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT)
         if node_id not in self._taps:
             tap = self._taps[node_id] = attachment.tap_nowait(node_id)
             self._events.begin(self._events.forward_tap(said.addr, tap))
-        return node_id
+        return Done(heeds=node_id)
 
-    async def _unsubscribe(self, _attachment: Attachment, said: pb.Unsubscribe) -> None:
+    async def _unsubscribe(self, _attachment: Attachment, said: pb.Unsubscribe) -> Done:
         tap = self._taps.pop(wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT), None)
         if tap is not None:
             tap.close()
+        return Done()
 
-    async def _intercept(self, attachment: Attachment, said: pb.Intercept) -> str:
+    async def _intercept(self, attachment: Attachment, said: pb.Intercept) -> Done:
         node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT)
         deadline_s = said.deadline_ms / 1e3 or DEADLINE_S
         intercept = self._intercepts[node_id] = attachment.intercept_nowait(node_id, deadline_s)
         self._events.begin(self._events.forward_requests(said.addr, intercept))
-        return node_id
+        return Done(heeds=node_id)
 
-    async def _remove_intercept(self, _attachment: Attachment, said: pb.RemoveIntercept) -> None:
+    async def _remove_intercept(self, _attachment: Attachment, said: pb.RemoveIntercept) -> Done:
         node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT)
         intercept = self._intercepts.pop(node_id, None)
         if intercept is not None:
             intercept.close()
+        return Done()
 
-    async def _decide(self, attachment: Attachment, said: pb.InterceptReply) -> None:
+    async def _decide(self, attachment: Attachment, said: pb.InterceptReply) -> Done:
         """A verdict; one that comes too late changes nothing, and is no fault."""
         decision = said.decision.WhichOneof("decision")
         if decision is None:
@@ -235,21 +266,23 @@ class ControlCall:
         request = attachment.request(said.correlation_id)
         if decision == "replace":
             value = await self._value(said.decision.replace, "decision.replace")
-            if request is not None:
-                request.replace(value)
-        elif request is not None:
-            request.let_pass() if decision == "pass" else request.drop()
+            counts = request is not None and request.replace(value)
+        elif decision == "pass":
+            counts = request is not None and request.let_pass()
+        else:
+            counts = request is not None and request.drop()
+        return Done(late=not counts)
 
-    async def _set_state(self, attachment: Attachment, said: pb.SetNodeState) -> str:
+    async def _set_state(self, attachment: Attachment, said: pb.SetNodeState) -> Done:
         attachment.set_state_nowait(said.node_id, wire.decode_state(said.state))
-        return said.node_id
+        return Done(heeds=said.node_id)
 
-    async def _clear_state(self, attachment: Attachment, said: pb.ClearNodeState) -> str:
+    async def _clear_state(self, attachment: Attachment, said: pb.ClearNodeState) -> Done:
         attachment.set_state_nowait(said.node_id, NodeState.ENABLED)
-        return said.node_id
+        return Done(heeds=said.node_id)
 
-    async def _interrupt(self, _attachment: Attachment, said: pb.Interrupt) -> None:
-        await self._session.interrupt(said.node_id or None)
+    async def _interrupt(self, _attachment: Attachment, said: pb.Interrupt) -> Done:
+        return Done(epoch=await self._session.interrupt(said.node_id or None))
 
     async def _publish(self, attachment: Attachment) -> None:
         """Values, in their order; each waits for room at its node."""
@@ -257,17 +290,18 @@ class ControlCall:
             number, said = await self._published.get()
             await self._attempt(attachment, number, said.addr, self._give(attachment, said))
 
-    async def _give(self, attachment: Attachment, said: pb.Publish) -> None:
+    async def _give(self, attachment: Attachment, said: pb.Publish) -> Done:
         node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_IN)
         value = await self._value(said.data, "publish.data")
-        await attachment.publish(node_id, value)
+        sequence = await attachment.publish(node_id, value, timestamp_us=said.timestamp_us)
+        return Done(sequence=sequence)
 
     async def _value(self, buffer: common.DataBuffer, where: str) -> Value:
         await self._admission.files.load([(where, buffer)])
         return decode(buffer, where)
 
 
-_OPERATIONS: dict[str, Callable[[ControlCall, Attachment, Any], Awaitable[str | None]]] = {
+_OPERATIONS: dict[str, Callable[[ControlCall, Attachment, Any], Awaitable[Done]]] = {
     "hello": ControlCall._greet,
     "subscribe": ControlCall._subscribe,
     "unsubscribe": ControlCall._unsubscribe,

@@ -78,7 +78,7 @@ class Events:
                 await self.write(message)
 
     async def refuse(self, error: InputError, addr: pb.ControlAddress | None) -> None:
-        await self.write(wire.refused(wire.code_of(error), str(error), addr))
+        await self.write(wire.refused(error, addr))
 
     async def finish(self) -> None:
         """Wait for the last events, within reason."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from penstock.errors import (
     InputError,
     NodeAddressError,
@@ -11,6 +13,7 @@ from penstock.errors import (
 )
 from penstock.session import InterceptRequest, Interruption, NodeState, TapEvent
 from penstock.wire.buffers import encode_into
+from penstock.wire.errors import encode_error
 from penstock.wire.interrupts import encode_interruption
 from penstock.wire.v1 import control_pb2 as pb
 
@@ -21,6 +24,15 @@ _STATES: dict[int, NodeState] = {
     pb.NODE_STATE_BYPASS: NodeState.BYPASS,
     pb.NODE_STATE_DISABLED: NodeState.DISABLED,
 }
+
+
+class Done(NamedTuple):
+    """What a frame has done; ``heeds`` is the node that has yet to heed it."""
+
+    heeds: str | None = None
+    sequence: int = 0
+    epoch: int = 0
+    late: bool = False
 
 
 class FrameError(InputError):
@@ -93,7 +105,11 @@ def code_of(error: PenstockError) -> pb.ControlErrorCode:
 
 
 def attached(hello: pb.Hello) -> pb.ControlEvent:
-    said = pb.Attached(session_id=hello.session_id, attach_id=hello.attach_id)
+    said = pb.Attached(
+        session_id=hello.session_id,
+        attach_id=hello.attach_id,
+        acknowledges=hello.acknowledge,
+    )
     return pb.ControlEvent(attached=said)
 
 
@@ -114,23 +130,36 @@ def asked(addr: pb.ControlAddress, request: InterceptRequest) -> pb.ControlEvent
     said = message.intercept_request
     said.addr.CopyFrom(addr)
     said.correlation_id = request.number
+    said.sequence, said.part = request.sequence, request.part
+    said.timestamp_us = max(request.timestamp_us, 0)
     encode_into(said.data, request.value)
     return message
 
 
 def refused(
-    code: pb.ControlErrorCode, message: str, addr: pb.ControlAddress | None
+    error: PenstockError, addr: pb.ControlAddress | None, frame: int = 0
 ) -> pb.ControlEvent:
-    return pb.ControlEvent(error=pb.ErrorEvent(code=code, message=message, addr=addr))
+    """What a frame could not do, or an output that can't be shown (no frame's fault: 0)."""
+    whole = encode_error(error)
+    said = pb.ErrorEvent(
+        code=code_of(error), message=whole.message, addr=addr, frame=frame, error=whole
+    )
+    return pb.ControlEvent(error=said)
 
 
 def interrupted(said: Interruption) -> pb.ControlEvent:
     return pb.ControlEvent(interrupted=encode_interruption(said))
 
 
-def acknowledged(frame: int) -> pb.ControlEvent:
-    return pb.ControlEvent(acknowledged=pb.Acknowledged(frame=frame))
+def acknowledged(frame: int, done: Done) -> pb.ControlEvent:
+    said = pb.Acknowledged(frame=frame, sequence=done.sequence, epoch=done.epoch, late=done.late)
+    return pb.ControlEvent(acknowledged=said)
 
 
-def closed(reason: pb.CloseReasonCode, detail: str) -> pb.ControlEvent:
-    return pb.ControlEvent(session_closed=pb.SessionClosed(reason=reason, detail=detail))
+def closed(reason: pb.CloseReasonCode, failure: PenstockError | None) -> pb.ControlEvent:
+    """The end of a session, and what it failed with or was ended by, if anything."""
+    said = pb.SessionClosed(reason=reason)
+    if failure is not None:
+        said.error.CopyFrom(encode_error(failure))
+        said.detail = said.error.message
+    return pb.ControlEvent(session_closed=said)

@@ -15,21 +15,21 @@ _sym_db = _symbol_database.Default()
 from . import common_pb2 as common__pb2
 
 
-DESCRIPTOR = POOL.AddSerializedFile(b'\n\rcontrol.proto\x12\x0eremotemedia.v1\x1a\x0c\x63ommon.proto\"d\n\x0e\x43ontrolAddress\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04port\x18\x02 \x01(\t\x12\x33\n\tdirection\x18\x03 \x01(\x0e\x32 .remotemedia.v1.ControlDirection\"\x9c\x01\n\x11InterceptDecision\x12%\n\x04pass\x18\x01 \x01(\x0b\x32\x15.remotemedia.v1.EmptyH\x00\x12-\n\x07replace\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBufferH\x00\x12%\n\x04\x64rop\x18\x03 \x01(\x0b\x32\x15.remotemedia.v1.EmptyH\x00\x42\n\n\x08\x64\x65\x63ision\"\x07\n\x05\x45mpty\"\x98\x04\n\x0c\x43ontrolFrame\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x15.remotemedia.v1.HelloH\x00\x12.\n\tsubscribe\x18\x02 \x01(\x0b\x32\x19.remotemedia.v1.SubscribeH\x00\x12\x32\n\x0bunsubscribe\x18\x03 \x01(\x0b\x32\x1b.remotemedia.v1.UnsubscribeH\x00\x12*\n\x07publish\x18\x04 \x01(\x0b\x32\x17.remotemedia.v1.PublishH\x00\x12.\n\tintercept\x18\x05 \x01(\x0b\x32\x19.remotemedia.v1.InterceptH\x00\x12;\n\x10remove_intercept\x18\x06 \x01(\x0b\x32\x1f.remotemedia.v1.RemoveInterceptH\x00\x12\x39\n\x0fintercept_reply\x18\x07 \x01(\x0b\x32\x1e.remotemedia.v1.InterceptReplyH\x00\x12\x36\n\x0eset_node_state\x18\x08 \x01(\x0b\x32\x1c.remotemedia.v1.SetNodeStateH\x00\x12:\n\x10\x63lear_node_state\x18\t \x01(\x0b\x32\x1e.remotemedia.v1.ClearNodeStateH\x00\x12.\n\tinterrupt\x18\x64 \x01(\x0b\x32\x19.remotemedia.v1.InterruptH\x00\x42\x04\n\x02op\"C\n\x05Hello\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tattach_id\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x63knowledge\x18\x64 \x01(\x08\"9\n\tSubscribe\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\";\n\x0bUnsubscribe\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\"a\n\x07Publish\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\x12(\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer\"N\n\tIntercept\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x02 \x01(\r\"?\n\x0fRemoveIntercept\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\"]\n\x0eInterceptReply\x12\x16\n\x0e\x63orrelation_id\x18\x01 \x01(\x04\x12\x33\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32!.remotemedia.v1.InterceptDecision\"I\n\x0cSetNodeState\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.remotemedia.v1.NodeState\"!\n\x0e\x43learNodeState\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"\x1c\n\tInterrupt\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"\xfd\x02\n\x0c\x43ontrolEvent\x12,\n\x08\x61ttached\x18\x01 \x01(\x0b\x32\x18.remotemedia.v1.AttachedH\x00\x12\'\n\x03tap\x18\x02 \x01(\x0b\x32\x18.remotemedia.v1.TapEventH\x00\x12=\n\x11intercept_request\x18\x03 \x01(\x0b\x32 .remotemedia.v1.InterceptRequestH\x00\x12+\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1a.remotemedia.v1.ErrorEventH\x00\x12\x37\n\x0esession_closed\x18\x05 \x01(\x0b\x32\x1d.remotemedia.v1.SessionClosedH\x00\x12\x32\n\x0binterrupted\x18\x64 \x01(\x0b\x32\x1b.remotemedia.v1.InterruptedH\x00\x12\x34\n\x0c\x61\x63knowledged\x18\x65 \x01(\x0b\x32\x1c.remotemedia.v1.AcknowledgedH\x00\x42\x07\n\x05\x65vent\"\x1d\n\x0c\x41\x63knowledged\x12\r\n\x05\x66rame\x18\x01 \x01(\x04\"1\n\x08\x41ttached\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tattach_id\x18\x02 \x01(\t\"\xa6\x01\n\x08TapEvent\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\x12(\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer\x12\x0c\n\x04lost\x18\x64 \x01(\x04\x12\x10\n\x08sequence\x18\x65 \x01(\x04\x12\x0c\n\x04part\x18\x66 \x01(\x04\x12\x14\n\x0ctimestamp_us\x18g \x01(\x04\"\x82\x01\n\x10InterceptRequest\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\x04\x12(\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer\"{\n\nErrorEvent\x12.\n\x04\x63ode\x18\x01 \x01(\x0e\x32 .remotemedia.v1.ControlErrorCode\x12\x0f\n\x07message\x18\x02 \x01(\t\x12,\n\x04\x61\x64\x64r\x18\x03 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\"P\n\rSessionClosed\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.remotemedia.v1.CloseReasonCode\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t*j\n\x10\x43ontrolDirection\x12!\n\x1d\x43ONTROL_DIRECTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONTROL_DIRECTION_IN\x10\x01\x12\x19\n\x15\x43ONTROL_DIRECTION_OUT\x10\x02*o\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12NODE_STATE_ENABLED\x10\x01\x12\x15\n\x11NODE_STATE_BYPASS\x10\x02\x12\x17\n\x13NODE_STATE_DISABLED\x10\x03*\x94\x02\n\x10\x43ontrolErrorCode\x12\"\n\x1e\x43ONTROL_ERROR_CODE_UNSPECIFIED\x10\x00\x12(\n$CONTROL_ERROR_CODE_SESSION_NOT_FOUND\x10\x01\x12#\n\x1f\x43ONTROL_ERROR_CODE_UNKNOWN_NODE\x10\x02\x12&\n\"CONTROL_ERROR_CODE_INVALID_ADDRESS\x10\x03\x12\x1f\n\x1b\x43ONTROL_ERROR_CODE_PROTOCOL\x10\x04\x12#\n\x1f\x43ONTROL_ERROR_CODE_UNAUTHORIZED\x10\x05\x12\x1f\n\x1b\x43ONTROL_ERROR_CODE_INTERNAL\x10\x06*o\n\x0f\x43loseReasonCode\x12!\n\x1d\x43LOSE_REASON_CODE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43LOSE_REASON_CODE_NORMAL\x10\x01\x12\x1b\n\x17\x43LOSE_REASON_CODE_ERROR\x10\x02\x32[\n\x0fPipelineControl\x12H\n\x06\x41ttach\x12\x1c.remotemedia.v1.ControlFrame\x1a\x1c.remotemedia.v1.ControlEvent(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = POOL.AddSerializedFile(b'\n\rcontrol.proto\x12\x0eremotemedia.v1\x1a\x0c\x63ommon.proto\"d\n\x0e\x43ontrolAddress\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04port\x18\x02 \x01(\t\x12\x33\n\tdirection\x18\x03 \x01(\x0e\x32 .remotemedia.v1.ControlDirection\"\x9c\x01\n\x11InterceptDecision\x12%\n\x04pass\x18\x01 \x01(\x0b\x32\x15.remotemedia.v1.EmptyH\x00\x12-\n\x07replace\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBufferH\x00\x12%\n\x04\x64rop\x18\x03 \x01(\x0b\x32\x15.remotemedia.v1.EmptyH\x00\x42\n\n\x08\x64\x65\x63ision\"\x07\n\x05\x45mpty\"\x98\x04\n\x0c\x43ontrolFrame\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x15.remotemedia.v1.HelloH\x00\x12.\n\tsubscribe\x18\x02 \x01(\x0b\x32\x19.remotemedia.v1.SubscribeH\x00\x12\x32\n\x0bunsubscribe\x18\x03 \x01(\x0b\x32\x1b.remotemedia.v1.UnsubscribeH\x00\x12*\n\x07publish\x18\x04 \x01(\x0b\x32\x17.remotemedia.v1.PublishH\x00\x12.\n\tintercept\x18\x05 \x01(\x0b\x32\x19.remotemedia.v1.InterceptH\x00\x12;\n\x10remove_intercept\x18\x06 \x01(\x0b\x32\x1f.remotemedia.v1.RemoveInterceptH\x00\x12\x39\n\x0fintercept_reply\x18\x07 \x01(\x0b\x32\x1e.remotemedia.v1.InterceptReplyH\x00\x12\x36\n\x0eset_node_state\x18\x08 \x01(\x0b\x32\x1c.remotemedia.v1.SetNodeStateH\x00\x12:\n\x10\x63lear_node_state\x18\t \x01(\x0b\x32\x1e.remotemedia.v1.ClearNodeStateH\x00\x12.\n\tinterrupt\x18\x64 \x01(\x0b\x32\x19.remotemedia.v1.InterruptH\x00\x42\x04\n\x02op\"C\n\x05Hello\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tattach_id\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x63knowledge\x18\x64 \x01(\x08\"9\n\tSubscribe\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\";\n\x0bUnsubscribe\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\"w\n\x07Publish\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\x12(\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer\x12\x14\n\x0ctimestamp_us\x18\x64 \x01(\x04\"N\n\tIntercept\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x02 \x01(\r\"?\n\x0fRemoveIntercept\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\"]\n\x0eInterceptReply\x12\x16\n\x0e\x63orrelation_id\x18\x01 \x01(\x04\x12\x33\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32!.remotemedia.v1.InterceptDecision\"I\n\x0cSetNodeState\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.remotemedia.v1.NodeState\"!\n\x0e\x43learNodeState\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"\x1c\n\tInterrupt\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"\xfd\x02\n\x0c\x43ontrolEvent\x12,\n\x08\x61ttached\x18\x01 \x01(\x0b\x32\x18.remotemedia.v1.AttachedH\x00\x12\'\n\x03tap\x18\x02 \x01(\x0b\x32\x18.remotemedia.v1.TapEventH\x00\x12=\n\x11intercept_request\x18\x03 \x01(\x0b\x32 .remotemedia.v1.InterceptRequestH\x00\x12+\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1a.remotemedia.v1.ErrorEventH\x00\x12\x37\n\x0esession_closed\x18\x05 \x01(\x0b\x32\x1d.remotemedia.v1.SessionClosedH\x00\x12\x32\n\x0binterrupted\x18\x64 \x01(\x0b\x32\x1b.remotemedia.v1.InterruptedH\x00\x12\x34\n\x0c\x61\x63knowledged\x18\x65 \x01(\x0b\x32\x1c.remotemedia.v1.AcknowledgedH\x00\x42\x07\n\x05\x65vent\"L\n\x0c\x41\x63knowledged\x12\r\n\x05\x66rame\x18\x01 \x01(\x04\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x0c\n\x04late\x18\x04 \x01(\x08\"G\n\x08\x41ttached\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tattach_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61\x63knowledges\x18\x64 \x01(\x08\"\xa6\x01\n\x08TapEvent\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\x12(\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer\x12\x0c\n\x04lost\x18\x64 \x01(\x04\x12\x10\n\x08sequence\x18\x65 \x01(\x04\x12\x0c\n\x04part\x18\x66 \x01(\x04\x12\x14\n\x0ctimestamp_us\x18g \x01(\x04\"\xb8\x01\n\x10InterceptRequest\x12,\n\x04\x61\x64\x64r\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\x04\x12(\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x1a.remotemedia.v1.DataBuffer\x12\x10\n\x08sequence\x18\x65 \x01(\x04\x12\x0c\n\x04part\x18\x66 \x01(\x04\x12\x14\n\x0ctimestamp_us\x18g \x01(\x04\"\xb8\x01\n\nErrorEvent\x12.\n\x04\x63ode\x18\x01 \x01(\x0e\x32 .remotemedia.v1.ControlErrorCode\x12\x0f\n\x07message\x18\x02 \x01(\t\x12,\n\x04\x61\x64\x64r\x18\x03 \x01(\x0b\x32\x1e.remotemedia.v1.ControlAddress\x12\r\n\x05\x66rame\x18\x64 \x01(\x04\x12,\n\x05\x65rror\x18\x65 \x01(\x0b\x32\x1d.remotemedia.v1.ErrorResponse\"~\n\rSessionClosed\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.remotemedia.v1.CloseReasonCode\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12,\n\x05\x65rror\x18\x64 \x01(\x0b\x32\x1d.remotemedia.v1.ErrorResponse*j\n\x10\x43ontrolDirection\x12!\n\x1d\x43ONTROL_DIRECTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONTROL_DIRECTION_IN\x10\x01\x12\x19\n\x15\x43ONTROL_DIRECTION_OUT\x10\x02*o\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12NODE_STATE_ENABLED\x10\x01\x12\x15\n\x11NODE_STATE_BYPASS\x10\x02\x12\x17\n\x13NODE_STATE_DISABLED\x10\x03*\x94\x02\n\x10\x43ontrolErrorCode\x12\"\n\x1e\x43ONTROL_ERROR_CODE_UNSPECIFIED\x10\x00\x12(\n$CONTROL_ERROR_CODE_SESSION_NOT_FOUND\x10\x01\x12#\n\x1f\x43ONTROL_ERROR_CODE_UNKNOWN_NODE\x10\x02\x12&\n\"CONTROL_ERROR_CODE_INVALID_ADDRESS\x10\x03\x12\x1f\n\x1b\x43ONTROL_ERROR_CODE_PROTOCOL\x10\x04\x12#\n\x1f\x43ONTROL_ERROR_CODE_UNAUTHORIZED\x10\x05\x12\x1f\n\x1b\x43ONTROL_ERROR_CODE_INTERNAL\x10\x06*o\n\x0f\x43loseReasonCode\x12!\n\x1d\x43LOSE_REASON_CODE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43LOSE_REASON_CODE_NORMAL\x10\x01\x12\x1b\n\x17\x43LOSE_REASON_CODE_ERROR\x10\x02\x32[\n\x0fPipelineControl\x12H\n\x06\x41ttach\x12\x1c.remotemedia.v1.ControlFrame\x1a\x1c.remotemedia.v1.ControlEvent(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.wire.v1.control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONTROLDIRECTION']._serialized_start=2499
-  _globals['_CONTROLDIRECTION']._serialized_end=2605
-  _globals['_NODESTATE']._serialized_start=2607
-  _globals['_NODESTATE']._serialized_end=2718
-  _globals['_CONTROLERRORCODE']._serialized_start=2721
-  _globals['_CONTROLERRORCODE']._serialized_end=2997
-  _globals['_CLOSEREASONCODE']._serialized_start=2999
-  _globals['_CLOSEREASONCODE']._serialized_end=3110
+  _globals['_CONTROLDIRECTION']._serialized_start=2752
+  _globals['_CONTROLDIRECTION']._serialized_end=2858
+  _globals['_NODESTATE']._serialized_start=2860
+  _globals['_NODESTATE']._serialized_end=2971
+  _globals['_CONTROLERRORCODE']._serialized_start=2974
+  _globals['_CONTROLERRORCODE']._serialized_end=3250
+  _globals['_CLOSEREASONCODE']._serialized_start=3252
+  _globals['_CLOSEREASONCODE']._serialized_end=3363
   _globals['_CONTROLADDRESS']._serialized_start=47
   _globals['_CONTROLADDRESS']._serialized_end=147
   _globals['_INTERCEPTDECISION']._serialized_start=150
@@ -45,33 +45,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNSUBSCRIBE']._serialized_start=984
   _globals['_UNSUBSCRIBE']._serialized_end=1043
   _globals['_PUBLISH']._serialized_start=1045
-  _globals['_PUBLISH']._serialized_end=1142
-  _globals['_INTERCEPT']._serialized_start=1144
-  _globals['_INTERCEPT']._serialized_end=1222
-  _globals['_REMOVEINTERCEPT']._serialized_start=1224
-  _globals['_REMOVEINTERCEPT']._serialized_end=1287
-  _globals['_INTERCEPTREPLY']._serialized_start=1289
-  _globals['_INTERCEPTREPLY']._serialized_end=1382
-  _globals['_SETNODESTATE']._serialized_start=1384
-  _globals['_SETNODESTATE']._serialized_end=1457
-  _globals['_CLEARNODESTATE']._serialized_start=1459
-  _globals['_CLEARNODESTATE']._serialized_end=1492
-  _globals['_INTERRUPT']._serialized_start=1494
-  _globals['_INTERRUPT']._serialized_end=1522
-  _globals['_CONTROLEVENT']._serialized_start=1525
-  _globals['_CONTROLEVENT']._serialized_end=1906
-  _globals['_ACKNOWLEDGED']._serialized_start=1908
-  _globals['_ACKNOWLEDGED']._serialized_end=1937
-  _globals['_ATTACHED']._serialized_start=1939
-  _globals['_ATTACHED']._serialized_end=1988
-  _globals['_TAPEVENT']._serialized_start=1991
-  _globals['_TAPEVENT']._serialized_end=2157
-  _globals['_INTERCEPTREQUEST']._serialized_start=2160
-  _globals['_INTERCEPTREQUEST']._serialized_end=2290
-  _globals['_ERROREVENT']._serialized_start=2292
-  _globals['_ERROREVENT']._serialized_end=2415
-  _globals['_SESSIONCLOSED']._serialized_start=2417
-  _globals['_SESSIONCLOSED']._serialized_end=2497
-  _globals['_PIPELINECONTROL']._serialized_start=3112
-  _globals['_PIPELINECONTROL']._serialized_end=3203
+  _globals['_PUBLISH']._serialized_end=1164
+  _globals['_INTERCEPT']._serialized_start=1166
+  _globals['_INTERCEPT']._serialized_end=1244
+  _globals['_REMOVEINTERCEPT']._serialized_start=1246
+  _globals['_REMOVEINTERCEPT']._serialized_end=1309
+  _globals['_INTERCEPTREPLY']._serialized_start=1311
+  _globals['_INTERCEPTREPLY']._serialized_end=1404
+  _globals['_SETNODESTATE']._serialized_start=1406
+  _globals['_SETNODESTATE']._serialized_end=1479
+  _globals['_CLEARNODESTATE']._serialized_start=1481
+  _globals['_CLEARNODESTATE']._serialized_end=1514
+  _globals['_INTERRUPT']._serialized_start=1516
+  _globals['_INTERRUPT']._serialized_end=1544
+  _globals['_CONTROLEVENT']._serialized_start=1547
+  _globals['_CONTROLEVENT']._serialized_end=1928
+  _globals['_ACKNOWLEDGED']._serialized_start=1930
+  _globals['_ACKNOWLEDGED']._serialized_end=2006
+  _globals['_ATTACHED']._serialized_start=2008
+  _globals['_ATTACHED']._serialized_end=2079
+  _globals['_TAPEVENT']._serialized_start=2082
+  _globals['_TAPEVENT']._serialized_end=2248
+  _globals['_INTERCEPTREQUEST']._serialized_start=2251
+  _globals['_INTERCEPTREQUEST']._serialized_end=2435
+  _globals['_ERROREVENT']._serialized_start=2438
+  _globals['_ERROREVENT']._serialized_end=2622
+  _globals['_SESSIONCLOSED']._serialized_start=2624
+  _globals['_SESSIONCLOSED']._serialized_end=2750
+  _globals['_PIPELINECONTROL']._serialized_start=3365
+  _globals['_PIPELINECONTROL']._serialized_end=3456
 # @@protoc_insertion_point(module_scope)

@@ -123,12 +123,14 @@ class Unsubscribe(_message.Message):
     def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ...) -> None: ...
 
 class Publish(_message.Message):
-    __slots__ = ("addr", "data")
+    __slots__ = ("addr", "data", "timestamp_us")
     ADDR_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_US_FIELD_NUMBER: _ClassVar[int]
     addr: ControlAddress
     data: _common_pb2.DataBuffer
-    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ...) -> None: ...
+    timestamp_us: int
+    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ..., timestamp_us: _Optional[int] = ...) -> None: ...
 
 class Intercept(_message.Message):
     __slots__ = ("addr", "deadline_ms")
@@ -191,18 +193,26 @@ class ControlEvent(_message.Message):
     def __init__(self, attached: _Optional[_Union[Attached, _Mapping[str, object]]] = ..., tap: _Optional[_Union[TapEvent, _Mapping[str, object]]] = ..., intercept_request: _Optional[_Union[InterceptRequest, _Mapping[str, object]]] = ..., error: _Optional[_Union[ErrorEvent, _Mapping[str, object]]] = ..., session_closed: _Optional[_Union[SessionClosed, _Mapping[str, object]]] = ..., interrupted: _Optional[_Union[_common_pb2.Interrupted, _Mapping[str, object]]] = ..., acknowledged: _Optional[_Union[Acknowledged, _Mapping[str, object]]] = ...) -> None: ...
 
 class Acknowledged(_message.Message):
-    __slots__ = ("frame",)
+    __slots__ = ("frame", "sequence", "epoch", "late")
     FRAME_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LATE_FIELD_NUMBER: _ClassVar[int]
     frame: int
-    def __init__(self, frame: _Optional[int] = ...) -> None: ...
+    sequence: int
+    epoch: int
+    late: bool
+    def __init__(self, frame: _Optional[int] = ..., sequence: _Optional[int] = ..., epoch: _Optional[int] = ..., late: _Optional[bool] = ...) -> None: ...
 
 class Attached(_message.Message):
-    __slots__ = ("session_id", "attach_id")
+    __slots__ = ("session_id", "attach_id", "acknowledges")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     ATTACH_ID_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGES_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     attach_id: str
-    def __init__(self, session_id: _Optional[str] = ..., attach_id: _Optional[str] = ...) -> None: ...
+    acknowledges: bool
+    def __init__(self, session_id: _Optional[str] = ..., attach_id: _Optional[str] = ..., acknowledges: _Optional[bool] = ...) -> None: ...
 
 class TapEvent(_message.Message):
     __slots__ = ("addr", "data", "lost", "sequence", "part", "timestamp_us")
@@ -221,29 +231,41 @@ class TapEvent(_message.Message):
     def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ..., lost: _Optional[int] = ..., sequence: _Optional[int] = ..., part: _Optional[int] = ..., timestamp_us: _Optional[int] = ...) -> None: ...
 
 class InterceptRequest(_message.Message):
-    __slots__ = ("addr", "correlation_id", "data")
+    __slots__ = ("addr", "correlation_id", "data", "sequence", "part", "timestamp_us")
     ADDR_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_US_FIELD_NUMBER: _ClassVar[int]
     addr: ControlAddress
     correlation_id: int
     data: _common_pb2.DataBuffer
-    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., correlation_id: _Optional[int] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ...) -> None: ...
+    sequence: int
+    part: int
+    timestamp_us: int
+    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., correlation_id: _Optional[int] = ..., data: _Optional[_Union[_common_pb2.DataBuffer, _Mapping[str, object]]] = ..., sequence: _Optional[int] = ..., part: _Optional[int] = ..., timestamp_us: _Optional[int] = ...) -> None: ...
 
 class ErrorEvent(_message.Message):
-    __slots__ = ("code", "message", "addr")
+    __slots__ = ("code", "message", "addr", "frame", "error")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     ADDR_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
     code: ControlErrorCode
     message: str
     addr: ControlAddress
-    def __init__(self, code: _Optional[_Union[ControlErrorCode, str]] = ..., message: _Optional[str] = ..., addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ...) -> None: ...
+    frame: int
+    error: _common_pb2.ErrorResponse
+    def __init__(self, code: _Optional[_Union[ControlErrorCode, str]] = ..., message: _Optional[str] = ..., addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., frame: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping[str, object]]] = ...) -> None: ...
 
 class SessionClosed(_message.Message):
-    __slots__ = ("reason", "detail")
+    __slots__ = ("reason", "detail", "error")
     REASON_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
     reason: CloseReasonCode
     detail: str
-    def __init__(self, reason: _Optional[_Union[CloseReasonCode, str]] = ..., detail: _Optional[str] = ...) -> None: ...
+    error: _common_pb2.ErrorResponse
+    def __init__(self, reason: _Optional[_Union[CloseReasonCode, str]] = ..., detail: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping[str, object]]] = ...) -> None: ...
