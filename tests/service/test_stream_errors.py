@@ -15,6 +15,7 @@ from penstock.manifest import ServiceSettings, Settings
 from penstock.service.admission import Admission
 from penstock.wire.stream_errors import status_details, stream_error_type
 from penstock.wire.v1 import common_pb2 as pb
+from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import streaming_pb2 as streaming
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
@@ -194,3 +195,27 @@ class TestImpatient:
         told = await details(call)
         assert told.stream_error_type == streaming.STREAM_ERROR_TIMEOUT
         assert told.session_id == ""
+
+
+@pytest.mark.parametrize("ahead", [0, 10], ids=["it reads", "it waits for room"])
+async def test_who_still_writes_is_heard_out(
+    wire: WireClient, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """A client that writes when its call has ended may lose the error; the call waits for it."""
+    monkeypatch.setattr("penstock.service.streaming.HEAR_OUT_S", 20.0)
+    call = wire.stream()
+    starting = init(pipeline("hang_in_process", channel_capacity=1))
+    starting.init.resource_limits.max_timeout_ms = 500
+    await call.write(starting)
+    for _ in range(ahead):  # more than is read ahead
+        await call.write(chunk("x" * (1 << 19)))
+    while not (response := await call.read()).HasField("error"):
+        continue
+    assert response.error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
+    for _ in range(20):
+        await call.write(chunk("late"))
+        await wire.version(execution.VersionRequest())
+    assert not call.done()
+    await call.done_writing()
+    assert await call.read() is grpc.aio.EOF
+    assert await call.code() is grpc.StatusCode.OK

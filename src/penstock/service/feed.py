@@ -65,7 +65,7 @@ class Feed:
         self._inbox.end()
 
     def give_up(self) -> None:
-        """Forget what has been read ahead: an interrupt has made it stale."""
+        """Forget what has been read ahead: it is stale, or nobody will take it."""
         self._inbox.clear()
 
     async def run(self, session: Session, first: Mapping[str, pb.DataBuffer]) -> None:

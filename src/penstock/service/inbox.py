@@ -36,9 +36,10 @@ class Inbox:
         self._filled.notify()
 
     def clear(self) -> None:
-        """Forget what waits; for the one who puts, who is then not waiting for room."""
+        """Forget what waits; who waits for room has it."""
         self._chunks.clear()
         self._bytes = 0
+        self._emptied.notify()
 
     @property
     def is_passable(self) -> bool:

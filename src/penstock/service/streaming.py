@@ -59,7 +59,7 @@ class StreamingServicer:
             call.log.failed(exc)
             await call.end(PenstockError(UNFORESEEN.message), UNFORESEEN)
         finally:
-            await call.patience.end()
+            await call.stop()
 
 
 class StreamCall:
@@ -73,6 +73,7 @@ class StreamCall:
         self._admission = admission
         self._context = context
         self._over = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
         self._failure: PenstockError | None = None
         self._cancelled = False
 
@@ -121,13 +122,23 @@ class StreamCall:
         if ending is not FINE:
             await abort(self._context, ending)
 
+    async def stop(self) -> None:
+        """The call has come to its end."""
+        await self.patience.end()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+
     async def _hear_out(self) -> None:
         """Read what the client still writes, for a while.
 
-        One that writes when its call has ended loses what it was sent, the error before all.
+        One that writes when its call has ended loses what it was sent, the error before all. Who
+        reads already goes on: to gRPC, a read that is given up ends the client's stream.
         """
         with contextlib.suppress(TimeoutError, InputError):
             async with asyncio.timeout(HEAR_OUT_S):
+                if self._reading is not None:
+                    await asyncio.wait([self._reading])
                 while await read_request(self._context) is not grpc.aio.EOF:
                     continue
 
@@ -152,10 +163,12 @@ class StreamCall:
     async def _converse(self, session: Session, init: pb.StreamInit) -> None:
         """Run the session; returns when it and everything of it is gone.
 
-        Tasks that read are cancelled at the end; those that write end by themselves.
+        Who reads goes on, but nothing comes of it any more, until the call is stopped; those
+        that write end by themselves.
         """
+        self._reading = asyncio.create_task(self._guard(session, self._read))
         async with asyncio.TaskGroup() as group:
-            reading = [group.create_task(self._guard(session, self._read))]
+            taking = [group.create_task(_outcome(self._reading))]
             group.create_task(self._guard(session, lambda _: self.replies.forward_news()))
             group.create_task(self._guard(session, self._limit))
             try:
@@ -163,7 +176,7 @@ class StreamCall:
                 self.patience.begin(session.until_over, self._reason, session.session_id)
                 await self.replies.ready(session)
                 feeding = self._guard(session, lambda s: self._feed.run(s, init.data_inputs))
-                reading.append(group.create_task(feeding))
+                taking.append(group.create_task(feeding))
                 group.create_task(self._guard(session, self._report))
                 group.create_task(self._guard(session, self._end_when_idle))
                 async for output in session.outputs():
@@ -172,9 +185,10 @@ class StreamCall:
             except PenstockError as exc:
                 self._fail(exc)
             finally:
-                for task in reading:
+                for task in taking:
                     task.cancel()
                 self._over.set()
+                self._feed.give_up()
                 self.replies.finish()
                 await session.aclose()
 
@@ -198,6 +212,8 @@ class StreamCall:
     async def _read(self, session: Session) -> None:
         """The client's messages, as far ahead as there is room."""
         while (request := await read_request(self._context)) is not grpc.aio.EOF:
+            if self._over.is_set():
+                continue
             message = request.message
             match message.WhichOneof("request"):
                 case "data_chunk":
@@ -249,6 +265,11 @@ class StreamCall:
         if not self._feed.ended:
             self._fail(SessionIdleError(limit_s=limit_s))
             await session.cancel("idle")
+
+
+async def _outcome(task: asyncio.Task[None]) -> None:
+    """Raise what a task raises; it goes on where this is cancelled."""
+    await asyncio.shield(task)
 
 
 async def _at_once() -> None:
