@@ -6,6 +6,7 @@ a verdict passes when nobody is left to give it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import IntEnum
 
 from msgspec.structs import replace
@@ -55,7 +56,7 @@ class SideLanes:
         if end.spec.purpose is Purpose.TAP:
             self._taps.append(_Tap(end))
         else:
-            answered = self._answered or (self._answer() if self._asked else None)
+            answered = self._answer()
             self.ask()
             self._questions, self._answered = end, answered
         self.idle = False
@@ -65,11 +66,13 @@ class SideLanes:
         self._verdicts = verdicts
 
     def detach(self, end: ProducerEnd | ConsumerEnd) -> None:
-        """Forget a lane; doing it twice is harmless."""
+        """Forget a lane, but not the verdict that waits on it; doing it twice is harmless."""
         self._taps = [tap for tap in self._taps if tap.end is not end]
         if self._questions is end:
             self._questions = None
         if self._verdicts is end:
+            with suppress(LaneError):
+                self._answered = self._answer()
             self._verdicts = None
         self.idle = not self._taps and self._questions is None
 
@@ -85,7 +88,7 @@ class SideLanes:
 
     def verdict(self, message: Message) -> tuple[Verdict, Message] | None:
         """What became of the output that ``ask`` was for; None as long as it has to wait."""
-        answer = self._answered or (self._answer() if self._asked else None)
+        answer = self._answered = self._answer()
         if answer is not None:
             decided = Verdict(answer.part)
             replaced = decided is Verdict.REPLACE
@@ -109,6 +112,8 @@ class SideLanes:
 
     def _answer(self) -> Message | None:
         """The verdict on what waits; those that came too late are passed over."""
+        if self._answered is not None or not self._asked:
+            return self._answered
         while self._verdicts is not None and (answer := self._verdicts.take()) is not None:
             if answer.epoch == self._number:
                 return answer

@@ -1,0 +1,52 @@
+"""What lies beside a node: a verdict holds, whoever gave it is gone by then."""
+
+import pytest
+
+from penstock.bridges import DirectLane, LaneSpec, Purpose
+from penstock.data import CLIENT, Kind, Message, Text
+from penstock.executors.side_lanes import SideLanes, Verdict
+
+TEXT = frozenset({Kind.TEXT})
+OUTPUT = Message(Text("out"), 1, origin="n")
+
+
+def asked_about(side):
+    """The lanes of somebody who has been asked about ``OUTPUT``."""
+    questions = DirectLane(LaneSpec(1, "n", CLIENT, TEXT, purpose=Purpose.QUESTION))
+    verdicts = DirectLane(LaneSpec(2, CLIENT, "n", TEXT, purpose=Purpose.VERDICT))
+    side.heed(verdicts.consumer)
+    side.attach(questions.producer)
+    return questions, verdicts
+
+
+@pytest.mark.parametrize("leaves", [("questions", "verdicts"), ("verdicts", "questions")])
+def test_a_verdict_holds_though_its_lanes_are_gone_before_the_node_has_looked(leaves):
+    side = SideLanes()
+    questions, verdicts = asked_about(side)
+    ends = {"questions": questions.producer, "verdicts": verdicts.consumer}
+    side.ask()
+    assert side.verdict(OUTPUT) is None
+    question = questions.consumer.take()
+    answer = Message(Text("in its place"), part=Verdict.REPLACE, epoch=question.epoch)
+    assert verdicts.producer.offer(answer)
+    for name in leaves:
+        side.detach(ends[name])
+    others, _ = asked_about(side)
+    decided, message = side.verdict(OUTPUT)
+    assert (decided, message.value, message.sequence) == (Verdict.REPLACE, answer.value, 1)
+    assert others.consumer.take() is None
+    side.ask()
+    assert side.verdict(OUTPUT) is None
+    assert others.consumer.take() is not None
+
+
+def test_without_a_verdict_the_next_is_asked_anew():
+    side = SideLanes()
+    questions, verdicts = asked_about(side)
+    side.ask()
+    assert side.verdict(OUTPUT) is None
+    side.detach(questions.producer)
+    side.detach(verdicts.consumer)
+    others, _ = asked_about(side)
+    assert side.verdict(OUTPUT) is None
+    assert others.consumer.take() is not None
