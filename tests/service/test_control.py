@@ -25,6 +25,7 @@ from wire_client import (
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.service import running
+from penstock.session import Session
 from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import control_pb2 as pb
 
@@ -305,6 +306,29 @@ async def test_interrupts(wire: WireClient, stream: Streaming) -> None:
                 ("n0", "", 1), ("", "", 2)
             ]  # fmt: skip
         assert await stream.said("x") == ["x"]
+
+
+async def test_who_is_told_that_it_is_attached_misses_no_interrupt(
+    wire: WireClient, stream: Streaming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach = Session.attach
+    delays = iter([0, 0.3])
+
+    @asynccontextmanager
+    async def slow(session: Session, *args: Any) -> AsyncIterator[Any]:
+        await asyncio.sleep(next(delays))
+        async with attach(session, *args) as attachment:
+            yield attachment
+
+    monkeypatch.setattr(Session, "attach", slow)
+    await stream.begin(*MIXED)
+    async with (
+        attached(wire, stream.session_id) as one,
+        attached(wire, stream.session_id) as other,
+    ):
+        await one.do(interrupt=pb.Interrupt(node_id="n0"))
+        for each in (one, other):
+            assert (await each.event("interrupted")).epoch == 1
 
 
 def _reply(number: int = 0, **decision: Any) -> dict[str, Any]:

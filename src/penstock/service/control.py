@@ -100,7 +100,6 @@ class ControlCall:
 
     async def serve(self) -> None:
         """Until the client has left, or everything was told of a session that is over."""
-        await self._events.write(wire.attached(self._hello))
         try:
             if await self._until_over():
                 async with asyncio.timeout(LAST_EVENTS_S):
@@ -116,6 +115,9 @@ class ControlCall:
         """False where it was the client that has had enough."""
         try:
             async with self._session.attach(self._events.note) as attachment:
+                await self._events.write(
+                    wire.attached(self._hello)
+                )  # it misses nothing from here on
                 over = await self._converse(attachment)
                 if over:
                     await self._events.finish()

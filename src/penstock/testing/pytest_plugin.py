@@ -46,8 +46,14 @@ async def no_leaked_tasks(no_leaks: LeakCheck) -> AsyncIterator[None]:
     yield
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     if left:
-        names = ", ".join(sorted(task.get_name() for task in left))
+        names = ", ".join(
+            sorted(f"{task.get_name()} ({_name_of(task.get_coro())})" for task in left)
+        )
         pytest.fail(f"left behind: tasks: {names}", pytrace=False)
+
+
+def _name_of(work: object) -> str:
+    return str(getattr(work, "__qualname__", work))
 
 
 @pytest.fixture
