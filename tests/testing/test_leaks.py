@@ -179,7 +179,7 @@ def test_the_fixtures_fail_the_tests_that_leak(pytester: pytest.Pytester) -> Non
     result.stdout.fnmatch_lines(
         [
             "left behind: descriptors: * /dev/null",
-            "left behind: tasks: left",
+            "left behind: tasks: left (Event.wait)",
             "left behind: files: left-*",
             "left behind: files: node-*",
         ]

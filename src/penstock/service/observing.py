@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
 import grpc
@@ -85,6 +85,15 @@ class CallObserving(grpc.aio.ServerInterceptor):
     def __init__(self, observer: Observer, methods: Iterable[str]) -> None:
         self._observer = observer
         self._methods = frozenset(methods)
+        self._open = 0
+        self._all_ended = asyncio.Event()
+        self._all_ended.set()
+
+    async def all_ended(self, limit_s: float) -> None:
+        """Wait until everything has been told, within reason: the calls may be over before that."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._all_ended.wait()
 
     async def intercept_service(
         self,
@@ -102,29 +111,33 @@ class CallObserving(grpc.aio.ServerInterceptor):
         return handler._replace(**{kind: behaviour})
 
     def _observed(self, behaviour: Callable[..., Any], method: str, metadata: Metadata) -> Any:
-        begin = self._observer.call_began
-
         async def call(request: Any, context: Any) -> Any:
-            watch = begin(method, metadata)
-            try:
-                answer = await behaviour(request, context)
-            except BaseException as exc:
-                watch.ended(_code(context, exc))
-                raise
-            watch.ended(_code(context, None))
-            return answer
+            with self._watched(method, metadata, context):
+                return await behaviour(request, context)
 
         async def each(request: Any, context: Any) -> AsyncIterator[Any]:
-            watch = begin(method, metadata)
-            try:
+            with self._watched(method, metadata, context):
                 async for response in behaviour(request, context):
                     yield response
-            except BaseException as exc:
-                watch.ended(_code(context, exc))
-                raise
-            watch.ended(_code(context, None))
 
         return each if inspect.isasyncgenfunction(behaviour) else call
+
+    @contextmanager
+    def _watched(self, method: str, metadata: Metadata, context: Any) -> Iterator[None]:
+        watch = self._observer.call_began(method, metadata)
+        self._open += 1
+        self._all_ended.clear()
+        error: BaseException | None = None
+        try:
+            yield
+        except BaseException as exc:
+            error = exc
+            raise
+        finally:
+            watch.ended(_code(context, error))
+            self._open -= 1
+            if not self._open:
+                self._all_ended.set()
 
 
 def _code(context: Any, error: BaseException | None) -> str:

@@ -104,10 +104,11 @@ async def _serving(
     tls = settings.service.tls
     credentials = None if tls is None else Certificate(tls).credentials
     gate = Gate(settings.service)
+    observing = CallObserving(observer, PATHS)
 
     def make() -> grpc.aio.Server:
         server = grpc.aio.server(
-            interceptors=[CallObserving(observer, PATHS), gate],
+            interceptors=[observing, gate],
             options=server_options(settings),
             maximum_concurrent_rpcs=settings.service.connections.max_calls,
         )
@@ -126,6 +127,7 @@ async def _serving(
             refusing = asyncio.create_task(listener.stop(STOP_S))
             await admission.stop()
             await refusing
+            await observing.all_ended(STOP_S)
             admission.hosts.close()
             if address.socket_path is not None:
                 address.socket_path.unlink(missing_ok=True)
