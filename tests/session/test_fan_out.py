@@ -88,7 +88,7 @@ async def test_a_consumer_that_may_miss_some_holds_up_nobody(gate, places, keep)
     assert fast == list(range(COUNT))
     assert slow == sorted(set(slow))
     assert len(slow) + sum(lane.dropped.values()) == lane.sent == COUNT
-    assert 1 + CAPACITY <= len(slow) <= 1 + 2 * CAPACITY
+    assert CAPACITY <= len(slow) <= 1 + 2 * CAPACITY  # it may not have looked at the first yet
     if keep == "newest":
         assert slow[-1] == COUNT - 1
     else:
