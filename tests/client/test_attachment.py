@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
 
 from attaching import HOUR_S, MIXED, NODES, Hold, Talking
-from wire_client import calls_ended
 
 from penstock.client import Client, Tap
 from penstock.data import Audio, Json, Text
@@ -28,9 +26,7 @@ from penstock.errors import (
     SessionError,
     UnknownNodeError,
 )
-from penstock.manifest import Settings
 from penstock.nodes import Catalogue
-from penstock.service import running
 from penstock.session import Interruption, NodeState, TapEvent
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
@@ -38,21 +34,8 @@ APART = {"n0": "multiprocess", "n1": "multiprocess", "n2": "multiprocess"}
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    catalogue = Catalogue.installed().extended(*NODES)
-    async with (
-        running(Settings(), "127.0.0.1:0", catalogue) as address,
-        Client(address) as client,
-    ):
-        yield client
-    await calls_ended()
-
-
-@pytest.fixture
-def hold(tmp_path: Path) -> Iterator[Hold]:
-    made = Hold(tmp_path)
-    yield made
-    made.close()
+def catalogue() -> Catalogue:
+    return Catalogue.installed().extended(*NODES)
 
 
 async def shown(tap: Tap) -> str:

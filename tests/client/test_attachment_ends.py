@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -42,17 +42,8 @@ CATALOGUE = Catalogue.installed().extended(*NODES)
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    async with running(Settings(), "127.0.0.1:0", CATALOGUE) as address, Client(address) as client:
-        yield client
-    await calls_ended()
-
-
-@pytest.fixture
-def hold(tmp_path: Path) -> Iterator[Hold]:
-    made = Hold(tmp_path)
-    yield made
-    made.close()
+def catalogue() -> Catalogue:
+    return CATALOGUE
 
 
 class Waiting:

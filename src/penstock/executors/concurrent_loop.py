@@ -103,7 +103,7 @@ class ConcurrentLoop(NodeLoop):
     async def _take_off(self) -> bool:
         """Begin with what has come, as far as there is room; whether anything has."""
         took_off = False
-        if self.turn.has_news:  # there may be no room before
+        if self.turn.has_news:  # what takes the room may be of a turn that is over
             await self._begin_turn()
         while len(self._flights) < type(self.node).concurrency:
             message = self._intake.take()

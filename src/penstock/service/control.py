@@ -15,7 +15,7 @@ from penstock.service.admission import Admission
 from penstock.service.call_log import CallLog
 from penstock.service.callers import caller_of
 from penstock.service.events import LAST_EVENTS_S, Events
-from penstock.service.requests import read_request
+from penstock.service.requests import HEAR_OUT_S, read_request
 from penstock.service.status import Context, Ending, abort, abort_invalid, abort_unforeseen
 from penstock.session import DEADLINE_S, Attachment, Intercept, NodeState, Session, Tap
 from penstock.wire import control as wire
@@ -29,8 +29,6 @@ PUBLISHED_AHEAD = 4
 """Published values that wait for their nodes while frames behind them are read."""
 CONFIRMED_AHEAD = 64
 """Frames that may wait for being heeded by their nodes; then nothing more is read."""
-HEAR_OUT_S = 1.0
-"""How long a client that was told of the end may take to stop writing."""
 
 
 class ControlServicer:

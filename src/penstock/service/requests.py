@@ -13,6 +13,8 @@ from penstock.service.status import LEAVING, Context, Ending, abort, abort_inval
 from penstock.wire.parsing import Malformed
 
 Answer = TypeVar("Answer")
+HEAR_OUT_S = 1.0
+"""How long a client that was told of the end may take to stop writing."""
 
 
 def one_request(

@@ -23,7 +23,7 @@ from penstock.service.feed import Feed
 from penstock.service.limits import CallLimits
 from penstock.service.pacing import comes_within, steadily
 from penstock.service.replies import Replies
-from penstock.service.requests import read_request
+from penstock.service.requests import HEAR_OUT_S, read_request
 from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort
 from penstock.service.unread import Patience
 from penstock.session import Session
@@ -33,8 +33,6 @@ from penstock.wire.v1 import streaming_pb2 as pb
 
 COMPLETED = "completed"
 CANCELLED = "cancelled"
-HEAR_OUT_S = 1.0
-"""How long a client that was told of a failure may take to stop writing."""
 
 
 class StreamingServicer:

@@ -38,6 +38,7 @@ def planned(
     options: SessionOptions,
     durations: Mapping[str, float],
 ) -> NodeExecutionPlan:
+    """The plan of a manifest; raises ``ManifestError`` with every fault."""
     catalogue = options.catalogue or Catalogue.installed()
     if options.nodes:
         catalogue = catalogue.extended(*options.nodes)
