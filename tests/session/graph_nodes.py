@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from pydantic import Field
 
@@ -101,6 +102,11 @@ class Gate(NodeParams):
     path: str = Field("", description="a FIFO")
 
 
+def reached(gate: str | Path) -> Path:
+    """The file that is there once a node has come to its gate."""
+    return Path(f"{gate}.reached")
+
+
 @node("gated")
 class Gated(Node):
     """Gives its first input on when somebody opens the FIFO for writing, all others at once."""
@@ -113,6 +119,7 @@ class Gated(Node):
 
     def process(self, item: Text) -> Text:
         if not self._is_open:
+            reached(self.params.path).touch()
             os.close(os.open(self.params.path, os.O_RDONLY))
             self._is_open = True
         return item
