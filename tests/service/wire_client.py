@@ -26,10 +26,11 @@ CANCEL = streaming.StreamRequest(
 
 
 class WireClient:
-    """Calls methods by their paths."""
+    """Calls methods by their paths, on a connection that it may share with others."""
 
-    def __init__(self, target: str) -> None:
-        self._channel = grpc.aio.insecure_channel(target)
+    def __init__(self, target: str, *, alone: bool = False) -> None:
+        options = [("grpc.use_local_subchannel_pool", int(alone))]
+        self._channel = grpc.aio.insecure_channel(target, options)
         service = "/remotemedia.v1.PipelineExecutionService/"
         self.execute = self._channel.unary_unary(
             service + "ExecutePipeline",

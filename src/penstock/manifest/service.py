@@ -40,7 +40,8 @@ class TlsSettings(Document):
 class ConnectionSettings(Document):
     """``[service.connections]``: what connections, and calls on them, may take.
 
-    ``max_connections`` are open at a time, with ``max_streams`` calls on each, and with
+    ``max_connections`` are open at a time, a quarter of them kept free for newcomers by closing
+    some that have no call; with ``max_streams`` calls on each, and with
     ``max_calls`` on all together, ``max_calls_per_peer`` of them of one token, certificate or
     address, which may have ``max_sessions_per_peer`` sessions; of more than
     ``max_call_rate_per_peer`` calls that it begins in a second, the others wait. A connection has

@@ -33,6 +33,11 @@ class Address:
             return False
         return all(ipaddress.ip_address(at[0]).is_loopback for *_, at in found)
 
+    @property
+    def port(self) -> int | None:
+        """The TCP port, where it is one."""
+        return None if self.socket_path is not None else int(self.text.rpartition(":")[2])
+
     def at_port(self, port: int) -> Address:
         """The address as clients use it, with the port that was really bound."""
         if self.socket_path is not None:

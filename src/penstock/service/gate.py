@@ -9,10 +9,11 @@ import grpc
 
 from penstock.manifest import ServiceSettings
 from penstock.service.callers import BEARER, Caller, TokenFile
+from penstock.service.crowding import Crowd
 from penstock.service.refusal import Refusal
 from penstock.service.requests import heeding_leave
 from penstock.service.status import Ending
-from penstock.service.turns import Turns
+from penstock.service.turns import Behaviour, Turns
 from penstock.wire.methods import HEALTH
 
 _HEADER = "authorization"
@@ -34,10 +35,11 @@ class Gate(grpc.aio.ServerInterceptor):
     Who is let in has its turns, and who is refused, too: by its address.
     """
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServiceSettings, crowd: Crowd) -> None:
         self._tokens = None if settings.tokens is None else TokenFile(settings.tokens)
         self._open = f"/{HEALTH}/" if settings.open_health else None
         self._turns = Turns(settings.connections)
+        self._crowd = crowd
 
     async def intercept_service(
         self,
@@ -50,13 +52,16 @@ class Gate(grpc.aio.ServerInterceptor):
             wrong = self._check(self._tokens, details)
             if wrong is not None:
                 return grpc.stream_stream_rpc_method_handler(
-                    self._turns.in_turn(heeding_leave(wrong.tell))
+                    self._bounded(heeding_leave(wrong.tell))
                 )
         handler = await continuation(details)
         if handler is None:
             return None
         kind = next(kind for kind in _KINDS if getattr(handler, kind) is not None)
-        return handler._replace(**{kind: self._turns.in_turn(getattr(handler, kind))})
+        return handler._replace(**{kind: self._bounded(getattr(handler, kind))})
+
+    def _bounded(self, behaviour: Behaviour) -> Behaviour:
+        return self._crowd.using(self._turns.in_turn(behaviour))
 
     def _check(self, tokens: TokenFile, details: grpc.HandlerCallDetails) -> Refusal | None:
         """Note who calls; what is wrong with the call otherwise."""

@@ -17,6 +17,7 @@ from penstock.nodes import Catalogue
 from penstock.service.address import Address, check_is_safe, parse_address
 from penstock.service.admission import Admission
 from penstock.service.beneath import say_how_files_are_found
+from penstock.service.crowding import Crowd
 from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
 from penstock.service.gate import Gate
 from penstock.service.handlers import handlers
@@ -103,7 +104,8 @@ async def _serving(
     admission = Admission(settings, catalogue, observer)
     tls = settings.service.tls
     credentials = None if tls is None else Certificate(tls).credentials
-    gate = Gate(settings.service)
+    crowd = Crowd(settings.service.connections.max_connections)
+    gate = Gate(settings.service, crowd)
     observing = CallObserving(observer, PATHS)
 
     def make() -> grpc.aio.Server:
@@ -120,7 +122,7 @@ async def _serving(
         clients = await listener.start()
         admission.hosts.refill()
         try:
-            async with admission.readiness.watching():
+            async with admission.readiness.watching(), crowd.watching(parse_address(clients).port):
                 yield _Service(clients, admission)
         finally:
             admission.readiness.board.close()
