@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,6 +123,44 @@ def test_after_its_end_it_says_so(address: str) -> None:
         client.version()
     with pytest.raises(SessionClosedError, match="closed"):
         stream.send("echo", "a")
+
+
+@pytest.fixture
+def unheard(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is raised where nobody can hear of it, and printed."""
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    return told
+
+
+def test_outputs_that_outlive_their_client_end_in_silence(address: str, unheard: list[Any]) -> None:
+    with BlockingClient(address) as client, client.stream(ECHO) as stream:
+        outputs = stream.outputs()
+        stream.send("echo", np.zeros(100))
+        value = weakref.ref(next(outputs).value)
+    del outputs
+    gc.collect()
+    assert (unheard, value()) == ([], None)
+
+
+def test_outputs_that_are_collected_on_the_clients_own_thread_end_in_silence(
+    client: BlockingClient, unheard: list[Any]
+) -> None:
+    collected: list[int] = []
+    with client.stream(ECHO, on_interrupt=lambda _said: collected.append(gc.collect())) as stream:
+        cycle: list[Any] = [stream.outputs()]
+        cycle.append(cycle)
+        stream.send("echo", np.zeros(100))
+        value = weakref.ref(next(cycle[0]).value)
+        gc.disable()
+        try:
+            del cycle
+            stream.interrupt()
+        finally:
+            gc.enable()
+        stream.send("echo", "a")
+        assert next(stream.outputs(timeout_s=20)).value == Text("a")
+    assert (unheard, value(), len(collected)) == ([], None, 1)
 
 
 def test_a_callback_that_calls_the_client_is_told_that_it_must_not(client: BlockingClient) -> None:
