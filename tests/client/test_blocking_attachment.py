@@ -159,6 +159,14 @@ def test_what_is_refused(attachment: BlockingAttachment, client: BlockingClient)
         pytest.fail("it was opened")
 
 
+def test_who_attaches_too_late(client: BlockingClient, stream: BlockingStream) -> None:
+    stream.close()
+    assert list(stream.outputs()) == []
+    late = client.attach(stream.session_id)
+    with pytest.raises(SessionClosedError, match="the session has ended"), late:
+        pytest.fail("it was opened")
+
+
 def test_a_limited_wait_takes_nothing_along(
     attachment: BlockingAttachment, stream: BlockingStream
 ) -> None:

@@ -441,17 +441,6 @@ async def test_a_session_that_there_is_not(wire: WireClient, stream: Streaming) 
     with pytest.raises(grpc.aio.AioRpcError, match="session 'nobody' not found") as caught:
         await call.read()
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-    await stream.begin("PassThrough")
-    await stream.close()
-    while True:  # it is gone soon, though not at once
-        call = wire.attach(iter([hello(stream.session_id)]))
-        try:
-            events, code = await ended(call)
-        except grpc.aio.AioRpcError as exc:
-            assert exc.code() is grpc.StatusCode.NOT_FOUND  # noqa: PT017  # the end of the loop
-            break
-        assert code is grpc.StatusCode.OK
-        assert events[-1].session_closed.reason == pb.CLOSE_REASON_CODE_NORMAL
 
 
 async def test_a_client_that_has_had_enough(wire: WireClient, stream: Streaming) -> None:

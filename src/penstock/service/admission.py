@@ -15,6 +15,7 @@ from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
 from penstock.service.callers import ANYBODY, Caller, Shares
+from penstock.service.endings import Endings
 from penstock.service.files import Files
 from penstock.service.observing import NOBODY
 from penstock.service.readiness import Readiness
@@ -64,6 +65,7 @@ class Admission:
         self.catalogue = catalogue
         self.hosts = Hosts(settings.service.spare_hosts, orders)
         self.files = Files(settings.service.files, settings.limits.max_message_bytes)
+        self.endings = Endings()
         self.stopping = False
         self.refusing = False
         self._budget = Budget(settings.limits)
@@ -146,9 +148,12 @@ class Admission:
                 self._observer.session_ended(session, await session.metrics())
         finally:
             self._open.discard(session)
-            self._shares.give_back(*self._holders.pop(session))
+            holder, cost = self._holders.pop(session)
+            self._shares.give_back(holder, cost)
             if not self._open:
                 self._empty.set()
+            if session.is_started:
+                self.endings.keep(session, holder, stopping=self.stopping)
 
     @property
     def view(self) -> ServiceView:
@@ -184,7 +189,7 @@ class Admission:
     def may_see(self, caller: Caller, session_id: str) -> bool:
         """Whether a session is the caller's own, or it may see all: who has no token may."""
         return caller.sees_all or any(
-            holder.name == caller.name
+            caller.sees(holder)
             for session, (holder, _) in self._holders.items()
             if session.session_id == session_id
         )
