@@ -315,6 +315,18 @@ async def test_one_call_too_many_is_refused_at_once(crowded: str) -> None:
         await closed(call)
 
 
+async def test_a_session_that_does_not_fit_is_none_of_its_callers(crowded: str) -> None:
+    async with WireClient(crowded) as wire:
+        request = execution.ExecuteRequest(
+            manifest=pipeline("EchoNode"), data_inputs={"n0": text("a")}
+        )
+        request.resource_limits.max_memory_bytes = 1 << 20
+        for _ in range(3):
+            refused = (await wire.execute(request)).error
+            assert "max_memory_bytes" in refused.message
+        await closed(await opened(wire))
+
+
 async def test_a_caller_s_calls_are_bounded_and_others_go_on(
     settings: Settings, catalogue: Catalogue
 ) -> None:

@@ -9,6 +9,7 @@ import logging
 import re
 import uuid
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 from penstock.errors import ServiceError, SessionCancelledError, SessionError
 from penstock.manifest import Settings
@@ -106,27 +107,16 @@ class Admission:
         if self.refusing:
             raise ServiceStoppingError(STOPPING)
         _check_version(client_version)
-        session_id = uuid.uuid4().hex
         plan = self._planned(manifest)
         caller.check_types(plan)
-        cost = cost_of(plan, hosted=True)
-        options = SessionOptions(
-            settings=self.settings,
-            session_id=session_id,
-            budget=self._budget,
-            durations=self._durations,
+        options = replace(
+            self._options(plan),
             on_progress=on_progress,
             on_interrupt=on_interrupt,
-            hosts=self.hosts,
             max_memory_bytes=max_memory_bytes,
-            on_status=functools.partial(self.readiness.session, session_id),
-            on_spans=self._observer.spans_of(session_id, plan),
         )
-        self._shares.take(caller, cost)
         session = Session(plan, options)
-        self._holders[session] = (caller, cost)
-        self._open.add(session)
-        self._empty.clear()
+        self._note(session, caller, cost_of(plan, hosted=True))
         try:
             yield session
         except BaseException:
@@ -135,6 +125,26 @@ class Admission:
         closing = asyncio.create_task(self._close(session))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+    def _options(self, plan: NodeExecutionPlan) -> SessionOptions:
+        """Of a new session, but for what its client wishes."""
+        session_id = uuid.uuid4().hex
+        return SessionOptions(
+            settings=self.settings,
+            session_id=session_id,
+            budget=self._budget,
+            durations=self._durations,
+            hosts=self.hosts,
+            on_status=functools.partial(self.readiness.session, session_id),
+            on_spans=self._observer.spans_of(session_id, plan),
+        )
+
+    def _note(self, session: Session, caller: Caller, cost: Cost) -> None:
+        """A session is its caller's from now on, where that may have it, until it is closed."""
+        self._shares.take(caller, cost)
+        self._holders[session] = (caller, cost)
+        self._open.add(session)
+        self._empty.clear()
 
     def running(self, session_id: str) -> Session | None:
         """The session of that ID, from its start until it is gone."""
