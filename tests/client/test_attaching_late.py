@@ -13,15 +13,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from attaching import NODES, Talk, Talking
+from attaching import NODES, Talking
 
-from penstock.client import Client
+from penstock.client import Client, Stream
 from penstock.errors import ServiceError, SessionCancelledError, SessionClosedError
 from penstock.nodes import Catalogue
 from penstock.service.admission import Admission
 from penstock.service.events import Events
 from penstock.session import Session
 from penstock.wire.v1 import control_pb2 as pb
+from tests.talking import Talk
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 
@@ -43,16 +44,16 @@ class Moment:
         await self.go_on.wait()
 
 
-async def completes(talk: Talk) -> None:
+async def completes(talk: Talk[Stream]) -> None:
     await talk.finish()
 
 
-async def is_cancelled(talk: Talk) -> None:
+async def is_cancelled(talk: Talk[Stream]) -> None:
     await talk.stream.cancel()
     assert [output async for output in talk.outputs] == []
 
 
-async def fails(talk: Talk) -> None:
+async def fails(talk: Talk[Stream]) -> None:
     await talk.say("die")
     with pytest.raises(ServiceError, match="exited with code 3"):
         await talk.heard()
@@ -66,11 +67,11 @@ ENDINGS = pytest.mark.parametrize(
         (fails, ServiceError, "node 'n0': its process .* exited with code 3"),
     ],
 )
-End = Callable[[Talk], Awaitable[None]]
+End = Callable[[Talk[Stream]], Awaitable[None]]
 
 
 @asynccontextmanager
-async def talking(client: Client) -> AsyncIterator[Talk]:
+async def talking(client: Client) -> AsyncIterator[Talk[Stream]]:
     async with Talking(client, "dies_on_second") as talk:
         assert await talk.said("x") == "x"
         yield talk
