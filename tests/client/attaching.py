@@ -21,13 +21,16 @@ MIXED = ("adds_a", "EchoNode", "adds_b")
 """Native, in a process, native."""
 
 
-def chain(*types: str, **multiprocess: Any) -> dict[str, Any]:
-    """Nodes called ``n0``, ``n1``, … in a row."""
+def chain(*types: str, params: Any = None, **multiprocess: Any) -> dict[str, Any]:
+    """Nodes called ``n0``, ``n1``, … in a row; ``params`` are those of the first."""
     names = [f"n{index}" for index in range(len(types))]
     return {
         "version": "v1",
         "metadata": {"multiprocess": multiprocess},
-        "nodes": [{"id": name, "node_type": kind} for name, kind in zip(names, types, strict=True)],
+        "nodes": [
+            {"id": name, "node_type": kind, "params": (params or {}) if name == "n0" else {}}
+            for name, kind in zip(names, types, strict=True)
+        ],
         "connections": [{"from": one, "to": other} for one, other in itertools.pairwise(names)],
     }
 

@@ -9,15 +9,10 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
-
-from served import serving
 
 from penstock.client import BlockingClient
 from penstock.data import Binary, Tensor, Text
@@ -30,12 +25,6 @@ ECHO = {
     "metadata": {"name": "echo"},
     "nodes": [{"id": "echo", "node_type": "PassThrough"}],
 }
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    with serving("--bind", "127.0.0.1:0", "--nodes", "penstock.testing.faults") as (_, found):
-        yield found
 
 
 @pytest.fixture
@@ -177,13 +166,17 @@ import sys
 from penstock.client import BlockingClient
 
 with BlockingClient(sys.argv[1]) as client, client.stream({manifest!r}) as stream:
-    print("waiting", flush=True)
-    next(stream.outputs())
+    with client.attach(stream.session_id) as attachment:
+        tap = attachment.tap("echo")
+        print("waiting", flush=True)
+        for item in {items}:
+            pass
 """
 
 
-def test_ctrl_c_ends_a_wait_and_the_program(address: str) -> None:
-    program = [sys.executable, "-c", PROGRAM.format(manifest=ECHO), address]
+@pytest.mark.parametrize("items", ["stream.outputs()", "tap"])
+def test_ctrl_c_ends_a_wait_and_the_program(address: str, items: str) -> None:
+    program = [sys.executable, "-c", PROGRAM.format(manifest=ECHO, items=items), address]
     with subprocess.Popen(
         program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
