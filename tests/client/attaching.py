@@ -1,4 +1,4 @@
-"""A stream to attach to, and what is said in it."""
+"""A stream to attach to."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.client import Client, Stream
-from penstock.data import Text
-from penstock.session import Output
+from tests.talking import Talk
 
 HERE = Path(__file__).parent
 NODES = (
@@ -22,44 +21,18 @@ MIXED = ("adds_a", "EchoNode", "adds_b")
 """Native, in a process, native."""
 
 
-def chain(*types: str, **multiprocess: Any) -> dict[str, Any]:
-    """Nodes called ``n0``, ``n1``, … in a row."""
+def chain(*types: str, params: Any = None, **multiprocess: Any) -> dict[str, Any]:
+    """Nodes called ``n0``, ``n1``, … in a row; ``params`` are those of the first."""
     names = [f"n{index}" for index in range(len(types))]
     return {
         "version": "v1",
         "metadata": {"multiprocess": multiprocess},
-        "nodes": [{"id": name, "node_type": kind} for name, kind in zip(names, types, strict=True)],
+        "nodes": [
+            {"id": name, "node_type": kind, "params": (params or {}) if name == "n0" else {}}
+            for name, kind in zip(names, types, strict=True)
+        ],
         "connections": [{"from": one, "to": other} for one, other in itertools.pairwise(names)],
     }
-
-
-class Talk:
-    """A stream's one reader, who sends texts and hears what becomes of them."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
-        self.outputs = stream.outputs()
-
-    @property
-    def session_id(self) -> str:
-        return self.stream.session_id
-
-    async def say(self, *words: str) -> None:
-        for word in words:
-            await self.stream.send("n0", word)
-
-    async def said(self, word: str) -> str:
-        await self.say(word)
-        return await self.heard()
-
-    async def heard(self) -> str:
-        output = await anext(self.outputs)
-        assert isinstance(output.value, Text)
-        return output.value.text
-
-    async def finish(self) -> list[Output]:
-        await self.stream.close()
-        return [output async for output in self.outputs]
 
 
 class Talking:
@@ -68,7 +41,7 @@ class Talking:
     def __init__(self, client: Client, *types: str, **multiprocess: Any) -> None:
         self._stream = client.stream(chain(*types, **multiprocess))
 
-    async def __aenter__(self) -> Talk:
+    async def __aenter__(self) -> Talk[Stream]:
         await self._stream.__aenter__()
         return Talk(self._stream)
 

@@ -1,4 +1,4 @@
-"""A service on this event loop, and the client of it."""
+"""A service on this event loop and the client of it, or in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
 
-from attaching import Hold
+from attaching import NODES, Hold
+from served import serving
 from wire_client import calls_ended, use_grpc_once
 
 from penstock.client import Client
@@ -40,6 +42,14 @@ async def client(catalogue: Catalogue) -> AsyncIterator[Client]:
     ):
         yield client
     await calls_ended()
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """Of a service in another process, for clients that have no event loop."""
+    nodes = [word for name in NODES for word in ("--nodes", name)]
+    with serving("--bind", "127.0.0.1:0", *nodes) as (_, found):
+        yield found
 
 
 @pytest.fixture

@@ -201,18 +201,6 @@ async def test_a_session_that_there_is_not(client: Client) -> None:
         await attachment.tap("n0")
 
 
-async def test_a_session_that_is_over(client: Client) -> None:
-    async with Talking(client, *MIXED) as talk:
-        await talk.finish()
-        try:
-            async with client.attach(talk.session_id) as attachment:
-                await attachment.until_over()
-                with pytest.raises(SessionClosedError):
-                    await attachment.tap("n0")
-        except ServiceError as exc:
-            assert exc.error_type == "NOT_FOUND"  # noqa: PT017  # it may be gone altogether
-
-
 async def test_a_time_limit_of_the_whole(client: Client) -> None:
     async with Talking(client, *MIXED) as talk:
         async with client.attach(talk.session_id, timeout_s=1.0) as attachment:

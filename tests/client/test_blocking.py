@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
-
-from served import serving
 
 from penstock.client import BlockingClient
 from penstock.data import Binary, Tensor, Text
@@ -27,12 +25,6 @@ ECHO = {
     "metadata": {"name": "echo"},
     "nodes": [{"id": "echo", "node_type": "PassThrough"}],
 }
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    with serving("--bind", "127.0.0.1:0", "--nodes", "penstock.testing.faults") as (_, found):
-        yield found
 
 
 @pytest.fixture
@@ -122,6 +114,44 @@ def test_after_its_end_it_says_so(address: str) -> None:
         stream.send("echo", "a")
 
 
+@pytest.fixture
+def unheard(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is raised where nobody can hear of it, and printed."""
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    return told
+
+
+def test_outputs_that_outlive_their_client_end_in_silence(address: str, unheard: list[Any]) -> None:
+    with BlockingClient(address) as client, client.stream(ECHO) as stream:
+        outputs = stream.outputs()
+        stream.send("echo", np.zeros(100))
+        value = weakref.ref(next(outputs).value)
+    del outputs
+    gc.collect()
+    assert (unheard, value()) == ([], None)
+
+
+def test_outputs_that_are_collected_on_the_clients_own_thread_end_in_silence(
+    client: BlockingClient, unheard: list[Any]
+) -> None:
+    collected: list[int] = []
+    with client.stream(ECHO, on_interrupt=lambda _said: collected.append(gc.collect())) as stream:
+        cycle: list[Any] = [stream.outputs()]
+        cycle.append(cycle)
+        stream.send("echo", np.zeros(100))
+        value = weakref.ref(next(cycle[0]).value)
+        gc.disable()
+        try:
+            del cycle
+            stream.interrupt()
+        finally:
+            gc.enable()
+        stream.send("echo", "a")
+        assert next(stream.outputs(timeout_s=20)).value == Text("a")
+    assert (unheard, value(), len(collected)) == ([], None, 1)
+
+
 def test_a_callback_that_calls_the_client_is_told_that_it_must_not(client: BlockingClient) -> None:
     def ask(_said: NodeProgress) -> None:
         client.version()
@@ -136,13 +166,17 @@ import sys
 from penstock.client import BlockingClient
 
 with BlockingClient(sys.argv[1]) as client, client.stream({manifest!r}) as stream:
-    print("waiting", flush=True)
-    next(stream.outputs())
+    with client.attach(stream.session_id) as attachment:
+        tap = attachment.tap("echo")
+        print("waiting", flush=True)
+        for item in {items}:
+            pass
 """
 
 
-def test_ctrl_c_ends_a_wait_and_the_program(address: str) -> None:
-    program = [sys.executable, "-c", PROGRAM.format(manifest=ECHO), address]
+@pytest.mark.parametrize("items", ["stream.outputs()", "tap"])
+def test_ctrl_c_ends_a_wait_and_the_program(address: str, items: str) -> None:
+    program = [sys.executable, "-c", PROGRAM.format(manifest=ECHO, items=items), address]
     with subprocess.Popen(
         program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,10 +11,8 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
 
-from attaching import HOUR_S, MIXED, NODES, chain
-from served import serving
+from attaching import HOUR_S, MIXED, chain
 
 from penstock.client import BlockingAttachment, BlockingClient, BlockingStream
 from penstock.data import Json, Text
@@ -31,13 +27,6 @@ from penstock.errors import (
 from penstock.session import Interruption, NodeState
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    nodes = [word for name in NODES for word in ("--nodes", name)]
-    with serving("--bind", "127.0.0.1:0", *nodes) as (_, found):
-        yield found
 
 
 @pytest.fixture
@@ -159,6 +148,14 @@ def test_what_is_refused(attachment: BlockingAttachment, client: BlockingClient)
         pytest.fail("it was opened")
 
 
+def test_who_attaches_too_late(client: BlockingClient, stream: BlockingStream) -> None:
+    stream.close()
+    assert list(stream.outputs()) == []
+    late = client.attach(stream.session_id)
+    with pytest.raises(SessionClosedError, match="the session has ended"), late:
+        pytest.fail("it was opened")
+
+
 def test_a_limited_wait_takes_nothing_along(
     attachment: BlockingAttachment, stream: BlockingStream
 ) -> None:
@@ -211,29 +208,3 @@ def test_threads_that_wait_when_the_client_closes(address: str) -> None:
     client.close()
     with pytest.raises(SessionClosedError, match="closed"):
         attachment.tap("n0")
-
-
-PROGRAM = """
-import sys
-from penstock.client import BlockingClient
-
-with BlockingClient(sys.argv[1]) as client, client.stream({manifest!r}) as stream:
-    with client.attach(stream.session_id) as attachment:
-        tap = attachment.tap("n0")
-        print("waiting", flush=True)
-        for event in tap:
-            pass
-"""
-
-
-def test_ctrl_c_ends_a_wait_and_the_program(address: str) -> None:
-    program = [sys.executable, "-c", PROGRAM.format(manifest=chain(*MIXED)), address]
-    with subprocess.Popen(
-        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as run:
-        assert run.stdout is not None
-        assert run.stdout.readline() == "waiting\n"
-        run.send_signal(signal.SIGINT)
-        _, said = run.communicate(timeout=20)
-    assert "KeyboardInterrupt" in said
-    assert run.returncode == -signal.SIGINT

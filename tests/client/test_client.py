@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attaching import chain
 
 from penstock.client import Client, Stream
 from penstock.data import Audio, Text
@@ -23,21 +24,6 @@ from penstock.errors import (
 from penstock.session import Interruption, NodeProgress, Output
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
-
-def chain(*types: str, params: Any = None, **multiprocess: Any) -> dict[str, Any]:
-    """Nodes called ``n0``, ``n1``, … in a row; ``params`` are those of the first."""
-    return {
-        "version": "v1",
-        "metadata": {"multiprocess": multiprocess},
-        "nodes": [
-            {"id": f"n{index}", "node_type": name, "params": (params or {}) if not index else {}}
-            for index, name in enumerate(types)
-        ],
-        "connections": [
-            {"from": f"n{index}", "to": f"n{index + 1}"} for index in range(len(types) - 1)
-        ],
-    }
 
 
 async def texts(outputs: AsyncIterator[Output]) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -63,6 +65,31 @@ def test_who_runs_something_while_it_is_closed_is_told_so() -> None:
         thread.close()
         running.join()
         assert len(told) == 1
+
+
+class RunsAsItDies:
+    def __init__(self, thread: LoopThread, ran: list[int]) -> None:
+        self.thread, self.ran, self.ring = thread, ran, self
+
+    def __del__(self) -> None:
+        self.ran.append(self.thread.run(asyncio.sleep(0, 1)))
+
+
+def test_what_is_collected_as_something_begins_may_run_something(
+    thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The collector may run anywhere: there must be no lock that it waits for."""
+    begin = asyncio.BaseEventLoop.call_soon_threadsafe
+
+    def collect_and_begin(*arguments: Any, **more: Any) -> asyncio.Handle:
+        gc.collect()
+        return begin(*arguments, **more)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", collect_and_begin)
+    ran: list[int] = []
+    RunsAsItDies(thread, ran)
+    assert thread.run(asyncio.sleep(0, 2)) == 2
+    assert ran == [1]
 
 
 def test_it_does_not_wait_for_itself(thread: LoopThread) -> None:

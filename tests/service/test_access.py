@@ -112,22 +112,23 @@ async def test_a_token_lets_in(wire: WireClient) -> None:
 
 @pytest.mark.parametrize("robot", ['sessions = "all"'])
 async def test_others_sessions_are_not_there_to_attach_to(wire: WireClient) -> None:
-    """But for who may see all of them."""
+    """While they run and afterwards, but for who may see all of them."""
     call = wire.stream(**bearing(MASTER))
     await call.write(init(pipeline("PassThrough")))
     while (response := await call.read()).WhichOneof("response") != "ready":
         continue
-    hello = control.Hello(session_id=response.ready.session_id)
+    hello = control.ControlFrame(hello=control.Hello(session_id=response.ready.session_id))
+    not_found = (grpc.StatusCode.NOT_FOUND, f"session {hello.hello.session_id!r} not found")
     attaching = [wire.attach(**bearing(token)) for token in (OTHER, MASTER, ROBOT)]
     for attached in attaching:
-        await attached.write(control.ControlFrame(hello=hello))
-    code, said = await status_of(attaching[0].read())
-    assert code is grpc.StatusCode.NOT_FOUND
-    assert said == f"session {hello.session_id!r} not found"
+        await attached.write(hello)
+    assert await status_of(attaching[0].read()) == not_found
     for attached in attaching[1:]:
         assert (await attached.read()).WhichOneof("event") == "attached"
     await call.write(CLOSE)
     await rest(call)
+    assert await status_of(wire.attach(iter([hello]), **bearing(OTHER)).read()) == not_found
+    attaching += [wire.attach(iter([hello]), **bearing(token)) for token in (MASTER, ROBOT)]
     for attached in attaching[1:]:
         assert (await rest(attached))[-1].WhichOneof("event") == "session_closed"
 
@@ -312,6 +313,18 @@ async def test_one_call_too_many_is_refused_at_once(crowded: str) -> None:
         assert (await status_of(fourth))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
         third.cancel()
         await closed(call)
+
+
+async def test_a_session_that_does_not_fit_is_none_of_its_callers(crowded: str) -> None:
+    async with WireClient(crowded) as wire:
+        request = execution.ExecuteRequest(
+            manifest=pipeline("EchoNode"), data_inputs={"n0": text("a")}
+        )
+        request.resource_limits.max_memory_bytes = 1 << 20
+        for _ in range(3):
+            refused = (await wire.execute(request)).error
+            assert "max_memory_bytes" in refused.message
+        await closed(await opened(wire))
 
 
 async def test_a_caller_s_calls_are_bounded_and_others_go_on(

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from bus_client import HOUR_MS, IN, OUT, PASS, Attached
 from wire_client import (
     CANCEL,
     CLOSE,
@@ -32,10 +33,7 @@ from penstock.wire.v1 import control_pb2 as pb
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 NODES = str(Path(__file__).parent.parent / "session" / "bus_nodes.py")
 MIXED = ("PassThrough", "EchoNode", "PassThrough")
-IN, OUT = pb.CONTROL_DIRECTION_IN, pb.CONTROL_DIRECTION_OUT
-PASS = pb.InterceptDecision(**{"pass": pb.Empty()})
 DROP = pb.InterceptDecision(drop=pb.Empty())
-HOUR_MS = 3_600_000
 
 
 @pytest.fixture
@@ -79,50 +77,6 @@ class Streaming:
     async def close(self) -> list[Any]:
         await self.call.write(CLOSE)
         return await rest(self.call)
-
-
-class Attached:
-    """One attachment that has every frame acknowledged, and keeps the events that come between."""
-
-    def __init__(self, call: Any) -> None:
-        self.call = call
-        self.events: list[pb.ControlEvent] = []
-        self._frames = 0
-
-    async def event(self, kind: str) -> Any:
-        """The first event of a kind that has not been looked at."""
-        for found in self.events:
-            if found.WhichOneof("event") == kind:
-                self.events.remove(found)
-                return getattr(found, kind)
-        while True:
-            found = await self.call.read()
-            assert found is not grpc.aio.EOF, f"it ended before any {kind}"
-            if found.WhichOneof("event") == kind:
-                return getattr(found, kind)
-            self.events.append(found)
-
-    async def send(self, **op: Any) -> int:
-        self._frames += 1
-        await self.call.write(pb.ControlFrame(**op))
-        return self._frames
-
-    async def do(self, **op: Any) -> None:
-        """Send a frame and wait until it has taken effect."""
-        number = await self.send(**op)
-        while (await self.event("acknowledged")).frame != number:
-            continue
-
-    async def refused(self, **op: Any) -> pb.ErrorEvent:
-        """Send a frame that is refused, and what is said about it."""
-        number = await self.send(**op)
-        error: pb.ErrorEvent = await self.event("error")
-        assert error.frame == number
-        assert error.error.message == error.message
-        return error
-
-    async def tapped(self) -> str:
-        return str((await self.event("tap")).data.text.text_data.decode())
 
 
 def at(node_id: str, direction: int = OUT, port: str = "") -> pb.ControlAddress:
@@ -441,17 +395,6 @@ async def test_a_session_that_there_is_not(wire: WireClient, stream: Streaming) 
     with pytest.raises(grpc.aio.AioRpcError, match="session 'nobody' not found") as caught:
         await call.read()
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-    await stream.begin("PassThrough")
-    await stream.close()
-    while True:  # it is gone soon, though not at once
-        call = wire.attach(iter([hello(stream.session_id)]))
-        try:
-            events, code = await ended(call)
-        except grpc.aio.AioRpcError as exc:
-            assert exc.code() is grpc.StatusCode.NOT_FOUND  # noqa: PT017  # the end of the loop
-            break
-        assert code is grpc.StatusCode.OK
-        assert events[-1].session_closed.reason == pb.CLOSE_REASON_CODE_NORMAL
 
 
 async def test_a_client_that_has_had_enough(wire: WireClient, stream: Streaming) -> None:

@@ -234,7 +234,7 @@ async def test_a_supervisor_that_is_stuck_does_not_keep_its_session_from_its_end
     nodes = (await session.metrics()).nodes
     os.kill(parent_of(nodes["n0"].pid), signal.SIGSTOP)
     await asyncio.wait_for(session.cancel("enough"), 10)
-    assert "its supervisor did not stop in" in session.context.faults[0]
+    assert any("its supervisor did not stop in" in fault for fault in session.context.faults)
 
 
 async def test_a_supervisor_that_can_not_fork_says_so(monkeypatch):

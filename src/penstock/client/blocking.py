@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from penstock.client.options import ClientOptions
 from penstock.client.plans import PipelinePlan
 from penstock.client.stream import Stream
 from penstock.client.values import Sendable
+from penstock.errors import SessionError
 from penstock.manifest import Manifest
 from penstock.manifest.front_door import Source
 from penstock.session import Interruption, NodeProgress, Output
@@ -141,7 +143,9 @@ class BlockingStream:
             while (output := self._thread.run(following(outputs), timeout_s)) is not None:
                 yield output
         finally:
-            self._thread.run(_close(outputs))
+            # On a closed client they have ended; on its own thread asyncio ends them.
+            with contextlib.suppress(SessionError):
+                self._thread.run(_close(outputs))
 
     def interrupt(
         self, node_id: str | None = None, *, timeout_s: float | None = None

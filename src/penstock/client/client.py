@@ -167,8 +167,9 @@ class Client:
     ) -> Attachment:
         """Watch and change a session that runs, to be opened with ``async with``.
 
-        ``session_id`` is what ``Stream.session_id`` says, of this client or of another one. A
-        session that there is not, or that the token may not see, is ``NOT_FOUND`` on opening.
+        ``session_id`` is what ``Stream.session_id`` says, of this client or of another one.
+        Opening raises why a session has ended, as its attachments do; ``NOT_FOUND`` is one that
+        there never was, that the token may not see, or that ended too long ago.
         ``on_interrupt`` is told of every interrupt. After ``timeout_s`` seconds the service ends
         the attachment (``DEADLINE_EXCEEDED``).
         """

@@ -21,7 +21,7 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._closed = False
-        self._scheduling = threading.Lock()
+        self._scheduling = threading.RLock()  # what is collected meanwhile may run something, too
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -60,10 +60,11 @@ class LoopThread:
 
         The future is there before: Ctrl-C between the two leaves no work that nobody can cancel.
         """
-        with self._scheduling:
-            if not self._closed and threading.current_thread() is not self._thread:
-                self._loop.call_soon_threadsafe(_start, work, future)
-                return
+        if threading.current_thread() is not self._thread:
+            with self._scheduling:
+                if not self._closed:
+                    self._loop.call_soon_threadsafe(_start, work, future)
+                    return
         work.close()
         if self._closed:
             raise SessionClosedError("the client is closed")

@@ -98,6 +98,11 @@ def is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def is_the_nodes(error: BaseException) -> bool:
+    """Whether a node raised it, and not somebody who cancels the task that runs."""
+    return not (isinstance(error, asyncio.CancelledError) and is_being_cancelled())
+
+
 def carried(error: BaseException) -> Exception:
     """What a future can carry; an exit of one node must not end its host."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):

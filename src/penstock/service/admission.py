@@ -9,12 +9,14 @@ import logging
 import re
 import uuid
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 from penstock.errors import ServiceError, SessionCancelledError, SessionError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
 from penstock.service.callers import ANYBODY, Caller, Shares
+from penstock.service.endings import Endings
 from penstock.service.files import Files
 from penstock.service.observing import NOBODY
 from penstock.service.readiness import Readiness
@@ -64,6 +66,7 @@ class Admission:
         self.catalogue = catalogue
         self.hosts = Hosts(settings.service.spare_hosts, orders)
         self.files = Files(settings.service.files, settings.limits.max_message_bytes)
+        self.endings = Endings()
         self.stopping = False
         self.refusing = False
         self._budget = Budget(settings.limits)
@@ -104,27 +107,16 @@ class Admission:
         if self.refusing:
             raise ServiceStoppingError(STOPPING)
         _check_version(client_version)
-        session_id = uuid.uuid4().hex
         plan = self._planned(manifest)
         caller.check_types(plan)
-        cost = cost_of(plan, hosted=True)
-        options = SessionOptions(
-            settings=self.settings,
-            session_id=session_id,
-            budget=self._budget,
-            durations=self._durations,
+        options = replace(
+            self._options(plan),
             on_progress=on_progress,
             on_interrupt=on_interrupt,
-            hosts=self.hosts,
             max_memory_bytes=max_memory_bytes,
-            on_status=functools.partial(self.readiness.session, session_id),
-            on_spans=self._observer.spans_of(session_id, plan),
         )
-        self._shares.take(caller, cost)
         session = Session(plan, options)
-        self._holders[session] = (caller, cost)
-        self._open.add(session)
-        self._empty.clear()
+        self._note(session, caller, cost_of(plan, hosted=True))
         try:
             yield session
         except BaseException:
@@ -133,6 +125,26 @@ class Admission:
         closing = asyncio.create_task(self._close(session))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+    def _options(self, plan: NodeExecutionPlan) -> SessionOptions:
+        """Of a new session, but for what its client wishes."""
+        session_id = uuid.uuid4().hex
+        return SessionOptions(
+            settings=self.settings,
+            session_id=session_id,
+            budget=self._budget,
+            durations=self._durations,
+            hosts=self.hosts,
+            on_status=functools.partial(self.readiness.session, session_id),
+            on_spans=self._observer.spans_of(session_id, plan),
+        )
+
+    def _note(self, session: Session, caller: Caller, cost: Cost) -> None:
+        """A session is its caller's from now on, where that may have it, until it is closed."""
+        self._shares.take(caller, cost)
+        self._holders[session] = (caller, cost)
+        self._open.add(session)
+        self._empty.clear()
 
     def running(self, session_id: str) -> Session | None:
         """The session of that ID, from its start until it is gone."""
@@ -146,9 +158,12 @@ class Admission:
                 self._observer.session_ended(session, await session.metrics())
         finally:
             self._open.discard(session)
-            self._shares.give_back(*self._holders.pop(session))
+            holder, cost = self._holders.pop(session)
+            self._shares.give_back(holder, cost)
             if not self._open:
                 self._empty.set()
+            if session.is_started:
+                self.endings.keep(session, holder, stopping=self.stopping)
 
     @property
     def view(self) -> ServiceView:
@@ -184,7 +199,7 @@ class Admission:
     def may_see(self, caller: Caller, session_id: str) -> bool:
         """Whether a session is the caller's own, or it may see all: who has no token may."""
         return caller.sees_all or any(
-            holder.name == caller.name
+            caller.sees(holder)
             for session, (holder, _) in self._holders.items()
             if session.session_id == session_id
         )

@@ -33,6 +33,10 @@ class Caller:
         """Whether it may look at, and control, sessions that it hasn't opened."""
         return self.rights is None or self.rights.sessions == "all"
 
+    def sees(self, holder: Caller) -> bool:
+        """Whether it may look at, and control, a session that ``holder`` has opened."""
+        return self.sees_all or holder.name == self.name
+
     def check_types(self, plan: NodeExecutionPlan) -> None:
         """Raises ``AccessError`` for a pipeline with a node type that it may not use."""
         if self.rights is None:

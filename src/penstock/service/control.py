@@ -14,6 +14,7 @@ from penstock.errors import InputError, PenstockError, SessionCancelledError, Se
 from penstock.service.admission import Admission
 from penstock.service.call_log import CallLog
 from penstock.service.callers import caller_of
+from penstock.service.endings import ending_of
 from penstock.service.events import LAST_EVENTS_S, Events
 from penstock.service.requests import HEAR_OUT_S, read_request
 from penstock.service.status import Context, Ending, abort, abort_invalid, abort_unforeseen
@@ -43,8 +44,7 @@ class ControlServicer:
         try:
             hello = await _read_hello(context)
             log.session_id = hello.session_id
-            session = await self._session(hello, context)
-            await ControlCall(session, hello, context, self._admission).serve()
+            await self._serve(hello, context)
         except (asyncio.CancelledError, SessionCancelledError):
             log.left()
             raise
@@ -54,13 +54,18 @@ class ControlServicer:
             log.failed(exc)
             await abort_unforeseen(context)
 
-    async def _session(self, hello: pb.Hello, context: Context) -> Session:
-        """The session that a client may attach to; others' look as if they were not there."""
-        session = self._admission.running(hello.session_id)
-        if session is None or not self._admission.may_see(caller_of(context), hello.session_id):
-            said = f"session {hello.session_id[:200]!r} not found"
+    async def _serve(self, hello: pb.Hello, context: Context) -> None:
+        """Attach a client, or tell it of the end; to others it is as if nothing had been there."""
+        session_id, caller = hello.session_id, caller_of(context)
+        session = self._admission.running(session_id)
+        ending = self._admission.endings.of(session_id, caller)
+        if session is not None and self._admission.may_see(caller, session_id):
+            await ControlCall(session, hello, context, self._admission).serve()
+        elif ending is not None:
+            await Events(context).write(ending)
+        else:
+            said = f"session {session_id[:200]!r} not found"
             await abort(context, Ending(grpc.StatusCode.NOT_FOUND, said))
-        return session
 
 
 async def _read_hello(context: Context) -> pb.Hello:
@@ -156,11 +161,7 @@ class ControlCall:
         return isinstance(error, SessionClosedError) or error is self._session.failure
 
     def _closed(self) -> pb.ControlEvent:
-        failure = self._session.failure
-        left = isinstance(failure, SessionCancelledError) and not self._admission.stopping
-        fine = failure is None or left
-        reason = pb.CLOSE_REASON_CODE_NORMAL if fine else pb.CLOSE_REASON_CODE_ERROR
-        return wire.closed(reason, failure)
+        return ending_of(self._session, stopping=self._admission.stopping)
 
     async def _read(self, attachment: Attachment) -> None:
         """Frames as they come, up to the client's end; ``Hello`` was number 0.

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from bus_client import HOUR_MS, IN, OUT, PASS, Attached
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from ledger import CASES, Case, fields_set, names_of, show, shows
@@ -18,9 +19,6 @@ from penstock.wire.control import code_of
 from penstock.wire.v1 import control_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
 
-IN, OUT = pb.CONTROL_DIRECTION_IN, pb.CONTROL_DIRECTION_OUT
-PASS = pb.InterceptDecision(**{"pass": pb.Empty()})
-HOUR_MS = 3_600_000
 TWICE = pipeline("flood_outputs", "PassThrough", params={"times": 2})
 FIRST = pb.ControlAddress(node_id="n0", port="main", direction=OUT)
 SECOND = pb.ControlAddress(node_id="n1", port="main", direction=IN)
@@ -39,23 +37,27 @@ seen: set[str] = set()
 """The fields that were set in some event of the cases below."""
 
 
-class Watched:
-    """A session of its own, and an attachment to it that has every frame acknowledged."""
+class Watched(Attached):
+    """An attachment to a session of its own; what is in its events is noted."""
 
     def __init__(self, wire: WireClient) -> None:
+        super().__init__(wire.attach())
         self.stream = wire.stream()
-        self.bus = wire.attach()
         self.session_id = ""
-        self._kept: list[pb.ControlEvent] = []
-        self._frames = 0
 
     async def begin(self, manifest: execution.PipelineManifest, **hello: Any) -> pb.Attached:
         await self.stream.write(init(manifest))
         self.session_id = (await self.told("ready")).session_id
         greeting = {"session_id": self.session_id, "attach_id": "me", "acknowledge": True}
         said = pb.Hello(**{**greeting, **hello})
-        await self.bus.write(pb.ControlFrame(hello=said))
+        await self.call.write(pb.ControlFrame(hello=said))
         return await self.event("attached")  # type: ignore[no-any-return]  # by its name
+
+    async def read(self) -> Any:
+        found = await super().read()
+        if found is not grpc.aio.EOF:
+            seen.update(fields_set(found))
+        return found
 
     async def told(self, kind: str) -> Any:
         """The next response of the stream of that kind."""
@@ -67,35 +69,6 @@ class Watched:
 
     async def say(self, word: str, **fields: Any) -> None:
         await self.stream.write(chunk(word, **fields))
-
-    async def event(self, kind: str) -> Any:
-        """The first event of a kind that has not been looked at."""
-        for found in self._kept:
-            if found.WhichOneof("event") == kind:
-                self._kept.remove(found)
-                return getattr(found, kind)
-        while (found := await self.bus.read()) is not grpc.aio.EOF:
-            seen.update(fields_set(found))
-            if found.WhichOneof("event") == kind:
-                return getattr(found, kind)
-            self._kept.append(found)
-        raise AssertionError(f"it ended before any {kind}")
-
-    async def send(self, **op: Any) -> int:
-        self._frames += 1
-        await self.bus.write(pb.ControlFrame(**op))
-        return self._frames
-
-    async def do(self, **op: Any) -> pb.Acknowledged:
-        """Send a frame and wait until it has taken effect."""
-        number = await self.send(**op)
-        said: pb.Acknowledged = await self.event("acknowledged")
-        assert said.frame == number
-        return said
-
-    async def refused(self, **op: Any) -> pb.ErrorEvent:
-        await self.send(**op)
-        return await self.event("error")  # type: ignore[no-any-return]  # by its name
 
     async def reply(self, request: pb.InterceptRequest, decision: pb.InterceptDecision) -> None:
         number = request.correlation_id
@@ -109,8 +82,8 @@ class Watched:
 
     async def closed(self) -> pb.SessionClosed:
         said: pb.SessionClosed = await self.event("session_closed")
-        assert await self.bus.read() is grpc.aio.EOF
-        assert await self.bus.code() is grpc.StatusCode.OK
+        assert await self.read() is grpc.aio.EOF
+        assert await self.call.code() is grpc.StatusCode.OK
         return said
 
 

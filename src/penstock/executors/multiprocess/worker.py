@@ -29,6 +29,7 @@ from penstock.executors.calling import (
     describe_fault,
     is_async,
     is_async_method,
+    is_the_nodes,
 )
 from penstock.executors.concurrent_loop import loop_class
 from penstock.executors.emitter import Identity
@@ -99,7 +100,7 @@ class Worker:
             else:
                 _run_plain(life)
         except (_Stopped, asyncio.CancelledError):
-            pass
+            pass  # it was told to end, or has said why; what a node cancels itself is its failure
         except MemoryError as exc:  # there was none left to report the first one
             self._fail("process", exc)
         finally:
@@ -176,7 +177,9 @@ class Worker:
             self._node = node_class(node_class.Params.model_validate(order.params), context)
             with self._pulse.during("setup"):
                 await self._call(self._node.setup)
-        except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
+        except (Exception, asyncio.CancelledError) as exc:  # whatever its author let through
+            if not is_the_nodes(exc):
+                raise
             self._fail("setup", exc)
             return False
         self._is_set_up = True
@@ -228,10 +231,14 @@ class Worker:
         return True
 
     async def _tear_down(self, node: Node) -> None:
+        while self._task is not None and self._task.uncancel():
+            continue  # that it was told to end has been heeded
         try:
             with self._pulse.during("teardown"):
                 await self._call(node.teardown)
-        except Exception as exc:  # noqa: BLE001  # whatever the node's author let through
+        except (Exception, asyncio.CancelledError) as exc:  # whatever its author let through
+            if not is_the_nodes(exc):
+                raise
             self._fail("teardown", exc)
 
     def _on_message(self, message: messages.ToNode, descriptors: list[int]) -> None:

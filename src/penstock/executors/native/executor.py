@@ -23,6 +23,7 @@ from penstock.executors.calling import (
     carried,
     describe_fault,
     is_async_method,
+    is_the_nodes,
 )
 from penstock.executors.concurrent_loop import loop_class
 from penstock.executors.emitter import Identity
@@ -91,7 +92,9 @@ class NativeNode:
             if node_class.setup is not Node.setup:
                 with self._pulse.during("setup"):
                     await self._apart(node.setup)
-        except Exception as exc:
+        except (Exception, asyncio.CancelledError) as exc:
+            if not is_the_nodes(exc):
+                raise
             raise describe_fault(self.node_id, "setup", exc) from exc
         self._events.progress(self.node_id, "ready", 1.0, "")
 

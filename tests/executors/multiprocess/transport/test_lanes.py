@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from penstock.bridges import LaneState
 from penstock.data import Audio, Binary, Json, Message, Text
 from penstock.errors import InputError
+from penstock.executors.multiprocess.transport import guaranteed_pool
 from tests.samples import noise
+
+POOL = guaranteed_pool(16 << 20)
+"""What a process has where nothing else is written."""
 
 
 @pytest.mark.parametrize("nbytes", [0, 1, 1023, 1024, 1025, 4096, 65_537, 3_840_000, 16 << 20])
@@ -292,6 +296,39 @@ def test_who_keeps_what_he_lends_on_does_not_keep_the_pool(lanes):
     assert statistics.held == pair.receiver.kept
     assert statistics.held + statistics.copies >= 30
     assert statistics.held_bytes <= 4 << 20
+
+
+def hoarders(plane):
+    """Whom a process names, from now on."""
+    told = []
+    plane.on_hoarding = told.append
+    return told
+
+
+@pytest.mark.parametrize("size", [2_000, 400_000, 4 << 20])
+def test_a_view_in_the_largest_slab_that_there_is_is_no_hoard(lanes, size):
+    """A quarter of the pool is what a consumer may keep; a slab is no more than half of that."""
+    pair = lanes(budget=POOL)
+    told, filling = hoarders(pair.target), []
+    while (slot := pair.source.arena.allocate(size)) is not None:
+        filling.append(slot)
+    del filling[-1]
+    assert pair.sender.offer(Message(Binary(noise(size))))
+    [kept] = pair.drain()
+    assert kept.value.data.size == size
+    statistics = pair.receiver.statistics()
+    assert (statistics.held, statistics.copies, told) == (1, 0, [])
+    assert statistics.held_bytes <= POOL // 8
+
+
+def test_who_takes_messages_of_which_two_fill_the_pool_gets_copies_and_is_not_named(lanes):
+    pair = lanes(budget=POOL)
+    told = hoarders(pair.target)
+    for number in range(3):
+        assert pair.sender.offer(Message(Binary(np.full(16 << 20, number, np.uint8))))
+        [taken] = pair.drain()
+        assert (taken.value.data == number).all()
+    assert (pair.receiver.statistics().copies, told) == (3, [])
 
 
 def test_what_is_only_lent_on_is_not_kept(lanes):

@@ -221,7 +221,7 @@ cdef class SharedArena:
     cdef Slab _grown(self, size_t size, list slabs):
         """One more slab of a size; None where the budget has no room for it."""
         cdef Slab slab
-        slots = sealing.slab_slots(size, sum(one.slots for one in slabs))
+        slots = sealing.slab_slots(size, sum(one.slots for one in slabs), self.budget_bytes)
         while slots > 1 and self.used_bytes + slots * size > self.budget_bytes:
             slots //= 2
         if self.used_bytes + slots * size > self.budget_bytes:

@@ -84,11 +84,15 @@ class DataPlane:
         self.arena.close()
 
     def _tell_of_hoarding(self, end: weakref.ref[LaneReceiver]) -> None:
-        """Tell once; and not of what is only passed on, and held by those behind."""
+        """Tell once; and not of what is only passed on, and held by those behind.
+
+        Nor of who holds nothing but what is just being taken: that may be more than a share alone.
+        """
         hoarder = end()
         if hoarder is None:
             return
-        if 2 * hoarder.kept > hoarder.statistics().held:
+        held = hoarder.statistics().held
+        if held > 1 and 2 * hoarder.kept > held:
             hoarder.on_hoarding = no_listener
             self.on_hoarding(hoarder)
 

@@ -36,10 +36,14 @@ def guaranteed_pool(max_message_bytes: int) -> int:
     return max(2 * slot_size(max_message_bytes), _SMALLEST_POOL)
 
 
-def slab_slots(size: int, existing: int) -> int:
-    """Slots of a class's next slab: from a few to as many again as there are."""
-    first = max(_FIRST_SLAB // size, 1 if size > _LARGEST_STEP // 4 else 2)
-    return max(min(existing, max(_LARGEST_STEP // size, 1)), 1) if existing else first
+def slab_slots(size: int, existing: int, pool_bytes: int) -> int:
+    """Slots of a class's next slab: from a few to as many again as there are.
+
+    A slab of several is an eighth of the pool at most: a view keeps all of it from being given
+    up, and two views on small messages are no hoard, wherever they lie.
+    """
+    most = max(min(_LARGEST_STEP, pool_bytes // 8) // size, 1)
+    return min(existing or max(_FIRST_SLAB // size, 2), most)
 
 
 def create(nbytes: int) -> int:
