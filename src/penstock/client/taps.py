@@ -9,9 +9,12 @@ from typing import NamedTuple, Self
 
 from penstock.errors import PenstockError
 from penstock.session import TapEvent
-from penstock.session.bus.tap import TAP_BYTES, TAP_MESSAGES
+from penstock.session.bus.backlog import TAP_MESSAGES
 from penstock.wire.buffers import decode
 from penstock.wire.v1 import control_pb2 as pb
+
+TAP_BYTES = 16 << 20
+"""What waits for a tap's reader here, at most; one event always waits, however large."""
 
 
 class _Shown(NamedTuple):
