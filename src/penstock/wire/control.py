@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from penstock.errors import (
@@ -11,7 +12,7 @@ from penstock.errors import (
     ResourceLimitError,
     UnknownNodeError,
 )
-from penstock.session import InterceptRequest, Interruption, NodeState, TapEvent
+from penstock.session import InterceptRequest, Interruption, NodeState, Tap, TapEvent
 from penstock.wire.buffers import encode_into
 from penstock.wire.errors import encode_error
 from penstock.wire.interrupts import encode_interruption
@@ -156,9 +157,16 @@ def acknowledged(frame: int, done: Done) -> pb.ControlEvent:
     return pb.ControlEvent(acknowledged=said)
 
 
-def closed(reason: pb.CloseReasonCode, failure: PenstockError | None) -> pb.ControlEvent:
-    """The end of a session, and what it failed with or was ended by, if anything."""
-    said = pb.SessionClosed(reason=reason)
+def tap_end(addr: pb.ControlAddress, tap: Tap) -> pb.TapEnd:
+    """The end of a tap; what still waits in it will not be read."""
+    return pb.TapEnd(addr=addr, lost=tap.lost + tap.waiting)
+
+
+def closed(
+    reason: pb.CloseReasonCode, failure: PenstockError | None, taps: Iterable[pb.TapEnd] = ()
+) -> pb.ControlEvent:
+    """The end of a session and its taps, and what it failed with or was ended by, if anything."""
+    said = pb.SessionClosed(reason=reason, taps=taps)
     if failure is not None:
         said.error.CopyFrom(encode_error(failure))
         said.detail = said.error.message
