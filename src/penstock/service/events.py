@@ -24,7 +24,8 @@ LAST_EVENTS_S = 5.0
 class Events:
     """Writes to the call from several tasks of its own; no write is given up half way.
 
-    An event is encoded when its turn has come: of a client that doesn't read, one is in memory.
+    What a tap shows is taken when its turn has come: of a client that doesn't read, one event is
+    in memory besides what waits in its taps.
     Events of a tap or an intercept are written until it is closed. What a task finds when the
     client has left is no failure: the call ends by itself.
     """
@@ -40,10 +41,13 @@ class Events:
         """Raises ``SessionCancelledError`` once the call has ended."""
         await self._write(lambda: Parted(event))
 
-    async def _write(self, make: Callable[[], Parted[pb.ControlEvent]]) -> None:
+    async def _write(self, make: Callable[[], Parted[pb.ControlEvent] | None]) -> None:
+        """Write what there is once its turn has come, if there is anything then."""
         async with self._writing:
-            with LEAVING:
-                await self._context.write(make())
+            event = make()
+            if event is not None:
+                with LEAVING:
+                    await self._context.write(event)
 
     async def say(self, event: pb.ControlEvent) -> None:
         """The same for who may be cancelled: what is being written then still is."""
@@ -65,9 +69,12 @@ class Events:
             self.begin(self._tell_interrupts())
 
     async def forward_tap(self, addr: pb.ControlAddress, tap: Tap) -> None:
-        async for event in tap:
+        def shown() -> Parted[pb.ControlEvent] | None:
+            return wire.tapped(addr, tap.take()) if tap.waiting else None
+
+        while await tap.ready():
             try:
-                await self._write(partial(wire.tapped, addr, event))
+                await self._write(shown)
             except InputError as exc:  # a value that has no place in the protocol
                 await self.refuse(exc, addr)
 

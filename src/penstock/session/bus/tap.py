@@ -89,10 +89,20 @@ class Tap:
         return self
 
     async def __anext__(self) -> TapEvent:
+        if not await self.ready():
+            raise StopAsyncIteration
+        return self.take()
+
+    async def ready(self) -> bool:
+        """Wait until there is something to ``take``; False where there will be nothing more."""
         while not self.waiting:
             if self._over:
-                raise StopAsyncIteration
+                return False
             await self._pump.idle()
+        return True
+
+    def take(self) -> TapEvent:
+        """The next of what is ``waiting``."""
         shown, self._place = self._backlog.read(self._place)
         self._given += 1
         message = shown.message
