@@ -119,6 +119,23 @@ async def test_a_tap_that_nobody_reads_loses_events_and_holds_up_nobody(client: 
         assert quick.lost == 0
 
 
+async def test_what_is_lost_after_the_last_event_is_told_in_the_end(client: Client) -> None:
+    """Three outputs behind each that is shown are larger than a message may be."""
+    async with (
+        Talking(client, "says_too_much", "adds_b", max_message_bytes=500_000) as talk,
+        client.attach(talk.session_id) as attachment,
+    ):
+        tap = await attachment.tap("n0")
+        assert await talk.said("x") == "xb"
+        assert (await shown(tap), tap.lost) == ("x", 0)
+        assert await talk.said("y") == "yb"
+        assert (await shown(tap), tap.lost) == ("y", 3)
+        unread = await attachment.tap("n1")
+        assert await talk.finish() == []
+        assert [event async for event in tap] == []
+        assert (tap.lost, unread.lost) == (6, 0)
+
+
 async def test_a_tap_counts_what_is_lost_from_its_own_beginning(client: Client) -> None:
     async with Talking(client, *MIXED) as talk, client.attach(talk.session_id) as attachment:
         first = await attachment.tap("n1")

@@ -77,6 +77,17 @@ def test_a_tap_in_a_plain_loop(attachment: BlockingAttachment, stream: BlockingS
         attachment.tap("n1")
 
 
+def test_what_is_lost_after_the_last_event_is_told_in_the_end(client: BlockingClient) -> None:
+    """Three outputs behind the one that is shown are larger than a message may be."""
+    manifest = chain("says_too_much", "adds_b", max_message_bytes=500_000)
+    with client.stream(manifest) as stream, client.attach(stream.session_id) as attachment:
+        tap = attachment.tap("n0")
+        assert Talk(stream).said("x") == "xb"
+        stream.close()
+        assert [(event.value, event.lost) for event in tap] == [(Text("x"), 0)]
+        assert tap.lost == 3
+
+
 def test_a_wait_has_its_limit_and_the_tap_goes_on(
     attachment: BlockingAttachment, stream: BlockingStream
 ) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from penstock.bridges import DirectLane, LaneSpec, Purpose
 from penstock.data import CLIENT, Kind, Message, Text
-from penstock.executors.side_lanes import SideLanes, Verdict
+from penstock.executors.side_lanes import NO_MORE, SideLanes, Verdict
 
 TEXT = frozenset({Kind.TEXT})
 OUTPUT = Message(Text("out"), 1, origin="n")
@@ -50,3 +50,22 @@ def test_without_a_verdict_the_next_is_asked_anew():
     others, _ = asked_about(side)
     assert side.verdict(OUTPUT) is None
     assert others.consumer.take() is not None
+
+
+def test_a_tap_is_told_once_how_many_there_were_and_who_comes_later_that_it_is_over():
+    first, late = (
+        DirectLane(LaneSpec(number, "n", CLIENT, TEXT | {Kind.JSON}, purpose=Purpose.TAP))
+        for number in (1, 2)
+    )
+    side = SideLanes()
+    side.attach(first.producer)
+    for _ in range(2):
+        side.show(OUTPUT)
+    side.end()
+    side.attach(late.producer)
+    told = [first.consumer.take() for _ in range(4)]
+    assert [message and (message.part, message.epoch) for message in told] == [
+        (0, 1), (0, 2), (NO_MORE, 2), None
+    ]  # fmt: skip
+    assert first.consumer.ended
+    assert late.consumer.ended

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
+
+import numpy as np
 
 from penstock.data import Binary, ExecutorType, Json, Text, replace
 from penstock.nodes import Join, Node, node
@@ -91,6 +94,25 @@ class AddsAApart(_Adds):
     """In a process."""
 
     letter = "a"
+
+
+class _SaysTooMuch(Node):
+    """Passes its input on, then gives what only a lane within a process can carry."""
+
+    def process(self, item: Text) -> Iterator[Text | Binary]:
+        yield item
+        for _ in range(3):
+            yield Binary(np.zeros(1 << 20, np.uint8))
+
+
+@node("says_too_much")
+class SaysTooMuch(_SaysTooMuch):
+    pass
+
+
+@node("says_too_much_natively", executor=ExecutorType.NATIVE)
+class SaysTooMuchNatively(_SaysTooMuch):
+    pass
 
 
 @node("swallows")

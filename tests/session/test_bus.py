@@ -19,6 +19,7 @@ from penstock.errors import (
     UnknownNodeError,
 )
 from penstock.session import NodeState
+from penstock.session.cost import tap_bytes
 from tests.talking import Talk
 
 
@@ -81,6 +82,61 @@ async def test_a_slow_tap_loses_its_own_events(around: dict[str, Any]) -> None:
             assert np.array_equal(event.value.samples[:, 0], arrays[event.sequence - 1])
         metrics = await session.metrics()
         assert metrics.dropped == 0
+
+
+@pytest.mark.parametrize("kind", ["says_too_much", "says_too_much_natively"])
+async def test_what_is_lost_after_the_last_event_is_told_in_the_end(
+    around: dict[str, Any], kind: str
+) -> None:
+    """What is too large for a tap's lane is lost on it, wherever there is another process."""
+    executors = {} if around else {"n0": "multiprocess"}
+    manifest = chain(kind, "adds_b", max_message_bytes=500_000, executor_overrides=executors)
+    async with opened(manifest, around) as session, session.attach() as attachment:
+        talk = Talk(session)
+        tap, closed = await attachment.tap("n0"), await attachment.tap("n0")
+        assert [await talk.said(word) for word in "xy"] == ["xb", "yb"]
+        closed.close()
+        assert await talk.finish() == []
+        assert [(event.value, event.lost) async for event in tap] == [
+            (Text("x"), 0),
+            (Text("y"), 3),
+        ]
+        assert (tap.lost, tap.waiting) == (6, 0)
+        assert closed.lost in (0, 3)
+        attachment.close()
+        assert tap.lost == 6
+
+
+async def test_all_taps_of_a_session_hold_no_more_than_it_has_reserved(
+    around: dict[str, Any],
+) -> None:
+    """Many that nobody reads, on each node; one that is read misses nothing of it."""
+    nodes = {"n0": "multiprocess", "n2": "multiprocess"}
+    manifest = chain(*["PassThrough"] * 3, max_message_bytes=1 << 20, executor_overrides=nodes)
+    async with opened(manifest, around) as session, AsyncExitStack() as attached:
+        unread = []
+        for _ in range(20):
+            attachment = await attached.enter_async_context(session.attach())
+            unread += [await attachment.tap(node_id) for node_id in nodes]
+        quick = await attachment.tap("n0")
+        outputs = session.outputs()
+        for number in range(12):
+            await session.send("n0", Binary(np.full(500_000, number, np.uint8)))
+            assert (await anext(outputs)).value.data[0] == number
+            event = await anext(quick)
+            assert (event.value.data[0], event.lost) == (number, 0)
+        await session.end()
+        assert [output async for output in outputs] == []
+        assert [event async for event in quick] == []
+        held = {tap.node_id: 500_000 * tap.waiting for tap in unread}
+        assert [500_000 * tap.waiting for tap in unread] == list(held.values()) * 20
+        assert sum(held.values()) <= tap_bytes(session.plan.configuration) == 2 << 20
+        assert min(held.values()) == max(held.values()) == 1_000_000
+        for tap in unread:
+            events = [event async for event in tap]
+            assert [event.sequence for event in events] == [11, 12]
+            assert [event.lost for event in events] == [10, 10]
+            assert tap.lost == 10
 
 
 async def test_many_taps_on_a_quick_node_leave_the_client_its_turns(around: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from penstock.session.cost import LEAST_NODE_BYTES, within_memory
 from penstock.session.wiring import lane_specs
 
 POOL = guaranteed_pool(16 << 20)
+TAPS = (10 << 20) // 4
 
 
 def planned(*types, **multiprocess):
@@ -27,11 +28,11 @@ def planned(*types, **multiprocess):
 @pytest.mark.parametrize(
     ("types", "processes", "pools", "queued", "queued_hosted"),
     [
-        (["PassThrough"], 0, 0, 10 << 20, READ_AHEAD_BYTES),
+        (["PassThrough"], 0, 0, 10 << 20, TAPS + READ_AHEAD_BYTES),
         (["PassThrough", "PassThrough"], 0, 0, 10 << 20, 10 << 20),
-        (["EchoNode"], 1, 2, 0, READ_AHEAD_BYTES),
-        (["PassThrough", "EchoNode"], 1, 2, 10 << 20, READ_AHEAD_BYTES),
-        (["EchoNode", "EchoNode"], 2, 3, 0, READ_AHEAD_BYTES),
+        (["EchoNode"], 1, 2, TAPS, TAPS + READ_AHEAD_BYTES),
+        (["PassThrough", "EchoNode"], 1, 2, 10 << 20, TAPS + READ_AHEAD_BYTES),
+        (["EchoNode", "EchoNode"], 2, 3, TAPS, TAPS + READ_AHEAD_BYTES),
     ],
 )
 def test_processes_pools_and_queues(types, processes, pools, queued, queued_hosted):
@@ -52,7 +53,12 @@ def test_a_nodes_memory_counts_for_each():
 
 def test_lanes_within_a_process_share_what_may_be_buffered():
     specs = list(lane_specs(planned("PassThrough", "PassThrough", "EchoNode")))
-    assert {spec.max_buffered_bytes for spec in specs} == {(9 << 20) // 2}
+    assert {spec.max_buffered_bytes for spec in specs} == {((9 << 20) - TAPS) // 2}
+
+
+def test_taps_of_small_messages_reserve_little():
+    plan = planned("EchoNode", max_message_bytes=100_000)
+    assert cost_of(plan, hosted=False).buffered_bytes == 200_000
 
 
 @pytest.mark.parametrize("hosted", [False, True], ids=["program", "service"])

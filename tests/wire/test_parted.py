@@ -12,17 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.data import Audio, Binary, PixelFormat, Tensor, Text, Value, Video
+from penstock.session import TapEvent
 from penstock.wire.buffers import decode, encode, encode_beside
+from penstock.wire.control import tapped
 from penstock.wire.parted import (
     LARGE_BYTES,
     PAYLOAD_FIELDS,
     Parted,
     read_request,
     read_response,
+    write_event,
     write_request,
     write_response,
 )
 from penstock.wire.v1 import common_pb2 as common
+from penstock.wire.v1 import control_pb2 as control
 from penstock.wire.v1 import streaming_pb2 as pb
 
 BYTES = np.resize(np.arange(251, dtype=np.uint8), LARGE_BYTES)
@@ -109,6 +113,23 @@ def test_a_large_result_goes_the_same_way(value: Value) -> None:
     message, payload = read_response(sent)
     assert payload is not None
     assert decode(message.result.data_outputs["sink"], "", payload) == value
+
+
+@pytest.mark.parametrize("value", LARGE, ids=lambda value: value.kind)
+def test_a_large_output_that_is_shown_or_asked_about_goes_the_same_way(value: Value) -> None:
+    addr = control.ControlAddress(node_id="nöde")
+    event = TapEvent("nöde", value, 3, 2, 7, 5)
+    parted = tapped(addr, event)
+    assert parted.message.ByteSize() < 200
+    plain = control.TapEvent(addr=addr, lost=5, sequence=3, part=2, timestamp_us=7)
+    plain.data.CopyFrom(encode(value))
+    assert control.ControlEvent.FromString(write_event(parted)).tap == plain
+
+    asked = control.ControlEvent(intercept_request={"addr": addr, "correlation_id": 4})
+    payload = encode_beside(asked.intercept_request.data, value)
+    sent = write_event(Parted(asked, payload))
+    request = control.InterceptRequest(addr=addr, correlation_id=4, data=encode(value))
+    assert control.ControlEvent.FromString(sent).intercept_request == request
 
 
 def test_an_audio_chunk_has_its_payload_one_message_further_out() -> None:

@@ -175,6 +175,10 @@ class Attachment:
                 intercept = self._intercepts.get(said.addr.node_id)
                 if intercept is not None:
                     intercept.note(said)
+            case "session_closed":
+                for end in event.session_closed.taps:
+                    if end.addr.node_id in self._watches:
+                        self._watches[end.addr.node_id].miss(end.lost)
             case "interrupted" if self._on_interrupt is not None:
                 self._on_interrupt(decode_interruption(event.interrupted))
 

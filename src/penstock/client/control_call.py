@@ -141,6 +141,7 @@ class ControlCall:
                 self.attached = event.attached
                 self._answered.set()
             case "session_closed":
+                self._take(event)
                 self._finish(decode_end(event.session_closed))
             case _:
                 self._take(event)

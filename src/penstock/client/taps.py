@@ -9,9 +9,12 @@ from typing import NamedTuple, Self
 
 from penstock.errors import PenstockError
 from penstock.session import TapEvent
-from penstock.session.bus.tap import TAP_BYTES, TAP_MESSAGES
+from penstock.session.bus.backlog import TAP_MESSAGES
 from penstock.wire.buffers import decode
 from penstock.wire.v1 import control_pb2 as pb
+
+TAP_BYTES = 16 << 20
+"""What waits for a tap's reader here, at most; one event always waits, however large."""
 
 
 class _Shown(NamedTuple):
@@ -44,7 +47,11 @@ class Tap:
 
     @property
     def lost(self) -> int:
-        """The outputs that its reader was too slow for, so far."""
+        """The outputs that its reader was too slow for, so far.
+
+        That is final once the session has ended, with those after the last event. A tap that is
+        closed counts no more.
+        """
         return self._lost_before + self._lost_here
 
     async def aclose(self) -> None:
@@ -60,11 +67,15 @@ class Tap:
             self._over, self._failure = True, failure
             self._news.set()
 
-    def note(self, said: pb.TapEvent | PenstockError, nbytes: int, lost: int) -> None:
-        """Keep an output until it is read; ``lost`` were lost between the last one and it."""
+    def miss(self, lost: int) -> None:
+        """So many more were lost on their way here."""
+        if not self._over:
+            self._lost_before += lost
+
+    def note(self, said: pb.TapEvent | PenstockError, nbytes: int) -> None:
+        """Keep an output until it is read."""
         if self._over:
             return
-        self._lost_before += lost
         self._shown.append(_Shown(said, nbytes, self._lost_before))
         self._held += nbytes
         while len(self._shown) > 1 and self._is_full:
@@ -107,15 +118,21 @@ class Watch:
         self._lost = 0
 
     def note(self, said: pb.TapEvent) -> None:
-        lost, self._lost = said.lost - self._lost, said.lost
+        self.miss(said.lost)
         nbytes = said.ByteSize()
         for tap in self.taps:
-            tap.note(said, nbytes, lost)
+            tap.note(said, nbytes)
+
+    def miss(self, lost: int) -> None:
+        """So many have been lost on their way here since the service shows the node."""
+        more, self._lost = lost - self._lost, lost
+        for tap in self.taps:
+            tap.miss(more)
 
     def refuse(self, error: PenstockError) -> None:
         """An output can't be shown."""
         for tap in self.taps:
-            tap.note(error, 0, 0)
+            tap.note(error, 0)
 
     def restart(self) -> None:
         """The service shows nothing any more; should it again, it counts anew."""

@@ -68,7 +68,6 @@ class NodeLoop:
         self.stats = NodeStatistics()
         self.producing = True
         self.state = NodeState.ENABLED
-        self.over = False
         self.trail: Trail | None = None
         self.during = "produce" if getattr(node, "process", None) is None else "process"
         self._pump = pump
@@ -115,8 +114,6 @@ class NodeLoop:
                 side.heed(end)  # type: ignore[arg-type]  # the same
             case _:
                 side.attach(end)  # type: ignore[arg-type]  # the same
-                if self.over:
-                    side.end()
         self._pump.notify()
 
     def detach(self, end: ProducerEnd | ConsumerEnd) -> None:
@@ -133,7 +130,6 @@ class NodeLoop:
         else:
             await self._consume()
         await self._flush()
-        self.over = True
         self._emitter.side.end()
         for end in self.outputs:
             end.end()

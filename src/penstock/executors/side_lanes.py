@@ -12,11 +12,14 @@ from enum import IntEnum
 from msgspec.structs import replace
 
 from penstock.bridges import ConsumerEnd, ProducerEnd, Purpose
-from penstock.data import Message, payload_bytes
+from penstock.data import Json, Message, payload_bytes
 from penstock.errors import LaneError
 
 NUMBERS = 1 << 32
 """A message's number on a side lane stands where its epoch would, and begins anew after so many."""
+NO_MORE = NUMBERS - 1
+"""A tap's last message is no output: it has this for a part, and the last output's number."""
+_NOTHING = Json(None)
 
 
 class Verdict(IntEnum):
@@ -42,6 +45,7 @@ class SideLanes:
         self._number = 0
         self._asked = False
         self._answered: Message | None = None
+        self._over = False
 
     @property
     def intercepted(self) -> bool:
@@ -53,13 +57,16 @@ class SideLanes:
         What has been decided about an output that still waits holds: whoever decided it may be
         gone before the node has looked. Where nothing was, the question is asked anew.
         """
-        if end.spec.purpose is Purpose.TAP:
+        if self._over:
+            end.end()
+        elif end.spec.purpose is Purpose.TAP:
             self._taps.append(_Tap(end))
+            self.idle = False
         else:
             answered = self._answer()
             self.ask()
             self._questions, self._answered = end, answered
-        self.idle = False
+            self.idle = False
 
     def heed(self, verdicts: ConsumerEnd) -> None:
         """Have verdicts come from here."""
@@ -105,10 +112,12 @@ class SideLanes:
         return None
 
     def end(self) -> None:
-        """Nothing more is given."""
-        for end in (*(tap.end for tap in self._taps), self._questions):
-            if end is not None:
-                end.end()
+        """Nothing more is given, whoever comes."""
+        self._over = True
+        for tap in self._taps:
+            tap.finish()
+        if self._questions is not None:
+            self._questions.end()
 
     def _answer(self) -> Message | None:
         """The verdict on what waits; those that came too late are passed over."""
@@ -130,10 +139,18 @@ class _Tap:
     def show(self, message: Message) -> None:
         self._number = (self._number + 1) % NUMBERS
         if self._has_room(message):
-            try:
-                self.end.offer(replace(message, epoch=self._number))
-            except Exception:  # noqa: BLE001  # too large for a lane, say: this tap's loss alone
-                return
+            self._offer(replace(message, epoch=self._number))
+
+    def finish(self) -> None:
+        """Say how many there were: who misses the last ones can't tell by the next."""
+        self._offer(Message(_NOTHING, part=NO_MORE, epoch=self._number))
+        self.end.end()
+
+    def _offer(self, message: Message) -> None:
+        try:
+            self.end.offer(message)
+        except Exception:  # noqa: BLE001  # too large for a lane, say: this tap's loss alone
+            return
 
     def _has_room(self, message: Message) -> bool:
         """A tap that lags must not hold the memory that the node needs for its outputs."""

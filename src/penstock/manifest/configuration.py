@@ -41,7 +41,7 @@ class ManifestConfiguration:
     lane without backpressure keeps; ``verify`` adds a checksum to every payload; without
     ``process_timeout_secs`` a call into a node may take for ever. A key of
     ``executor_overrides`` is a node ID or, failing that, a node type of the manifest.
-    ``buffered_bytes`` is what the session may hold in queues outside shared memory;
+    ``buffered_bytes`` is what the session may hold in queues outside shared memory, for taps too;
     ``node_memory_bytes`` and ``open_files`` are what each node's process may have (None: no
     limit of ours).
     """

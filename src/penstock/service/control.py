@@ -93,7 +93,8 @@ class ControlCall:
         self._context = context
         self._admission = admission
         self._events = Events(context)
-        self._taps: dict[str, Tap] = {}
+        self._taps: dict[str, tuple[pb.ControlAddress, Tap]] = {}
+        self._tap_ends: list[pb.TapEnd] = []
         self._intercepts: dict[str, Intercept] = {}
         self._published: asyncio.Queue[tuple[int, pb.Publish]] = asyncio.Queue(PUBLISHED_AHEAD)
         self._confirming = asyncio.Semaphore(CONFIRMED_AHEAD)
@@ -124,6 +125,7 @@ class ControlCall:
                 over = await self._converse(attachment)
                 if over:
                     await self._events.finish()
+                    self._tap_ends = [wire.tap_end(*shown) for shown in self._taps.values()]
                 return over
         except PenstockError as exc:
             if self._is_end(exc):
@@ -161,7 +163,7 @@ class ControlCall:
         return isinstance(error, SessionClosedError) or error is self._session.failure
 
     def _closed(self) -> pb.ControlEvent:
-        return ending_of(self._session, stopping=self._admission.stopping)
+        return ending_of(self._session, self._tap_ends, stopping=self._admission.stopping)
 
     async def _read(self, attachment: Attachment) -> None:
         """Frames as they come, up to the client's end; ``Hello`` was number 0.
@@ -235,14 +237,15 @@ class ControlCall:
     async def _subscribe(self, attachment: Attachment, said: pb.Subscribe) -> Done:
         node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT)
         if node_id not in self._taps:
-            tap = self._taps[node_id] = attachment.tap_nowait(node_id)
+            tap = attachment.tap_nowait(node_id)
+            self._taps[node_id] = said.addr, tap
             self._events.begin(self._events.forward_tap(said.addr, tap))
         return Done(heeds=node_id)
 
     async def _unsubscribe(self, _attachment: Attachment, said: pb.Unsubscribe) -> Done:
-        tap = self._taps.pop(wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT), None)
-        if tap is not None:
-            tap.close()
+        shown = self._taps.pop(wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT), None)
+        if shown is not None:
+            shown[1].close()
         return Done()
 
     async def _intercept(self, attachment: Attachment, said: pb.Intercept) -> Done:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from penstock.errors import SessionCancelledError
 from penstock.service.callers import Caller
 from penstock.session import Session
@@ -30,10 +32,12 @@ class Endings:
         return event if holder is not None and caller.sees(holder) else None
 
 
-def ending_of(session: Session, *, stopping: bool) -> pb.ControlEvent:
+def ending_of(
+    session: Session, taps: Iterable[pb.TapEnd] = (), *, stopping: bool
+) -> pb.ControlEvent:
     """The last event of an attachment: a client may end its session early, and a service not."""
     failure = session.failure
     left = isinstance(failure, SessionCancelledError) and not stopping
     fine = failure is None or left
     reason = pb.CLOSE_REASON_CODE_NORMAL if fine else pb.CLOSE_REASON_CODE_ERROR
-    return closed(reason, failure)
+    return closed(reason, failure, taps)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from penstock.errors import InputError, SessionCancelledError
 from penstock.service.status import LEAVING, Context
 from penstock.session import Intercept, Interruption, Tap
 from penstock.wire import control as wire
+from penstock.wire.parted import Parted
 from penstock.wire.v1 import control_pb2 as pb
 
 INTERRUPTS_KEPT = 1024
@@ -22,6 +24,8 @@ LAST_EVENTS_S = 5.0
 class Events:
     """Writes to the call from several tasks of its own; no write is given up half way.
 
+    What a tap shows is taken when its turn has come: of a client that doesn't read, one event is
+    in memory besides what waits in its taps.
     Events of a tap or an intercept are written until it is closed. What a task finds when the
     client has left is no failure: the call ends by itself.
     """
@@ -35,9 +39,15 @@ class Events:
 
     async def write(self, event: pb.ControlEvent) -> None:
         """Raises ``SessionCancelledError`` once the call has ended."""
+        await self._write(lambda: Parted(event))
+
+    async def _write(self, make: Callable[[], Parted[pb.ControlEvent] | None]) -> None:
+        """Write what there is once its turn has come, if there is anything then."""
         async with self._writing:
-            with LEAVING:
-                await self._context.write(event)
+            event = make()
+            if event is not None:
+                with LEAVING:
+                    await self._context.write(event)
 
     async def say(self, event: pb.ControlEvent) -> None:
         """The same for who may be cancelled: what is being written then still is."""
@@ -59,23 +69,22 @@ class Events:
             self.begin(self._tell_interrupts())
 
     async def forward_tap(self, addr: pb.ControlAddress, tap: Tap) -> None:
-        async for event in tap:
+        def shown() -> Parted[pb.ControlEvent] | None:
+            return wire.tapped(addr, tap.take()) if tap.waiting else None
+
+        while await tap.ready():
             try:
-                message = wire.tapped(addr, event)
+                await self._write(shown)
             except InputError as exc:  # a value that has no place in the protocol
                 await self.refuse(exc, addr)
-            else:
-                await self.write(message)
 
     async def forward_requests(self, addr: pb.ControlAddress, intercept: Intercept) -> None:
         async for request in intercept:
             try:
-                message = wire.asked(addr, request)
+                await self._write(partial(wire.asked, addr, request))
             except InputError as exc:
                 request.let_pass()
                 await self.refuse(exc, addr)
-            else:
-                await self.write(message)
 
     async def refuse(self, error: InputError, addr: pb.ControlAddress | None) -> None:
         await self.write(wire.refused(error, addr))

@@ -28,7 +28,7 @@ from penstock.wire.methods import (
     Method,
 )
 from penstock.wire.parsing import parsing
-from penstock.wire.parted import read_request, write_response
+from penstock.wire.parted import read_request, write_event, write_response
 
 _one_response = grpc.stream_unary_rpc_method_handler
 _responses = grpc.stream_stream_rpc_method_handler
@@ -54,7 +54,7 @@ def handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
     ):
         yield _handler(method, make, one_request(behaviour, service.session_idle_secs))
     yield _stream_handler(StreamingServicer(admission).stream)
-    yield _handler(ATTACH, _responses, ControlServicer(admission).attach)
+    yield _handler(ATTACH, _responses, ControlServicer(admission).attach, write_event)
     if service.reflection:
         yield from reflection_handlers(SERVED)
 
@@ -71,11 +71,14 @@ def _stream_handler(behaviour: Callable[..., Any]) -> grpc.GenericRpcHandler:
 
 
 def _handler(
-    method: Method[Any, Any], make: Callable[..., Any], behaviour: Callable[..., Any]
+    method: Method[Any, Any],
+    make: Callable[..., Any],
+    behaviour: Callable[..., Any],
+    write: Callable[[Any], bytes] | None = None,
 ) -> grpc.GenericRpcHandler:
     handler = make(
         heeding_leave(behaviour),
         request_deserializer=parsing(method.request),
-        response_serializer=method.response.SerializeToString,
+        response_serializer=write or method.response.SerializeToString,
     )
     return grpc.method_handlers_generic_handler(method.service, {method.name: handler})

@@ -8,7 +8,7 @@ from penstock.data import CLIENT, ExecutorType
 from penstock.errors import ResourceLimitError
 from penstock.executors.multiprocess.limits import Allowance
 from penstock.executors.multiprocess.transport import guaranteed_pool
-from penstock.manifest import READ_AHEAD_BYTES
+from penstock.manifest import READ_AHEAD_BYTES, ManifestConfiguration
 from penstock.planning import NodeExecutionPlan
 
 LEAST_NODE_BYTES = 16 << 20
@@ -20,8 +20,8 @@ LEAST_MESSAGE_BYTES = 64 << 10
 class Cost:
     """What one session takes at most.
 
-    ``buffered_bytes`` are values in queues outside shared memory, ``node_memory_bytes`` what
-    its node processes may have together (0 where they have no limit).
+    ``buffered_bytes`` are values in queues outside shared memory, those for taps among them,
+    ``node_memory_bytes`` what its node processes may have together (0 where they have no limit).
     """
 
     processes: int
@@ -104,14 +104,25 @@ def _native_nodes(plan: NodeExecutionPlan) -> int:
 
 
 def _buffered_bytes(plan: NodeExecutionPlan, *, hosted: bool) -> int:
+    config = plan.configuration
     if _queues(plan, hosted=hosted):
-        return plan.configuration.buffered_bytes
-    return READ_AHEAD_BYTES if hosted else 0
+        return config.buffered_bytes
+    return tap_bytes(config) + (READ_AHEAD_BYTES if hosted else 0)
+
+
+def tap_bytes(configuration: ManifestConfiguration) -> int:
+    """What may wait for the readers of all taps of a session, together.
+
+    It is reserved for each session, so that one can always be watched: no more than two of its
+    largest messages, which is little beside its shared memory.
+    """
+    return min(configuration.buffered_bytes // 4, 2 * configuration.max_message_bytes)
 
 
 def queue_bytes(plan: NodeExecutionPlan) -> int:
     """What each lane within the session's process may hold of what they may hold together."""
-    together = plan.configuration.buffered_bytes - READ_AHEAD_BYTES
+    config = plan.configuration
+    together = config.buffered_bytes - READ_AHEAD_BYTES - tap_bytes(config)
     return together // max(_queues(plan, hosted=False), 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from penstock.errors import (
@@ -11,10 +12,11 @@ from penstock.errors import (
     ResourceLimitError,
     UnknownNodeError,
 )
-from penstock.session import InterceptRequest, Interruption, NodeState, TapEvent
-from penstock.wire.buffers import encode_into
+from penstock.session import InterceptRequest, Interruption, NodeState, Tap, TapEvent
+from penstock.wire.buffers import encode_beside
 from penstock.wire.errors import encode_error
 from penstock.wire.interrupts import encode_interruption
+from penstock.wire.parted import Parted
 from penstock.wire.v1 import control_pb2 as pb
 
 PORTS = ("", "main")
@@ -113,18 +115,20 @@ def attached(hello: pb.Hello) -> pb.ControlEvent:
     return pb.ControlEvent(attached=said)
 
 
-def tapped(addr: pb.ControlAddress, event: TapEvent) -> pb.ControlEvent:
-    """Raises ``InputError`` for a value that has no place in the protocol."""
+def tapped(addr: pb.ControlAddress, event: TapEvent) -> Parted[pb.ControlEvent]:
+    """An event, with a large payload beside it.
+
+    Raises ``InputError`` for a value that has no place in the protocol.
+    """
     message = pb.ControlEvent()
     tap = message.tap
     tap.addr.CopyFrom(addr)
     tap.lost, tap.sequence, tap.part = event.lost, event.sequence, event.part
     tap.timestamp_us = max(event.timestamp_us, 0)
-    encode_into(tap.data, event.value)
-    return message
+    return Parted(message, encode_beside(tap.data, event.value))
 
 
-def asked(addr: pb.ControlAddress, request: InterceptRequest) -> pb.ControlEvent:
+def asked(addr: pb.ControlAddress, request: InterceptRequest) -> Parted[pb.ControlEvent]:
     """The same of an intercept."""
     message = pb.ControlEvent()
     said = message.intercept_request
@@ -132,8 +136,7 @@ def asked(addr: pb.ControlAddress, request: InterceptRequest) -> pb.ControlEvent
     said.correlation_id = request.number
     said.sequence, said.part = request.sequence, request.part
     said.timestamp_us = max(request.timestamp_us, 0)
-    encode_into(said.data, request.value)
-    return message
+    return Parted(message, encode_beside(said.data, request.value))
 
 
 def refused(
@@ -156,9 +159,16 @@ def acknowledged(frame: int, done: Done) -> pb.ControlEvent:
     return pb.ControlEvent(acknowledged=said)
 
 
-def closed(reason: pb.CloseReasonCode, failure: PenstockError | None) -> pb.ControlEvent:
-    """The end of a session, and what it failed with or was ended by, if anything."""
-    said = pb.SessionClosed(reason=reason)
+def tap_end(addr: pb.ControlAddress, tap: Tap) -> pb.TapEnd:
+    """The end of a tap; what still waits in it will not be read."""
+    return pb.TapEnd(addr=addr, lost=tap.lost + tap.waiting)
+
+
+def closed(
+    reason: pb.CloseReasonCode, failure: PenstockError | None, taps: Iterable[pb.TapEnd] = ()
+) -> pb.ControlEvent:
+    """The end of a session and its taps, and what it failed with or was ended by, if anything."""
+    said = pb.SessionClosed(reason=reason, taps=taps)
     if failure is not None:
         said.error.CopyFrom(encode_error(failure))
         said.detail = said.error.message

@@ -14,6 +14,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 from google.protobuf.message import Message
 
 from penstock.wire.v1 import common_pb2 as common
+from penstock.wire.v1 import control_pb2 as control
 from penstock.wire.v1 import streaming_pb2 as streaming
 
 LARGE_BYTES = 128 << 10
@@ -74,6 +75,14 @@ _IN_RESPONSES = (
         _place(streaming.ChunkResult, "data_outputs", _MAP_VALUE),
     ),
 )
+_IN_EVENTS = (
+    _place(control.ControlEvent, "tap", _place(control.TapEvent, "data", *_KINDS)),
+    _place(
+        control.ControlEvent,
+        "intercept_request",
+        _place(control.InterceptRequest, "data", *_KINDS),
+    ),
+)
 
 
 class _Unusual(Exception):
@@ -115,6 +124,11 @@ def write_request(parted: Parted[streaming.StreamRequest]) -> bytes:
 def write_response(parted: Parted[streaming.StreamResponse]) -> bytes:
     """The bytes of a response that has its payload in it."""
     return _written(parted, _IN_RESPONSES)
+
+
+def write_event(parted: Parted[control.ControlEvent]) -> bytes:
+    """The bytes of an event that has its payload in it."""
+    return _written(parted, _IN_EVENTS)
 
 
 def _read(

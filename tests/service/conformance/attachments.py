@@ -183,7 +183,23 @@ async def who_reads_late_is_told_what_was_lost(wire: WireClient) -> None:
     assert len(taps) + taps[-1].lost == count
     assert taps[-1].lost > 0
     await rest(one.stream)
-    await one.closed()
+    assert [tap.lost for tap in (await one.closed()).taps] == [taps[-1].lost]
+
+
+@shows("SessionClosed.taps", "TapEnd.addr", "TapEnd.lost")
+async def what_is_lost_after_the_last_event_is_told_in_the_end(wire: WireClient) -> None:
+    """Three outputs behind the one that is shown are larger than a message may be."""
+    one = Watched(wire)
+    await one.begin(pipeline("says_too_much", "adds_b", max_message_bytes=500_000))
+    second = pb.ControlAddress(node_id="n1", direction=OUT)
+    for addr in (FIRST, second):
+        await one.do(subscribe=pb.Subscribe(addr=addr))
+    await one.say("x")
+    assert await one.heard() == "xb"
+    closed = await one.end()
+    assert [(tap.addr, tap.lost) for tap in closed.taps] == [(FIRST, 3), (second, 0)]
+    taps = [await one.event("tap") for _ in range(2)]
+    assert [tap.lost for tap in taps] == [0, 0]
 
 
 @shows(

@@ -18,9 +18,16 @@ from ledger import CASES, names, show
 from wire_client import WireClient
 
 from penstock.manifest import ServiceSettings, Settings
+from penstock.nodes import Catalogue
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 MODULES = (answers, attachments, manifests, streams, values)
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    nodes = Path(__file__).parents[2] / "session" / "bus_nodes.py"
+    return Catalogue.installed().extended("penstock.testing.faults", str(nodes))
 
 
 @pytest.fixture

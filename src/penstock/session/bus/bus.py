@@ -20,9 +20,11 @@ from penstock.errors import (
 )
 from penstock.executors.node_state import NodeState
 from penstock.planning import NodeAssignment
+from penstock.session.bus.backlog import Room
 from penstock.session.bus.intercept import Intercept, Intercepted, VerdictLane
 from penstock.session.bus.tap import Tap, TapLane
 from penstock.session.context import SessionExecutionContext
+from penstock.session.cost import tap_bytes
 from penstock.session.gateway import Inlet
 from penstock.session.options import Interruption
 from penstock.session.side_wiring import End, Gone, node_of
@@ -56,7 +58,8 @@ class Bus:
         self.requests = 0
         self._plan = context.plan
         self._lines = lines
-        self._tap_bytes = pool_bytes // 4
+        self._lane_bytes = pool_bytes // 4
+        self._room = Room(tap_bytes(context.plan.configuration))
         self._taps: dict[str, TapLane] = {}
         self._intercepts: dict[str, Intercept] = {}
         self._verdicts: dict[str, VerdictLane] = {}
@@ -69,14 +72,16 @@ class Bus:
     def tap(self, node_id: str) -> Tap:
         """Show a node's outputs from now on."""
         self.node(node_id)
-        tap = Tap(node_id, self._untap)
         if node_id in self._finished:
+            tap = Tap(node_id, self._room.backlog(), self._untap)
             tap.end()
             return tap
         if node_id not in self._taps:
             end = self._lay_consumer(self._spec(node_id, Purpose.TAP), self._tap_gone)
-            self._taps[node_id] = TapLane(end)
-        self._taps[node_id].taps.add(tap)
+            self._taps[node_id] = TapLane(end, self._room.backlog())
+        lane = self._taps[node_id]
+        tap = Tap(node_id, lane.backlog, self._untap)
+        lane.taps.add(tap)
         return tap
 
     def intercept(
@@ -253,7 +258,7 @@ class Bus:
             backpressure=not is_tap,
             max_message_bytes=config.max_message_bytes,
             verify=config.verify,
-            max_buffered_bytes=self._tap_bytes if is_tap else 0,
+            max_buffered_bytes=self._lane_bytes if is_tap else 0,
             purpose=purpose,
         )
 

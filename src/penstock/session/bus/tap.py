@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from penstock.bridges import ConsumerEnd
-from penstock.data import Message, Value, held_bytes, own
+from penstock.data import Value, own
 from penstock.executors.pump import LoopPump
-from penstock.executors.side_lanes import NUMBERS
-
-TAP_MESSAGES = 256
-"""Events that wait for a tap's reader, at most; the oldest of more are lost."""
-TAP_BYTES = 16 << 20
-"""The same in memory; one event always waits, however large."""
+from penstock.executors.side_lanes import NO_MORE, NUMBERS
+from penstock.session.bus.backlog import Backlog
 
 AT_ONCE = 16
 """Outputs of a node that are handed on before the rest of the process has its turn."""
@@ -45,59 +40,80 @@ class Tap:
     its reader is too slow for is lost, oldest first, and counted.
     """
 
-    def __init__(self, node_id: str, let_go: Callable[[Tap], None]) -> None:
+    def __init__(self, node_id: str, backlog: Backlog, let_go: Callable[[Tap], None]) -> None:
         self.node_id = node_id
-        self.lost = 0
         self.closed = False
+        self._backlog = backlog
         self._let_go = let_go
-        self._events: deque[tuple[Message, int]] = deque()
-        self._held = 0
+        self._place = backlog.end
+        self._before = backlog.shown
+        self._given = 0
+        self._lost: int | None = None
         self._over = False
         self._pump = LoopPump()
 
+    @property
+    def lost(self) -> int:
+        """The outputs that its reader was too slow for, so far.
+
+        That is final once the tap has come to its end, with those after its last event. A tap
+        that is closed counts no more. What a process had not told when it died is not known.
+        """
+        if self._lost is not None:
+            return self._lost
+        return self._backlog.shown - self._before - self._given - self.waiting
+
+    @property
+    def waiting(self) -> int:
+        """The outputs that can be read now."""
+        return 0 if self.closed else self._backlog.waiting(self._place)
+
     def close(self) -> None:
         """See nothing more; doing it twice is harmless."""
-        self.closed = True
-        self._events.clear()
+        if not self.closed:
+            self._lost, self.closed = self.lost, True
+            self._backlog.leave(self._place)
         self.end()
         self._let_go(self)
 
     def end(self) -> None:
         """Nothing more comes; what waits can still be read."""
         self._over = True
-        self._pump.notify()
+        self.notify()
 
-    def note(self, message: Message, nbytes: int) -> None:
-        """Keep an output of that size, whose memory is nobody else's, until it is read."""
-        self._events.append((message, nbytes))
-        self._held += nbytes
-        while len(self._events) > 1 and self._is_full:
-            self._held -= self._events.popleft()[1]
-            self.lost += 1
+    def notify(self) -> None:
+        """Something has come, or the end."""
         self._pump.notify()
 
     def __aiter__(self) -> Tap:
         return self
 
     async def __anext__(self) -> TapEvent:
-        while not self._events:
+        if not await self.ready():
+            raise StopAsyncIteration
+        return self.take()
+
+    async def ready(self) -> bool:
+        """Wait until there is something to ``take``; False where there will be nothing more."""
+        while not self.waiting:
             if self._over:
-                raise StopAsyncIteration
+                return False
             await self._pump.idle()
-        message, nbytes = self._events.popleft()
-        self._held -= nbytes
+        return True
+
+    def take(self) -> TapEvent:
+        """The next of what is ``waiting``."""
+        shown, self._place = self._backlog.read(self._place)
+        self._given += 1
+        message = shown.message
         return TapEvent(
             self.node_id,
             message.value,
             message.sequence,
             message.part,
             message.timestamp_us,
-            self.lost,
+            shown.number - self._before - self._given,
         )
-
-    @property
-    def _is_full(self) -> bool:
-        return len(self._events) > TAP_MESSAGES or self._held > TAP_BYTES
 
 
 class TapLane:
@@ -107,8 +123,9 @@ class TapLane:
     waits for a reader. ``over`` is set when nothing more comes.
     """
 
-    def __init__(self, end: ConsumerEnd) -> None:
+    def __init__(self, end: ConsumerEnd, backlog: Backlog) -> None:
         self.end = end
+        self.backlog = backlog
         self.taps: set[Tap] = set()
         self.over = asyncio.Event()
         self._last = 0
@@ -138,13 +155,13 @@ class TapLane:
             if self.end.ended:
                 self.finish()
             return False
-        lost = (message.epoch - self._last - 1) % NUMBERS
+        self.backlog.shown += (message.epoch - self._last) % NUMBERS
         self._last = message.epoch
-        copy = replace(message, value=own(message.value))
-        nbytes = held_bytes(copy.value)
-        for tap in self.taps:
-            tap.lost += lost
-            tap.note(copy, nbytes)
+        if message.part != NO_MORE:
+            copy = replace(message, value=own(message.value))
+            self.backlog.keep(copy, len(self.taps))
+            for tap in self.taps:
+                tap.notify()
         return True
 
     def finish(self) -> None:

@@ -1,8 +1,9 @@
 from . import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -261,11 +262,21 @@ class ErrorEvent(_message.Message):
     def __init__(self, code: _Optional[_Union[ControlErrorCode, str]] = ..., message: _Optional[str] = ..., addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., frame: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping[str, object]]] = ...) -> None: ...
 
 class SessionClosed(_message.Message):
-    __slots__ = ("reason", "detail", "error")
+    __slots__ = ("reason", "detail", "error", "taps")
     REASON_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    TAPS_FIELD_NUMBER: _ClassVar[int]
     reason: CloseReasonCode
     detail: str
     error: _common_pb2.ErrorResponse
-    def __init__(self, reason: _Optional[_Union[CloseReasonCode, str]] = ..., detail: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping[str, object]]] = ...) -> None: ...
+    taps: _containers.RepeatedCompositeFieldContainer[TapEnd]
+    def __init__(self, reason: _Optional[_Union[CloseReasonCode, str]] = ..., detail: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.ErrorResponse, _Mapping[str, object]]] = ..., taps: _Optional[_Iterable[_Union[TapEnd, _Mapping[str, object]]]] = ...) -> None: ...
+
+class TapEnd(_message.Message):
+    __slots__ = ("addr", "lost")
+    ADDR_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    addr: ControlAddress
+    lost: int
+    def __init__(self, addr: _Optional[_Union[ControlAddress, _Mapping[str, object]]] = ..., lost: _Optional[int] = ...) -> None: ...
