@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.bridges import LaneState
+from penstock.bridges import LaneState, Purpose
 from penstock.data import Audio, Binary, Json, Message, Text
 from penstock.errors import InputError
 from penstock.executors.multiprocess.transport import guaranteed_pool
@@ -27,6 +27,15 @@ def test_every_size_crosses(lanes, nbytes):
     assert pair.sender.statistics().payload_bytes == nbytes
     assert pair.sender.statistics().copies == (nbytes > 1024)
     assert pair.receiver.statistics().copies == 0
+
+
+@pytest.mark.parametrize("purpose", [Purpose.VERDICT, Purpose.EDGE])
+def test_the_first_verdict_is_there_before_the_lane_has_been_waited_for(lanes, purpose):
+    """What was sent after it, over something else, may be heard of first."""
+    pair = lanes(purpose=purpose)
+    pair.sender.offer(Message(Text("drop it")))
+    assert (pair.receiver.take() is not None) == (purpose is Purpose.VERDICT)
+    assert len(pair.drain()) == (purpose is Purpose.EDGE)
 
 
 def test_a_payload_that_came_by_is_passed_on_where_it_lies(lanes):

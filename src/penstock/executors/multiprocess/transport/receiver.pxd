@@ -20,6 +20,7 @@ cdef class LaneReceiver(LanePort):
     cdef const uint64_t[::1] _epochs
     cdef Py_ssize_t _epoch_at
     cdef bint _backpressure
+    cdef bint _comes_first
     cdef SharedArena _arena
     cdef Returns _returns
     cdef Ring _ring

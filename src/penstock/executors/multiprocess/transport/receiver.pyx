@@ -41,6 +41,7 @@ from penstock.bridges import (
     INTERRUPTED,
     NO_EPOCHS,
     ConsumerStatistics,
+    Purpose,
     count_drop,
     no_listener,
 )
@@ -89,6 +90,7 @@ cdef class LaneReceiver(LanePort):
         self._name = spec.name
         self._source = spec.source
         self._backpressure = spec.backpressure
+        self._comes_first = spec.purpose is Purpose.VERDICT  # before what was sent later elsewhere
         self._max_message_bytes = spec.max_message_bytes
         self._arena = arena
         self._returns = Returns(reactor, self._wake_producer)
@@ -173,6 +175,8 @@ cdef class LaneReceiver(LanePort):
         cdef const unsigned char* record
         cdef size_t nbytes
         cdef Arrival arrival
+        if self._ring is None and self._comes_first:
+            self.drain()
         if self._ring is None:
             return None
         try:
