@@ -6,10 +6,14 @@ import inspect
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from penstock.testing.pytest_plugin import MARKER, close_zygote, no_leaked_tasks, no_leaks
 
 os.environ["PENSTOCK_POISON_SLOTS"] = "1"  # a view on a freed slot shows rubbish at once
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")  # how long an example takes says more of the machine than of it
 
 __all__ = ["close_zygote", "no_leaked_tasks", "no_leaks"]
 

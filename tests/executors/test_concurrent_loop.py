@@ -285,7 +285,7 @@ async def test_an_idle_node_holds_no_input():
     await task
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     delays=st.lists(st.integers(0, 5), max_size=20),
     counts=st.lists(st.integers(0, 3), min_size=20, max_size=20),

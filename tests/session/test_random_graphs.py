@@ -67,7 +67,6 @@ def graphs(draw):
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(graphs(), st.integers(0, 25), st.booleans())

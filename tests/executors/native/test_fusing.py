@@ -279,7 +279,7 @@ async def test_others_have_their_turn_while_a_chain_is_busy():
     await finish(rig, tasks)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     kinds=st.lists(st.sampled_from([Add, Split]), min_size=1, max_size=4),
     capacities=st.lists(st.integers(1, 4), min_size=6, max_size=6),
