@@ -80,7 +80,7 @@ class BargeIn:
         started = perf_counter_ns()
         await self._call.write(pb.StreamRequest(control=pb.StreamControl(command=command)))
         await self._moved.wait()
-        return (self._last_ns.get(turn, started) - started) / 1e6
+        return max(self._last_ns[turn] - started, 0) / 1e6  # none may have come since
 
     async def _read(self) -> None:
         try:
