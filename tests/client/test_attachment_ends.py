@@ -283,6 +283,7 @@ async def test_a_service_that_dies() -> None:
                 assert isinstance(task.exception(), ServiceError | None)
             with pytest.raises(ServiceError):
                 await attachment.tap("n0")
+    await calls_ended()
 
 
 async def other_service(attached: pb.Attached | None) -> tuple[grpc.aio.Server, str]:

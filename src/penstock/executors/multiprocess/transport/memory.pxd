@@ -15,6 +15,7 @@ cdef class Memory:
 
     cdef int map(self, uint32_t slab_id, int fd, size_t nbytes, bint writable) except -1
     cdef int check(self, uint64_t offset, uint64_t nbytes) except -1
+    cdef bytes copied(self, uint64_t offset, uint64_t nbytes)
     cdef int close(self) noexcept
 
 

@@ -6,6 +6,7 @@ foreign one is on its way back to the process that it came from. No lock is need
 under the GIL, and nothing here lets go of it in between.
 """
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_SetFromErrno
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF, Py_REFCNT
@@ -80,6 +81,11 @@ cdef class Memory:
                 f"bytes {offset} to {offset + nbytes} lie outside a slab of {self.nbytes}"
             )
         return 0
+
+    cdef bytes copied(self, uint64_t offset, uint64_t nbytes):
+        """What lies in a range; raises as ``check``."""
+        self.check(offset, nbytes)
+        return PyBytes_FromStringAndSize(<const char*>self.data + offset, nbytes)
 
     def __dealloc__(self):
         if self.data != NULL:

@@ -11,7 +11,7 @@ from collections import deque
 
 import msgspec
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from numpy cimport ndarray
@@ -300,17 +300,12 @@ cdef class LaneReceiver(LanePort):
     def _peek(self, bytes meta):
         """A description that lies in a slab."""
         cdef Location location
-        cdef Memory memory
         if <size_t>len(meta) != sizeof(location):
             raise ValueError(f"a location has {sizeof(location)} bytes, got {len(meta)}")
         memcpy(&location, PyBytes_AS_STRING(meta), sizeof(location))
-        memory = self._memory(location.slab_id)
-        memory.check(location.offset, location.length)
         if location.length > self._max_message_bytes:
             raise ValueError(f"its description has {location.length} bytes")
-        return PyBytes_FromStringAndSize(
-            <const char*>memory.data + location.offset, location.length
-        )
+        return self._memory(location.slab_id).copied(location.offset, location.length)
 
     def _collect(self):
         """Free views that only cycles hold; now and then, since looking takes milliseconds."""
