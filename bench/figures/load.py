@@ -14,12 +14,12 @@ from bench.rpc.servers import ECHO, PENSTOCK, server
 
 _MOST = 320
 _IN_PROCESSES = 20
-_LIMITS = "[limits]\nmax_processes = 1000\n"
+_LIMITS = "[limits]\nmax_processes = 1000\n[service.connections]\nmax_streams = 1000\n"
 
 
 @contextmanager
 def _service() -> Iterator[str]:
-    """A service that may have as many hosts as it takes."""
+    """A service that may have as many hosts, and streams of a connection, as it takes."""
     with TemporaryDirectory() as folder:
         config = Path(folder, "penstock.toml")
         config.write_text(_LIMITS, encoding="utf-8")
