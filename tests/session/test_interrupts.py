@@ -20,21 +20,8 @@ from penstock.errors import (
     SessionClosedError,
 )
 from penstock.session import Interruption, Output, Session
-from penstock.session.hosting import Hosts
 
 NODES = str(Path(__file__).parent / "interrupted_nodes.py")
-
-
-@pytest.fixture(params=["library", "hosted"])
-async def around(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, Any]]:
-    """A session in this process, and one in a host."""
-    if request.param == "library":
-        yield {}
-        return
-    hosts = Hosts(1)
-    hosts.refill()
-    yield {"hosts": hosts}
-    hosts.close()
 
 
 def opened(manifest: dict[str, Any], around: dict[str, Any], **more: Any) -> Session:

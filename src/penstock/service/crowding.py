@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
+from penstock.service.pacing import beside
 from penstock.service.status import Context
 from penstock.service.turns import Behaviour
 
@@ -93,13 +94,8 @@ class Crowd:
         if port is None:
             yield
             return
-        watching = asyncio.create_task(self._watch(port), name="crowd")
-        try:
+        async with beside(self._watch(port), "crowd"):
             yield
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
 
     async def _watch(self, port: int) -> None:
         closed, quiet_until = 0, 0.0
@@ -120,7 +116,7 @@ class Crowd:
         unused = [one for one in connections if not self._calls[one.peer]]
         leaving = first_to_leave(unused, self._callers, len(connections) - allowed)
         for number, one in enumerate(leaving):
-            if not self._calls[one.peer]:
+            if not self._calls[one.peer]:  # as before the others had their turn
                 one.shut()
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)

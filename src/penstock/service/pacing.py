@@ -1,10 +1,12 @@
-"""Waiting for an event beside the clock."""
+"""Work beside other work, and waiting for an event beside the clock."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 
 async def comes_within(limit_s: float | None, event: asyncio.Event) -> bool:
@@ -28,3 +30,15 @@ async def steadily(interval_s: float, until: asyncio.Event) -> AsyncIterator[Non
         yield
         late_s = max(time.monotonic() - due, 0.0)
         due += interval_s * (1 + late_s // interval_s)
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Have a task of that name work for the length of the block; it is cancelled at its end."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

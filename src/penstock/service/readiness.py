@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.probe import zygote_answers_soon
 from penstock.service.health import SESSION, HealthBoard
+from penstock.service.pacing import beside
 from penstock.session import Budget, Cost, SessionStatus
 from penstock.wire.methods import PLANNING, SERVICES
 
@@ -50,13 +51,8 @@ class Readiness:
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Look after the zygote within the block."""
-        watching = asyncio.create_task(self._watch_zygote(), name="zygote watch")
-        try:
+        async with beside(self._watch_zygote(), "zygote watch"):
             yield
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
 
     def _refresh(self) -> None:
         able = self._zygote and self._budget.shortage(self._smallest) is None
