@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -14,8 +16,8 @@ from wire_client import CLOSE, WireClient, calls_ended, chunk, init, kinds, pipe
 from bench.abuse.http2 import HEAD_BYTES, HELLO
 from penstock.manifest import ConnectionSettings, ServiceSettings, Settings
 from penstock.nodes import Catalogue
-from penstock.service import running
-from penstock.service.crowding import Connection, first_to_leave
+from penstock.service import crowding, running
+from penstock.service.crowding import Connection, Crowd, first_to_leave
 from penstock.wire.v1 import execution_pb2 as execution
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
@@ -48,6 +50,35 @@ def test_who_has_called_stays_longer_than_others_of_the_same_address() -> None:
 def test_no_more_leave_than_there_are() -> None:
     assert leaving([], 5) == []
     assert leaving(connections("a"), 5) == [0]
+
+
+async def test_it_is_looked_again_where_no_descriptor_was_left_to_look_with(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looked = asyncio.Event()
+
+    def listed(_path: str) -> list[str]:
+        if "can't be looked at" in caplog.text:
+            looked.set()
+            return []
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(crowding.os, "listdir", listed)
+    async with Crowd(0).watching(1):
+        await looked.wait()
+
+
+def test_who_is_connected_is_unknown_where_no_descriptor_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That is not the same as nobody, which would be remembered."""
+
+    def copied(_fd: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(crowding.os, "dup", copied)
+    with pytest.raises(OSError, match="Too many open files"):
+        crowding._other_end(0, 1)
 
 
 @contextlib.asynccontextmanager

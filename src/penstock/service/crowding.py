@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import heapq
 import logging
 import os
@@ -100,7 +101,11 @@ class Crowd:
     async def _watch(self, port: int) -> None:
         closed, quiet_until = 0, 0.0
         while True:
-            closing = await self._make_room(port)
+            closing = 0
+            try:
+                closing = await self._make_room(port)
+            except OSError as exc:  # no descriptor is left to look with
+                _log.warning("connections can't be looked at: %s", exc)
             closed += closing
             if closed and time.monotonic() >= quiet_until:
                 _log.warning("connections crowd: closed %d that had no call", closed)
@@ -183,7 +188,10 @@ def _socket_at(fd: int) -> int | None:
 
 
 def _other_end(fd: int, port: int) -> Peer | None:
-    """Who is connected to a port by this descriptor; None where it leads to anything else."""
+    """Who is connected to a port by this descriptor; None where it leads to anything else.
+
+    Raises ``OSError`` where no descriptor is left to look with.
+    """
     try:
         with _copied(fd) as sock:
             if sock.family not in (socket.AF_INET, socket.AF_INET6):
@@ -191,7 +199,9 @@ def _other_end(fd: int, port: int) -> Peer | None:
             if sock.getsockname()[1] != port:
                 return None
             host, number, *_ = sock.getpeername()
-    except OSError:
+    except OSError as exc:
+        if exc.errno in (errno.EMFILE, errno.ENFILE):
+            raise
         return None
     return _plain(host), number
 
