@@ -158,16 +158,13 @@ cdef class Reactor:
     cdef int _wait(self, timeout_s, void* events) except -1:
         """Waiting lets other threads run; looking does not, since that takes longer."""
         cdef int count, timeout_ms
+        if timeout_s == 0:
+            return self._look(events)
         deadline = None if timeout_s is None else monotonic() + timeout_s
         while True:
             timeout_ms = -1 if timeout_s is None else ceil(timeout_s * 1000)
-            if timeout_ms == 0:
-                count = epoll_wait(self._epoll, <epoll_event*>events, READY_AT_ONCE, 0)
-            else:
-                with nogil:
-                    count = epoll_wait(
-                        self._epoll, <epoll_event*>events, READY_AT_ONCE, timeout_ms
-                    )
+            with nogil:
+                count = epoll_wait(self._epoll, <epoll_event*>events, READY_AT_ONCE, timeout_ms)
             if count >= 0:
                 return count
             if errno != EINTR:
@@ -175,6 +172,13 @@ cdef class Reactor:
             PyErr_CheckSignals()
             if deadline is not None:
                 timeout_s = max(deadline - monotonic(), 0)
+
+    cdef int _look(self, void* events) except -1:
+        """What is ready now."""
+        cdef int count = epoll_wait(self._epoll, <epoll_event*>events, READY_AT_ONCE, 0)
+        if count < 0 and errno != EINTR:
+            PyErr_SetFromErrno(OSError)
+        return max(count, 0)
 
     cdef int _handle(self, void* events, int count) except -1:
         """What one watcher raises must not cost the others theirs: some are told only once."""
