@@ -65,8 +65,11 @@ class Rig:
         self._pumps[name] = pump
         return node
 
-    def connect(self, source, target, *, fused=False, accepts=ALL, **options):
-        """A lane; an end that names no node is the test's own."""
+    def connect(self, source, target, *, fused=False, at_once=False, accepts=ALL, **options):
+        """A lane; an end that names no node is the test's own.
+
+        With ``at_once`` the target hears of messages as from a lane out of another process.
+        """
         slot = self.epochs.slots.get(source, 0)
         spec = LaneSpec(len(self.lanes) + 1, source, target, accepts, slot=slot, **options)
         lane = self.lanes[source, target] = DirectLane(spec, self.epochs)
@@ -74,7 +77,8 @@ class Rig:
             lane.producer.on_change = self._pumps[source].notify
             self.loops[source].outputs.append(lane.producer)
         if target in self.loops:
-            lane.consumer.on_change = self._pumps[target].notify
+            loop, pump = self.loops[target], self._pumps[target]
+            lane.consumer.on_change = loop.arrived if at_once else pump.notify
             self.loops[target].inputs.append(lane.consumer)
         if fused:
             lane.fuse(self.loops[target].accept)

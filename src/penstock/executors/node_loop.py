@@ -65,6 +65,7 @@ class NodeLoop:
     ) -> None:
         self.node = node
         self.direct = direct
+        self.works_at_once = direct and not isinstance(node, Join)
         self.stats = NodeStatistics()
         self.producing = True
         self.state = NodeState.ENABLED
@@ -74,6 +75,7 @@ class NodeLoop:
         self._call = call
         self._is_join = isinstance(node, Join)
         process = getattr(node, "process", None)
+        self._context = node.ctx
         self._process = by_name(process) if process and self._is_join else process
         self._intake: Intake = (
             Matching(node.params, self.stats, identity.epochs)
@@ -90,6 +92,7 @@ class NodeLoop:
         self._result: Any = None
         self._fault: BaseException | None = None
         self._idle = False
+        self._held: Message | None = None
         self._turn_ends = 0
         self._processing = self.stats.processing
         self._counted_ns = 0
@@ -154,7 +157,7 @@ class NodeLoop:
     @property
     def acceptor(self) -> Accept | None:
         """What a producer may call for a direct call; None for a node that has to wait."""
-        return self.accept if self.direct and not self._is_join else None
+        return self.accept if self.works_at_once else None
 
     def measured(self) -> NodeStatistics:
         """The counters, and what the node waits for now."""
@@ -169,6 +172,29 @@ class NodeLoop:
         else:
             stats.waits_for = []
         return stats
+
+    def arrived(self) -> None:
+        """A lane has changed: work on what has come right here, where nothing has to wait.
+
+        Waking the task that ``run`` is in takes as long again. That has the rest: a second
+        input, a new turn, the end, and whatever was raised.
+        """
+        is_free = self._idle and self._held is None and self._fault is None
+        if not (self.works_at_once and is_free and self._worked_on_one()):
+            self._pump.notify()
+
+    def _worked_on_one(self) -> bool:
+        """Whether there was one input and no more, and nothing is left to do."""
+        try:
+            message = self._intake.take()
+            if message is not None and not self.accept(message):
+                self._held = message  # something was interrupted as it was taken
+            elif self._idle:
+                self._held = self._intake.take()
+                return self._held is None and not self._intake.ended
+        except BaseException as exc:  # noqa: BLE001  # the lane's, which ``run`` raises
+            self._fault = exc
+        return False
 
     def accept(self, message: Message) -> bool:
         """Work on a message at once, as a call from its producer; False where it must queue.
@@ -198,7 +224,7 @@ class NodeLoop:
     async def _consume(self) -> None:
         intake, emitter, turn = self._intake, self._emitter, self.turn
         while True:
-            message = intake.take()
+            message, self._held = self._held or intake.take(), None
             if turn.has_news:  # only now: what is taken may be of a turn that has just begun
                 message = await self._in_this_turn(message)
             if message is None:
@@ -243,7 +269,7 @@ class NodeLoop:
         return partial(process, **value) if self._is_join else partial(process, value)
 
     def _begin(self, message: Message) -> None:
-        self.node.ctx.arrival = message
+        self._context.arrival = message
         self._emitter.stamper.follow(message)
         self.stats.items += 1
         if self.trail is not None:
@@ -254,7 +280,7 @@ class NodeLoop:
         if result is not None and type(result) not in VALUE_TYPES:
             self._result = result
             return
-        self.node.ctx.arrival = None
+        self._context.arrival = None
         self._count_item()
         if result is not None:
             self._emitter.give(result, "process")
@@ -282,7 +308,7 @@ class NodeLoop:
     async def _begin_turn(self) -> None:
         """Something was interrupted: where that concerns this node's work, the node is told."""
         if self.turn.begin():
-            self.node.ctx.turn = self.turn.begun
+            self._context.turn = self.turn.begun
             if type(self.node).interrupt is not Node.interrupt:
                 self._pulse.enter("interrupt")
                 await self._clock.wait("interrupt", self._call(self.node.interrupt))
@@ -295,7 +321,7 @@ class NodeLoop:
         if result is not None:
             await self._delivery.all_of(result, "process")
             self._count_item()
-            self.node.ctx.arrival = None
+            self._context.arrival = None
 
     def _count_item(self) -> None:
         """Count the time that the node took for an input, or for a product, in all its calls."""

@@ -101,7 +101,7 @@ class Wiring:
         if self._station is None or (self._is_here(spec.source) and self._is_here(spec.target)):
             direct = DirectLane(spec, self._context.epochs)
             self._attach_producer(spec, direct.producer)
-            self._attach_consumer(spec, direct.consumer)
+            self._attach_consumer(spec, direct.consumer, comes_from_here=True)
             self._fuse(direct)
             return Lane(spec, direct.producer, direct.consumer)
         sending, receiving = socket_pair()
@@ -127,7 +127,7 @@ class Wiring:
             self._send_away(spec.target, spec, sock, inbound=True)
             return None
         end = station.receiver(spec, sock)
-        self._attach_consumer(spec, end)
+        self._attach_consumer(spec, end, comes_from_here=False)
         return end
 
     def _send_away(self, to: str, spec: LaneSpec, sock: socket.socket, *, inbound: bool) -> None:
@@ -162,8 +162,8 @@ class Wiring:
         else:
             self._native.attach_output(spec.source, end)
 
-    def _attach_consumer(self, spec: LaneSpec, end: ConsumerEnd) -> None:
+    def _attach_consumer(self, spec: LaneSpec, end: ConsumerEnd, *, comes_from_here: bool) -> None:
         if spec.target == CLIENT:
             self._gateway.add_outlet(spec.source, end)
         else:
-            self._native.attach_input(spec.target, end)
+            self._native.attach_input(spec.target, end, comes_from_here=comes_from_here)

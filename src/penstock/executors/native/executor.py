@@ -250,11 +250,15 @@ class NativeExecutor:
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
 
-    def attach_input(self, node_id: str, end: ConsumerEnd) -> None:
-        """Have the node take messages from a lane."""
+    def attach_input(self, node_id: str, end: ConsumerEnd, *, comes_from_here: bool) -> None:
+        """Have the node take messages from a lane.
+
+        It works on them as soon as it hears of them, unless that is its producer's own call: a
+        lane inside the process passes those by itself, as far as they may (``acceptor``).
+        """
         node = self._nodes[node_id]
-        end.on_change = node.pump.notify
         assert node.loop is not None  # noqa: S101  # made in set_up
+        end.on_change = node.pump.notify if comes_from_here else node.loop.arrived
         node.loop.inputs.append(end)
 
     def attach_output(self, node_id: str, end: ProducerEnd) -> None:
