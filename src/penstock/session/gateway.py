@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable
 
 from penstock.bridges import ConsumerEnd, ProducerEnd
 from penstock.data import Message
-from penstock.errors import InputError, InvalidValueError, PenstockError, SessionClosedError
+from penstock.errors import InputError, InvalidValueError, SessionClosedError
 from penstock.executors.pump import LoopPump
 
 
@@ -74,6 +75,7 @@ class Gateway:
         self.inlets: dict[str, Inlet] = {}
         self.outlets: dict[str, ConsumerEnd] = {}
         self.ended = False
+        self._in_turn: deque[tuple[str, ConsumerEnd]] = deque()
         self._pump = LoopPump()
 
     def add_inlet(self, node_id: str, end: ProducerEnd) -> None:
@@ -82,6 +84,7 @@ class Gateway:
     def add_outlet(self, node_id: str, end: ConsumerEnd) -> None:
         end.on_change = self._pump.notify
         self.outlets[node_id] = end
+        self._in_turn.append((node_id, end))
 
     def inlet(self, node_id: str, message: Message) -> Inlet:
         """The inlet for a message; raises ``InputError`` where it can't be taken."""
@@ -121,21 +124,17 @@ class Gateway:
         """Whether every sink has ended and everything was taken."""
         return all(end.ended for end in self.outlets.values())
 
-    async def messages(
-        self, failure: Callable[[], PenstockError | None]
-    ) -> AsyncIterator[tuple[str, Message]]:
-        """What comes out, as it comes, until every sink has ended or there is a failure."""
-        while True:
-            error = failure()
-            if error is not None:
-                raise error
-            taken = False
-            for node_id, end in self.outlets.items():
-                while (message := end.take()) is not None:
-                    taken = True
-                    yield node_id, message
-                    del message  # what the caller doesn't keep is released
-            if self.drained:
-                return
-            if not taken:
-                await self._pump.idle()
+    def take(self) -> tuple[str, Message] | None:
+        """What comes out next, or None where there is nothing now; each sink has its turn."""
+        in_turn = self._in_turn
+        for _ in range(len(in_turn)):
+            node_id, end = in_turn[0]
+            in_turn.rotate(-1)
+            message = end.take()
+            if message is not None:
+                return node_id, message
+        return None
+
+    async def idle(self) -> None:
+        """Wait until there may be something to take, or everything is over."""
+        await self._pump.idle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.data import Message, Value
 from penstock.errors import InputError, InvalidValueError
-from penstock.executors.calling import is_value
+from penstock.executors.calling import VALUE_TYPES
 
 _MAX_SEQUENCE = (1 << 64) - 1
 _MAX_TIMESTAMP_US = 1 << 63
@@ -12,7 +12,7 @@ _MAX_TIMESTAMP_US = 1 << 63
 
 def input_message(value: Value, sequence: int, timestamp_us: int, epoch: int) -> Message:
     """An input on its way; raises ``InputError`` where it can't be one."""
-    if not is_value(value):
+    if type(value) not in VALUE_TYPES:
         raise InvalidValueError(f"expected one of penstock's values, got {type(value).__name__}")
     if not (isinstance(sequence, int) and 0 <= sequence <= _MAX_SEQUENCE):
         raise InputError(f"sequence must be 0 to 2⁶⁴ - 1, got {sequence}")

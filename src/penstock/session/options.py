@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
+
 from penstock.data import Value
 from penstock.executors.trail import NodeSpan
 from penstock.manifest import Settings
@@ -57,8 +59,7 @@ class NodeSpans:
     lost: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """A value that left the pipeline at the sink ``node_id``.
 
     ``sequence`` is the number of the input that it comes from, ``part`` counts the outputs

@@ -239,21 +239,34 @@ class Session:
             raise SessionError("a session's outputs have one reader")
         self._read = True
         life.begin()
-        async for node_id, message in life.gateway.messages(self._failure):
-            self._outputs += 1
+        gateway = life.gateway
+        while True:
+            if life.failure is not None:
+                self._check_failure()
+            taken = gateway.take()
+            if taken is None:
+                if gateway.drained:
+                    break
+                await gateway.idle()
+                continue
             came_ns = time.perf_counter_ns() if self._trail is not None else 0
-            yield Output(
-                node_id,
-                message.value,
-                message.sequence,
-                message.part,
-                message.timestamp_us,
-                self._latency.arrived(message.sequence),
-            )
+            yield self._output(*taken)
             if self._trail is not None:
-                self._trail.note(message, came_ns)
+                self._trail.note(taken[1], came_ns)
         await life.over.wait()
         self._check_failure()
+
+    def _output(self, node_id: str, message: Message) -> Output:
+        """What a sink gave, as the session's user has it."""
+        self._outputs += 1
+        return Output(
+            node_id,
+            message.value,
+            message.sequence,
+            message.part,
+            message.timestamp_us,
+            self._latency.arrived(message.sequence),
+        )
 
     async def cancel(self, reason: str) -> None:
         """Stop at once and wait until everything is gone; what is on its way is lost."""
@@ -373,7 +386,8 @@ class Session:
     def _running(self) -> Life:
         """The life of a session that may still be used."""
         life = self._started()
-        self._check()
+        if life.failure is not None or life.over.is_set():
+            self._check()
         return life
 
     def _failure(self) -> PenstockError | None:
