@@ -17,7 +17,9 @@ from penstock.wire.v1 import streaming_pb2 as streaming
 
 
 def sized(nbytes: int, sequence: int = 0) -> Inputs:
-    return Inputs((("", Binary.from_bytes(bytes(nbytes))),), sequence, 0, nbytes)
+    """A chunk that takes so much while it waits."""
+    value = Binary.from_bytes(bytes(nbytes - VALUE_BYTES))
+    return Inputs((("", value),), sequence, 0)
 
 
 async def settled() -> None:
@@ -60,13 +62,13 @@ def test_a_chunk_counts_with_all_that_it_holds(buffer: pb.DataBuffer) -> None:
 
 async def test_what_was_read_is_taken_before_the_end() -> None:
     inbox = Inbox()
-    await inbox.put(sized(1, 1))
+    await inbox.put(sized(VALUE_BYTES, 1))
     inbox.end()
     inbox.end()
     taken = [await inbox.take(), await inbox.take()]
-    assert taken == [sized(1, 1), None]
+    assert taken == [sized(VALUE_BYTES, 1), None]
     with pytest.raises(InputError):
-        await inbox.put(sized(1))
+        await inbox.put(sized(VALUE_BYTES))
 
 
 async def test_the_end_wakes_who_waits() -> None:
@@ -83,7 +85,7 @@ async def test_a_chunk_may_pass_only_where_it_overtakes_none() -> None:
     taking = asyncio.create_task(inbox.take())
     await settled()
     assert inbox.is_passable
-    await inbox.put(sized(1))
+    await inbox.put(sized(VALUE_BYTES))
     assert not inbox.is_passable  # it is here until it has been taken
     await taking
     assert not inbox.is_passable  # who took it is still busy with it

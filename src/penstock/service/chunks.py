@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from penstock.data import Value, held_bytes
 from penstock.errors import InputError
@@ -17,18 +16,20 @@ _BUFFER = "data_chunk.buffer"
 _MAX_TIMESTAMP_MS = (1 << 64) // 1000 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(NamedTuple):
     """Values by node ID (empty: the only source), with their place in the stream.
 
-    ``sequence`` is None where the client gave it no number; ``nbytes`` is what they take in
-    memory, for the bound of the inbox.
+    ``sequence`` is None where the client gave it no number.
     """
 
     values: tuple[tuple[str, Value], ...]
     sequence: int | None
     timestamp_ms: int
-    nbytes: int
+
+    @property
+    def nbytes(self) -> int:
+        """What they take in memory, for the bound of the inbox."""
+        return sum(held_bytes(value) for _, value in self.values)
 
 
 def sources_of(chunk: Chunk) -> tuple[str, ...]:
@@ -53,16 +54,19 @@ def decode_chunk(chunk: Chunk, sequence: int | None, payload: memoryview | None 
     Raises ``InputError`` for what is no value, or comes from too far in the future."""
     if chunk.timestamp_ms > _MAX_TIMESTAMP_MS:
         raise InputError(f"timestamp_ms: {chunk.timestamp_ms} is too far in the future")
-    values = tuple(_values(chunk, payload))
-    nbytes = sum(held_bytes(value) for _, value in values)
-    return Inputs(values, sequence, chunk.timestamp_ms, nbytes)
-
-
-def _values(chunk: Chunk, payload: memoryview | None) -> Iterator[tuple[str, Value]]:
     if isinstance(chunk, pb.AudioChunk):
-        yield chunk.node_id, decode_audio_buffer(chunk.buffer, "audio_chunk.buffer", payload)
-        return
-    if chunk.HasField("buffer") or not chunk.named_buffers:
+        value = decode_audio_buffer(chunk.buffer, "audio_chunk.buffer", payload)
+        values: tuple[tuple[str, Value], ...] = ((chunk.node_id, value),)
+    elif not chunk.named_buffers:
+        values = ((chunk.node_id, decode(chunk.buffer, _BUFFER, payload)),)
+    else:
+        values = tuple(_values(chunk, payload))
+    return Inputs(values, sequence, chunk.timestamp_ms)
+
+
+def _values(chunk: pb.DataChunk, payload: memoryview | None) -> Iterator[tuple[str, Value]]:
+    """Those of a chunk for several nodes."""
+    if chunk.HasField("buffer"):
         yield chunk.node_id, decode(chunk.buffer, _BUFFER, payload)
     for node_id, buffer in chunk.named_buffers.items():
         yield node_id, decode(buffer, _named(node_id))

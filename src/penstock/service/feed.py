@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from types import TracebackType
 
 from penstock.data import Value
 from penstock.errors import InputError
@@ -36,6 +35,8 @@ class Feed:
         self._inbox = Inbox()
         self._numbering = Numbering()
         self._session: Session | None = None
+        self._sources: tuple[str, ...] = ()
+        self._largest = 0
 
     @property
     def ended(self) -> bool:
@@ -51,12 +52,16 @@ class Feed:
 
         Raises ``InputError`` for what can't be taken, and as ``Session.send`` does.
         """
-        with _About(chunk.sequence):
+        try:
             number = self._numbering.take(chunk.sequence, sources_of(chunk))
-            await self._files.load(buffers_of(chunk))
+            if self._files.may_be_read:
+                await self._files.load(buffers_of(chunk))
             started = time.perf_counter()
             inputs = decode_chunk(chunk, number, payload)
             self._codec.decoding_s += time.perf_counter() - started
+        except InputError as exc:
+            exc.sequence = chunk.sequence
+            raise
         if not (self._inbox.is_passable and self._sent_at_once(inputs)):
             await self._inbox.put(inputs)
 
@@ -72,6 +77,8 @@ class Feed:
         """Send what came with ``init``, then the chunks; a full inlet waits here."""
         placed = {node_id: f"init.data_inputs[{node_id!r}]" for node_id in first}
         await self._files.load((placed[node_id], buffer) for node_id, buffer in first.items())
+        self._largest = session.plan.configuration.max_message_bytes
+        self._sources = session.sources
         for node_id, buffer in first.items():
             started = time.perf_counter()
             value = decode(buffer, placed[node_id])
@@ -79,8 +86,7 @@ class Feed:
             await self._send(session, node_id, value, 0, 0)
         self._session = session
         while (inputs := await self._inbox.take()) is not None:
-            with _About(inputs.sequence):
-                await self._send_all(session, inputs)
+            await self._send_all(session, inputs)
         await session.end()
 
     def _sent_at_once(self, inputs: Inputs) -> bool:
@@ -89,14 +95,14 @@ class Feed:
         if session is None or len(inputs.values) != 1:
             return False
         ((node_id, value),) = inputs.values
-        with _About(inputs.sequence):
-            self._limits.check(value, session.plan.configuration.max_message_bytes)
-            used = session.send_nowait(
-                node_id or _only_source(session),
-                value,
-                sequence=inputs.sequence,
-                timestamp_us=inputs.timestamp_ms * 1000,
-            )
+        number, timestamp_us = inputs.sequence, inputs.timestamp_ms * 1000
+        try:
+            self._limits.check(value, self._largest)
+            target = node_id or self._only_source()
+            used = session.send_nowait(target, value, sequence=number, timestamp_us=timestamp_us)
+        except InputError as exc:
+            exc.sequence = number
+            raise
         if used is None:
             return False
         self._has_taken(value)
@@ -105,14 +111,18 @@ class Feed:
     async def _send_all(self, session: Session, inputs: Inputs) -> None:
         """All values of a chunk have one number."""
         number = inputs.sequence
-        for node_id, value in inputs.values:
-            number = await self._send(session, node_id, value, number, inputs.timestamp_ms)
+        try:
+            for node_id, value in inputs.values:
+                number = await self._send(session, node_id, value, number, inputs.timestamp_ms)
+        except InputError as exc:
+            exc.sequence = inputs.sequence
+            raise
 
     async def _send(
         self, session: Session, node_id: str, value: Value, number: int | None, timestamp_ms: int
     ) -> int:
-        self._limits.check(value, session.plan.configuration.max_message_bytes)
-        target = node_id or _only_source(session)
+        self._limits.check(value, self._largest)
+        target = node_id or self._only_source()
         used = await session.send(target, value, sequence=number, timestamp_us=timestamp_ms * 1000)
         self._has_taken(value)
         return used
@@ -120,28 +130,9 @@ class Feed:
     def _has_taken(self, value: Value) -> None:
         self._limits.count(value)
         self.taken += 1
-        self.touch()
+        self.moved_at = time.monotonic()
 
-
-class _About:
-    """Has an ``InputError`` say which chunk it is about."""
-
-    __slots__ = ("_sequence",)
-
-    def __init__(self, sequence: int | None) -> None:
-        self._sequence = sequence
-
-    def __enter__(self) -> None:
-        """Every chunk passes here: see ``Leaving``."""
-
-    def __exit__(
-        self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
-        if isinstance(error, InputError):
-            error.sequence = self._sequence
-
-
-def _only_source(session: Session) -> str:
-    if len(session.sources) != 1:
-        raise InputError(f"node_id: expected one of {', '.join(session.sources)}, got nothing")
-    return session.sources[0]
+    def _only_source(self) -> str:
+        if len(self._sources) != 1:
+            raise InputError(f"node_id: expected one of {', '.join(self._sources)}, got nothing")
+        return self._sources[0]

@@ -22,6 +22,11 @@ class Files:
         self._folders = tuple(Path(folder) for folder in folders)
         self._largest = largest
 
+    @property
+    def may_be_read(self) -> bool:
+        """Whether a ``FileBuffer`` can be anything but refused."""
+        return bool(self._folders)
+
     async def load(self, buffers: Iterable[Placed]) -> None:
         """Put the bytes of each file in the place of its ``FileBuffer``.
 

@@ -15,7 +15,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.ended = False
-        self._chunks: deque[Inputs] = deque()
+        self._chunks: deque[tuple[Inputs, int]] = deque()
         self._bytes = 0
         self._is_taking = False
         self._filled = LoopPump()
@@ -24,10 +24,11 @@ class Inbox:
     async def put(self, chunk: Inputs) -> None:
         """Wait for room; raises ``InputError`` after the end."""
         self._check()
-        while not self._has_room(chunk.nbytes):
+        nbytes = chunk.nbytes
+        while not self._has_room(nbytes):
             await self._emptied.idle()
-        self._chunks.append(chunk)
-        self._bytes += chunk.nbytes
+        self._chunks.append((chunk, nbytes))
+        self._bytes += nbytes
         self._filled.notify()
 
     def end(self) -> None:
@@ -58,8 +59,8 @@ class Inbox:
         self._is_taking = False
         if not self._chunks:
             return None
-        chunk = self._chunks.popleft()
-        self._bytes -= chunk.nbytes
+        chunk, nbytes = self._chunks.popleft()
+        self._bytes -= nbytes
         self._emptied.notify()
         return chunk
 

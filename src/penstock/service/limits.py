@@ -30,15 +30,15 @@ class CallLimits:
             raise ResourceLimitError(
                 "max_message_bytes", wished=nbytes, free=largest, limit=largest
             )
-        limit, size = self._max_samples, _samples_of(value)
-        if limit and self._samples + size > limit:
-            raise ResourceLimitError(
-                "max_audio_samples", wished=size, free=limit - self._samples, limit=limit
-            )
+        limit = self._max_samples
+        if limit and self._samples + _samples_of(value) > limit:
+            wished, free = _samples_of(value), limit - self._samples
+            raise ResourceLimitError("max_audio_samples", wished=wished, free=free, limit=limit)
 
     def count(self, value: Value) -> None:
         """An input has been sent."""
-        self._samples += _samples_of(value)
+        if self._max_samples:
+            self._samples += _samples_of(value)
 
     def timed_out(self) -> ResourceLimitError:
         """What ends a call that took longer than it may."""

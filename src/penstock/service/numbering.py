@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from penstock.errors import SequenceError
 
@@ -28,19 +28,22 @@ class Numbering:
         Raises ``SequenceError`` for one that does not follow those before it.
         """
         in_stream = sequence if self._in_stream is None else self._in_stream + 1
-        in_source = [self._in_source.get(name, sequence - 1) + 1 for name in sources]
+        before = self._in_source
+        in_source = {name: before.get(name, sequence - 1) + 1 for name in sources}
         is_silent = self._is_silent and sequence == 0
         by_stream = self._by_stream and sequence == in_stream
-        by_source = self._by_source and all(sequence == number for number in in_source)
+        by_source = self._by_source and set(in_source.values()) == {sequence}
         if not (is_silent or by_stream or by_source):
-            raise SequenceError(found=sequence, expected=self._expected(in_stream, in_source))
+            raise SequenceError(
+                found=sequence, expected=self._expected(in_stream, in_source.values())
+            )
         self._is_silent, self._by_stream, self._by_source = is_silent, by_stream, by_source
-        is_first = not all(name in self._in_source for name in sources)
+        is_first = not in_source.keys() <= before.keys()
         self._in_stream = sequence
-        self._in_source.update(dict.fromkeys(sources, sequence))
+        before.update(dict.fromkeys(sources, sequence))
         return sequence if sequence or is_first else None
 
-    def _expected(self, in_stream: int, in_source: Sequence[int]) -> list[int]:
+    def _expected(self, in_stream: int, in_source: Iterable[int]) -> list[int]:
         expected = {0} if self._is_silent else set()
         expected |= {in_stream} if self._by_stream else set()
         expected |= set(in_source) if self._by_source else set()

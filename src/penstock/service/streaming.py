@@ -177,9 +177,7 @@ class StreamCall:
                 taking.append(group.create_task(feeding))
                 group.create_task(self._guard(session, self._report))
                 group.create_task(self._guard(session, self._end_when_idle))
-                async for output in session.outputs():
-                    await self.replies.result(output, self._feed.taken)
-                    self._feed.touch()
+                await group.create_task(self._give_results(session))
             except PenstockError as exc:
                 self._fail(exc)
             finally:
@@ -189,6 +187,15 @@ class StreamCall:
                 self._feed.give_up()
                 self.replies.finish()
                 await session.aclose()
+
+    async def _give_results(self, session: Session) -> None:
+        """Results as they come, in a task of its own: each wakes all that awaits it."""
+        try:
+            async for output in session.outputs():
+                await self.replies.result(output, self._feed.taken)
+                self._feed.touch()
+        except PenstockError as exc:
+            self._fail(exc)
 
     def _reason(self) -> PenstockError:
         return self._failure or SessionClosedError("the session has ended")

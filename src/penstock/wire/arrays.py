@@ -72,10 +72,10 @@ def _check_count(said: int, samples: int, channels: int) -> None:
         raise ValueError(f"num_samples: says {said}, but samples holds {samples}")
 
 
-def write_audio(value: Audio, message: pb.AudioBuffer) -> NDArray[Any]:
-    samples = value.samples
+def write_audio(value: Audio, buffer: pb.DataBuffer) -> NDArray[Any]:
+    message, samples = buffer.audio, value.samples
     message.sample_rate = value.sample_rate_hz
-    message.channels = value.channels
+    message.channels = samples.shape[1]
     message.format = _AUDIO_FORMATS[samples.dtype.str]
     message.num_samples = samples.size
     if value.metadata_json is not None:

@@ -246,7 +246,7 @@ _DECODERS: dict[str, Callable[[Any, Mapping[str, str]], Value]] = {
     "file": _refuse_file,
 }
 _WRITERS: dict[type, Callable[[Any, pb.DataBuffer], NDArray[Any] | None]] = {
-    Audio: lambda value, buffer: write_audio(value, buffer.audio),
+    Audio: write_audio,
     Video: lambda value, buffer: write_video(value, buffer.video),
     Tensor: write_tensor,
     Json: _write_json,
