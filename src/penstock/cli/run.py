@@ -121,7 +121,7 @@ async def _run(session: Session, work: _Work, *, lanes: bool) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_send_all(session, work.inputs))
                 group.create_task(_read_all(session, work))
-        except* (PenstockError, BrokenPipeError) as errors:
+        except* (PenstockError, OSError) as errors:
             raise _first(errors) from None
     measured = (await session.metrics()).lanes
     if lanes:
@@ -129,7 +129,7 @@ async def _run(session: Session, work: _Work, *, lanes: bool) -> None:
     _warn(left_out(measured, session.plan.edges))
 
 
-def _first(errors: BaseExceptionGroup[PenstockError | BrokenPipeError]) -> BaseException:
+def _first(errors: BaseExceptionGroup[PenstockError | OSError]) -> BaseException:
     """The session's failure reaches its senders and its reader: one of them will do."""
     error: BaseException = errors
     while isinstance(error, BaseExceptionGroup):
