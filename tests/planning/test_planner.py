@@ -258,6 +258,17 @@ def test_a_structural_fault_hides_no_other() -> None:
     }
 
 
+def test_a_wrong_option_hides_no_wrong_override() -> None:
+    at = "metadata.multiprocess"
+    options: dict[str, Any] = {"executor_overrides": {"cc": "native"}, "chanel_capacity": 3}
+    source = document({"a": "AnyNode"}, **options)
+    source["version"] = "v2"
+    wrong = {"version", f"{at}.executor_overrides.cc", f"{at}.chanel_capacity"}
+    assert faults(source).keys() == wrong
+    options["executor_overrides"]["a"] = "natve"
+    assert faults(source).keys() == {*wrong, f"{at}.executor_overrides.a"}
+
+
 def test_a_self_loop_is_a_cycle() -> None:
     assert "a → a" in faults(document({"a": "AnyNode"}, "a a"))["connections[0]"]
 
