@@ -255,6 +255,23 @@ def test_progress_is_told_when_asked_for(manifest: Any) -> None:
     assert stages == ["starting", "loading_model", "ready"]
 
 
+def test_a_missing_extra_is_one_line(manifest: Any, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nsys.modules['espeakng_loader'] = None\n"
+    )
+    done = subprocess.run(
+        [*PENSTOCK, "run", manifest("EspeakNode"), "-in0=text:a"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: node 'n0': ")
+    assert line.endswith("EspeakNode needs espeakng-loader: pip install 'penstock[tts]'")
+
+
 def test_what_no_connection_carries_is_told(manifest: Any, tmp_path: Path) -> None:
     pipeline = manifest("PassThrough", "AudioChunkerNode", n0="n1")
     inputs = ["-in0=text:a", "-in0=json:1", "-in0=text:b"]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from penstock.data import Audio, ExecutorType, Json, Text
-from penstock.errors import MissingExtraError
 from penstock.nodes.base import Node, node
+from penstock.nodes.builtin.extras import POCKET_SPHINX
 from penstock.nodes.builtin.sample_format import FORMATS, mono
 from penstock.nodes.builtin.utterances import Recording
 from penstock.nodes.params import NodeParams
@@ -137,7 +137,7 @@ class Recogniser:
         try:
             from pocketsphinx import Decoder  # noqa: PLC0415  # an extra
         except ImportError as exc:
-            raise MissingExtraError("PocketSphinxNode", "pocketsphinx", extra="asr") from exc
+            raise POCKET_SPHINX.error() from exc
         # Cepstra are normalised over the utterance itself: nothing carries over to the next.
         settings = {"beam": BEAM, "pbeam": BEAM, "wbeam": BEAM, "cmn": "batch", "loglevel": "FATAL"}
         self._sentences: Any = None
