@@ -71,6 +71,19 @@ async def test_a_client_with_everything(
     await calls_ended()
 
 
+@pytest.mark.parametrize("name", ["authorities", "certificate", "key"])
+@pytest.mark.parametrize("given", ["c.pem", Path("c.pem")])
+def test_certificates_are_bytes(name: str, given: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^{name}: expected the bytes of a PEM file, got \w+$"):
+        ClientTls(**{name: given})
+
+
+@pytest.mark.parametrize("tls", [True, False, b"PEM"])
+def test_tls_has_a_class_of_its_own(tls: Any) -> None:
+    with pytest.raises(TypeError, match=r"^tls: expected a ClientTls"):
+        ClientOptions(tls=tls)
+
+
 @pytest.mark.parametrize("target", ["192.0.2.1:50051", "service.example:50051", "[2001:db8::1]:1"])
 def test_a_token_does_not_go_there_in_clear(target: str) -> None:
     with pytest.raises(InputError, match="in clear") as caught:
