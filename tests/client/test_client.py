@@ -222,6 +222,14 @@ async def test_cancel_while_a_sender_waits_for_room(client: Client) -> None:
     assert stream.reason == "cancelled"
 
 
+async def test_inputs_without_a_number_are_counted_from_zero(client: Client) -> None:
+    async with client.stream(chain("EchoNode")) as stream:
+        for text in "abc":
+            await stream.send("n0", text)
+        await stream.close()
+        assert [output.sequence async for output in stream.outputs()] == [0, 1, 2]
+
+
 async def test_a_stream_is_used_in_its_block(client: Client) -> None:
     stream = client.stream(chain("EchoNode"))
     for attempt in (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from penstock.manifest import ServiceSettings, Settings, TlsSettings, digest_of,
 from penstock.nodes import Catalogue
 from penstock.service import running
 
+ROOT = Path(__file__).parents[2]
 TOKEN = new_token()
 ECHO: dict[str, Any] = {
     "version": "v1",
@@ -68,6 +72,25 @@ async def test_a_client_with_everything(
             with pytest.raises(ServiceError, match="authorization"):
                 async with client.stream(ECHO):
                     pass
+    await calls_ended()
+
+
+async def test_the_guide_s_program(settings: Settings, tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    [shown] = [block for block in blocks if "ClientTls(" in block]
+    shown = shown.replace("examples/", f"{ROOT}/examples/")
+    async with running(settings, "127.0.0.1:0", Catalogue.installed()) as address:
+        program = shown.replace("penstock.example:50051", address)
+        done = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-c", program),
+            cwd=tmp_path,
+            env={**os.environ, "PENSTOCK_TOKEN": TOKEN},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await done.communicate()
+    assert (done.returncode, said) == (0, b"Hello, ada!\n")
     await calls_ended()
 
 

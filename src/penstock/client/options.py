@@ -20,9 +20,9 @@ _COMPRESSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """PEM: the authorities that are trusted (None: the system's), and the client's own pair.
+    """PEM, as bytes: the authorities to trust (None: the system's), and the client's own pair.
 
-    Each is the content of a file, as bytes, not its path. Raises ``TypeError`` for anything else.
+    Each is the content of a file, not its path. Raises ``TypeError`` for anything else.
     """
 
     authorities: bytes | None = None

@@ -108,7 +108,7 @@ class Stream:
     ) -> None:
         """Send a value, or what stands for one, to a source; waits while there is no room.
 
-        Without ``sequence`` the service numbers in order of arrival; number all or none.
+        Without ``sequence`` the service numbers in order of arrival, from 0; number all or none.
         Raises ``InputError`` for what can't be sent, ``SessionClosedError`` after the end,
         and the stream's ``ServiceError`` once it has failed. A send that is given up while it
         waits for room takes the stream with it: gRPC can't take a part of a message back.

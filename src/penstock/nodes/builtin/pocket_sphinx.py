@@ -60,7 +60,8 @@ class PocketSphinx(Node):
     With the outputs of a `SileroVADNode` as inputs, an utterance is a turn of speech: the
     audio between `is_speech_start` and `is_speech_end`. Without such events, it is everything
     up to the end of the stream. Other JSON is ignored. An utterance in which nothing is
-    recognised, or with a `grammar` no whole sentence of it, gives nothing.
+    recognised gives nothing. With a `grammar` nothing but its sentences is known: whatever else
+    is said gives the one that it is most like, or nothing, where that is left unfinished.
 
     Audio at 16 kHz, any chunk size, sample type and number of channels. Audio at another rate
     is a `ValueError`, and so is a grammar that can't be read or has words that the
