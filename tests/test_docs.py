@@ -17,6 +17,7 @@ import pytest
 from pydantic import BaseModel
 
 from penstock.bridges import LANE_TABLE
+from penstock.cli.main import COMMANDS
 from penstock.data import Audio, Json, Text
 from penstock.manifest import Limits, MultiprocessOptions, Settings, load_settings
 from penstock.nodes import Catalogue
@@ -55,6 +56,10 @@ def block(name: str, language: str) -> str:
 
 def test_the_public_names_are_current() -> None:
     assert text("api.md") == tool("api_reference").page(), "run tools/api_reference.py"
+
+
+def test_every_public_name_says_what_it_is() -> None:
+    assert "|  |" not in text("api.md")
 
 
 @pytest.mark.parametrize("name", ["diagrams", "metrics_table", "changelog"])
@@ -131,6 +136,11 @@ def test_the_guide_s_program_works(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     replies = [line for line in done.stdout.splitlines() if not line.startswith("NodeProgress")]
     assert replies == ["1 Hello, ada!", "2 Hello, grace!", "3 Hello, barbara!"]
+
+
+def test_the_guide_has_every_command() -> None:
+    named = re.findall(r"^\| `penstock (\w+)[ `]", text("guide.md"), re.MULTILINE)
+    assert sorted(named) == sorted(COMMANDS)
 
 
 def test_the_guide_has_every_option() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import importlib.util
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -56,11 +58,12 @@ def run(*command: str, cwd: Path, stdin: str | None = None) -> str:
 
 
 def test_a_stream_by_grpcurl(checkout: Path, service: str) -> None:
-    """It learns the messages from the service itself."""
-    method = "remotemedia.v1.StreamingPipelineService/StreamPipeline"
-    requests = (checkout / "examples" / "grpcurl" / "stream.json").read_text(encoding="utf-8")
-    command = [str(grpcurl()), "-plaintext", "-d", "@", service, method]
-    said = run(*command, cwd=checkout, stdin=requests)
+    """As the guide has it; it learns the messages from the service itself."""
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    [shown] = re.findall(r"^grpcurl (.*) < (.*)$", guide, re.MULTILINE)
+    words = shlex.split(shown[0].replace("127.0.0.1:50051", service))
+    requests = (checkout / shown[1]).read_text(encoding="utf-8")
+    said = run(str(grpcurl()), *words, cwd=checkout, stdin=requests)
     assert base64.b64encode(b"Hello, ada!").decode() in said
     assert '"reason": "completed"' in said
 

@@ -11,6 +11,11 @@ import penstock
 from penstock import client, testing
 
 PAGE = Path(__file__).parent.parent / "docs" / "api.md"
+_ALIASES = {
+    "Sendable": "A value, or a `str`, bytes or an array for a `Text`, a `Binary` or a `Tensor`.",
+    "Value": "Any of the seven kinds of value.",
+}
+"""Types that have no docstring of their own."""
 _HEAD = """\
 # Public names
 
@@ -41,9 +46,9 @@ def _rows(module: Any) -> Iterator[str]:
 
 
 def _summary(name: str, item: Any) -> str:
-    """The first sentence of its docstring; a type alias has none of its own."""
+    """The first sentence of its docstring."""
     if not (inspect.isclass(item) or inspect.isfunction(item)):
-        return "Any of the seven kinds of value." if name == "Value" else ""
+        return _ALIASES[name]
     paragraph = inspect.cleandoc(item.__doc__ or "").partition("\n\n")[0]
     return " ".join(paragraph.replace("``", "`").split())
 

@@ -78,6 +78,21 @@ def test_what_can_not_be_said(
     assert "Traceback" not in done.stderr
 
 
+def test_a_reader_that_has_enough_of_it_is_no_traceback(tmp_path: Path) -> None:
+    command = [*DEMO, "--output", str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        ready = 0
+        while ready < NODES:
+            ready += process.stdout.readline().endswith("ready\n")
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_however_it_ends_its_service_goes_with_it(tmp_path: Path, number: signal.Signals) -> None:
     command = [*DEMO, "--output", str(tmp_path)]

@@ -56,9 +56,9 @@ def test_chunks_are_views() -> None:
         ("=x", "expected NODE=FILE"),
         ("a=", "expected NODE=FILE"),
         ("a=/no/such.txt", "/no/such.txt can't be read: No such file"),
-        ("a=json:{", "json is no JSON"),
+        ("a=json:{", "^a=json:… is no JSON: Expecting"),
         ("a=json:NaN", "NaN is no JSON value"),
-        ("a=json:" + "[" * 100_000, "json is no JSON"),
+        ("a=json:" + "[" * 100_000, "^a=json:… is no JSON"),
     ],
 )
 def test_wrong_inputs_are_named(argument: str, message: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,14 @@ def test_help_is_there_for_everything(
     with pytest.raises(SystemExit, match="0"):
         main(arguments)
     assert capsys.readouterr().out.startswith("usage: penstock")
+
+
+def test_the_help_has_every_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    said = capsys.readouterr().out.partition("Exit status:")[2]
+    for known in (0, status.FAILED, status.WRONG_INPUT, status.INTERRUPTED):
+        assert re.search(rf"\b{known}\b", said)
 
 
 @pytest.mark.parametrize("arguments", [["bogus"], ["check"], ["plan", "a", "b"], ["--wrong"]])
@@ -116,6 +125,35 @@ def test_a_reader_that_has_enough_is_no_traceback() -> None:
     command = f"{sys.executable} -m penstock plan examples/voice_assistant.json | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "examples/first_pipeline.json"],
+        ["plan", "examples/voice_assistant.json"],
+        ["run", "examples/first_pipeline.json", "-i", "hear=text:my name is Ada"],
+        ["demo"],
+    ],
+)
+def test_an_output_that_can_not_be_written_is_one_line(words: list[str], tmp_path: Path) -> None:
+    elsewhere = [f"--output={tmp_path}"] if words == ["demo"] else []
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "penstock", *words, *elsewhere],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    said = "error: stdout can't be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_stdout_may_be_closed() -> None:
+    command = f"{sys.executable} -m penstock check examples/first_pipeline.json >&-"
+    done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("command", ["check", "run"])

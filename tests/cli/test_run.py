@@ -255,6 +255,52 @@ def test_progress_is_told_when_asked_for(manifest: Any) -> None:
     assert stages == ["starting", "loading_model", "ready"]
 
 
+def test_a_missing_extra_is_one_line(manifest: Any, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nsys.modules['espeakng_loader'] = None\n"
+    )
+    done = subprocess.run(
+        [*PENSTOCK, "run", manifest("EspeakNode"), "-in0=text:a"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: node 'n0': ")
+    assert line.endswith("EspeakNode needs espeakng-loader: pip install 'penstock[tts]'")
+
+
+def test_what_no_connection_carries_is_told(manifest: Any, tmp_path: Path) -> None:
+    pipeline = manifest("PassThrough", "AudioChunkerNode", n0="n1")
+    inputs = ["-in0=text:a", "-in0=json:1", "-in0=text:b"]
+    warning = "warning: n0 → n1: 2 text, 1 json left out, as 'n1' takes only audio of 'n0'\n"
+    done = run(pipeline, *inputs)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", warning)
+    done = run(pipeline, *inputs, f"-on1={tmp_path / 'a.wav'}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{warning}error: {tmp_path / 'a.wav'}: there is no audio to put in it\n"
+
+
+def test_what_goes_another_way_is_not_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "fork.yaml"
+    path.write_text(
+        "version: v1\n"
+        "nodes:\n"
+        "  - {id: in, node_type: PassThrough}\n"
+        "  - {id: sound, node_type: AudioChunkerNode}\n"
+        "  - {id: reply, node_type: CommandReplyNode, params: {replies: {hi: ho}}}\n"
+        "connections: [{from: in, to: sound}, {from: in, to: reply}]\n"
+    )
+    done = run(str(path), "-iin=text:hi", "--lanes")
+    assert (done.returncode, done.stdout) == (0, "reply #1 text: ho\n")
+    head, *rows = [line.split() for line in done.stderr.splitlines()]
+    assert head[3:7] == ["sent", "received", "dropped", "filtered"]
+    assert {tuple(row[:2]): row[6] for row in rows}["in", "sound"] == "1"
+    assert "warning" not in done.stderr
+
+
 def test_ctrl_c_ends_it_and_leaves_nothing(manifest: Any) -> None:
     pipeline = manifest("EchoNode", "hang_in_process", n0="n1")
     command = [*PENSTOCK, "run", pipeline, "-in0=text:x", "-v", "--nodes=penstock.testing.faults"]

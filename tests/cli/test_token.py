@@ -28,4 +28,6 @@ def test_what_it_prints_is_a_file_that_knows_the_token(
 @pytest.mark.parametrize("name", ["", "a b", "x]", "a" * 65, "ř"])
 def test_a_name_has_to_fit_the_file(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["token", name]) == 2
-    assert capsys.readouterr().out == ""
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"error: a name is 1 to 64 letters, digits, - and _, got {name!r}\n"

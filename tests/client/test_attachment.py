@@ -370,6 +370,7 @@ REFUSED: list[tuple[str, tuple[Any, ...], type[PenstockError], str]] = [
     ("publish", ("n0", Text("\ud800")), InvalidValueError, "can't be sent"),
     ("publish", ("n0", 7), InvalidValueError, "got int"),
     ("set_state", ("x", NodeState.BYPASS), UnknownNodeError, "got 'x'"),
+    ("set_state", ("n0", "off"), InputError, "one of enabled, bypass, disabled, got 'off'"),
     ("interrupt", ("x",), UnknownNodeError, "got 'x'"),
 ]
 

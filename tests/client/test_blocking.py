@@ -74,7 +74,7 @@ def test_what_stands_for_a_value(client: BlockingClient) -> None:
 
 def test_a_wait_has_its_limit_and_the_stream_goes_on(client: BlockingClient) -> None:
     with client.stream(ECHO) as stream:
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError, match=r"not done within 0\.05 s \(timeout_s\)"):
             next(stream.outputs(timeout_s=0.05))
         stream.send("echo", "a")
         assert next(stream.outputs(timeout_s=20)).value == Text("a")

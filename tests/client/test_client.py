@@ -20,6 +20,7 @@ from penstock.errors import (
     ManifestError,
     ServiceError,
     SessionClosedError,
+    SessionError,
 )
 from penstock.session import Interruption, NodeProgress, Output
 
@@ -219,6 +220,27 @@ async def test_cancel_while_a_sender_waits_for_room(client: Client) -> None:
         with pytest.raises((SessionClosedError, asyncio.CancelledError)):
             await sending
     assert stream.reason == "cancelled"
+
+
+async def test_inputs_without_a_number_are_counted_from_zero(client: Client) -> None:
+    async with client.stream(chain("EchoNode")) as stream:
+        for text in "abc":
+            await stream.send("n0", text)
+        await stream.close()
+        assert [output.sequence async for output in stream.outputs()] == [0, 1, 2]
+
+
+async def test_a_stream_is_used_in_its_block(client: Client) -> None:
+    stream = client.stream(chain("EchoNode"))
+    for attempt in (
+        stream.send("n0", "x"),
+        stream.close(),
+        stream.cancel(),
+        stream.interrupt(),
+        anext(stream.outputs()),
+    ):
+        with pytest.raises(SessionError, match="the stream has not been opened"):
+            await attempt
 
 
 async def test_leaving_the_block_early_ends_the_session(client: Client) -> None:

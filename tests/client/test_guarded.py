@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from penstock.manifest import ServiceSettings, Settings, TlsSettings, digest_of,
 from penstock.nodes import Catalogue
 from penstock.service import running
 
+ROOT = Path(__file__).parents[2]
 TOKEN = new_token()
 ECHO: dict[str, Any] = {
     "version": "v1",
@@ -69,6 +73,38 @@ async def test_a_client_with_everything(
                 async with client.stream(ECHO):
                     pass
     await calls_ended()
+
+
+async def test_the_guide_s_program(settings: Settings, tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    [shown] = [block for block in blocks if "ClientTls(" in block]
+    shown = shown.replace("examples/", f"{ROOT}/examples/")
+    async with running(settings, "127.0.0.1:0", Catalogue.installed()) as address:
+        program = shown.replace("penstock.example:50051", address)
+        done = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-c", program),
+            cwd=tmp_path,
+            env={**os.environ, "PENSTOCK_TOKEN": TOKEN},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await done.communicate()
+    assert (done.returncode, said) == (0, b"Hello, ada!\n")
+    await calls_ended()
+
+
+@pytest.mark.parametrize("name", ["authorities", "certificate", "key"])
+@pytest.mark.parametrize("given", ["c.pem", Path("c.pem")])
+def test_certificates_are_bytes(name: str, given: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^{name}: expected the bytes of a PEM file, got \w+$"):
+        ClientTls(**{name: given})
+
+
+@pytest.mark.parametrize("tls", [True, False, b"PEM"])
+def test_tls_has_a_class_of_its_own(tls: Any) -> None:
+    with pytest.raises(TypeError, match=r"^tls: expected a ClientTls"):
+        ClientOptions(tls=tls)
 
 
 @pytest.mark.parametrize("target", ["192.0.2.1:50051", "service.example:50051", "[2001:db8::1]:1"])

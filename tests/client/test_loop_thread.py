@@ -45,6 +45,14 @@ def test_what_is_taken_as_the_time_ends_is_not_lost(thread: LoopThread) -> None:
     assert taken == expected
 
 
+def test_a_time_that_is_over_for_the_work_itself_is_its_own(thread: LoopThread) -> None:
+    async def impatient() -> None:
+        raise TimeoutError("of its own")
+
+    with pytest.raises(TimeoutError, match=r"^of its own$"):
+        thread.run(impatient(), timeout_s=60)
+
+
 def test_who_runs_something_while_it_is_closed_is_told_so() -> None:
     for _ in range(50):
         thread = LoopThread("test")

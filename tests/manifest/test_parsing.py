@@ -185,6 +185,21 @@ def test_json_yaml_a_path_and_a_mapping_mean_the_same(tmp_path: Path) -> None:
         assert parse_manifest(source) == expected
 
 
+def test_a_file_is_what_its_name_says(tmp_path: Path) -> None:
+    flow = "{version: v1, nodes: [{id: a, node_type: Echo}]}"
+    for name in ("flow.yaml", "flow.YML"):
+        (tmp_path / name).write_text(flow)
+        assert parse_manifest(tmp_path / name) == parse_manifest(SMALLEST)
+    (tmp_path / "flow.json").write_text(flow)
+    assert "is not JSON" in faults(tmp_path / "flow.json")[""]
+    (tmp_path / "block.json").write_text("version: v1\n")
+    assert "is not JSON" in faults(tmp_path / "block.json")[""]
+    (tmp_path / "json.yaml").write_text(json.dumps(SMALLEST))
+    (tmp_path / "json").write_text(json.dumps(SMALLEST))
+    for name in ("json.yaml", "json"):
+        assert parse_manifest(tmp_path / name) == parse_manifest(SMALLEST)
+
+
 def test_a_mapping_of_any_class_will_do() -> None:
     class Pairs(Mapping[str, Any]):
         def __getitem__(self, key: str) -> Any:
@@ -219,6 +234,11 @@ def test_yaml_words_are_those_of_yaml_1_2() -> None:
 @pytest.mark.parametrize("version", ["v1", "1", "1.0", "1.0.0", 1, 1.0])
 def test_every_spelling_of_version_1(version: object) -> None:
     assert parse_manifest(with_(version=version)).version == "v1"
+
+
+def test_a_wrong_version_is_shown() -> None:
+    found = faults(with_(version="v2"))
+    assert found == {"version": "version: must be 'v1' (or 1, 1.0, 1.0.0), got 'v2'"}
 
 
 @pytest.mark.parametrize("version", ["v2", 2, "", None, True, [], "1.0.0.0"])

@@ -197,6 +197,15 @@ def test_the_line_that_raised_is_said(tmp_path: Path, monkeypatch: pytest.Monkey
             Catalogue.installed().extended(source)
 
 
+def test_a_file_with_a_class_that_is_no_node_type_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "half.py"
+    path.write_text(SHOUT.replace("def process", "def prozess"))
+    with pytest.raises(ConfigurationError) as raised:
+        Catalogue.installed().extended(path)
+    said = "node type 'Shout' (Shout) needs either process or produce"
+    assert str(raised.value) == f"{path}: {said}"
+
+
 def test_a_file_without_nodes_is_named_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "empty.py").touch()
     with pytest.raises(ConfigurationError) as raised:

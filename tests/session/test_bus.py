@@ -13,6 +13,7 @@ from pipelines import chain
 
 from penstock.data import Audio, Binary, Json, Text
 from penstock.errors import (
+    InputError,
     NodeAddressError,
     SessionCancelledError,
     SessionClosedError,
@@ -216,6 +217,8 @@ async def test_nodes_that_there_are_not(around: dict[str, Any]) -> None:
             ):
                 with pytest.raises(UnknownNodeError, match="expected one of n0, got 'x'"):
                     await attempt
+            with pytest.raises(InputError, match="one of enabled, bypass, disabled, got 'off'"):
+                await attachment.set_state("n0", "off")  # type: ignore[arg-type]  # that is what is tried
         with pytest.raises(SessionClosedError, match="attachment has been closed"):
             await attachment.tap("n0")
         await session.end()

@@ -15,6 +15,7 @@ from penstock.data import (
     Control,
     ExecutorType,
     Json,
+    Kind,
     PixelFormat,
     Tensor,
     Text,
@@ -139,10 +140,10 @@ async def test_kinds_that_a_consumer_does_not_accept_are_filtered_and_counted():
         await session.send("n0", Binary(np.zeros(10, np.uint8)))
         await session.end()
         outputs = [output async for output in session.outputs()]
-        lanes = [lane for b in session.context.data_bridges for lane in b.lanes.values()]
-        filtered = {lane.spec.name: lane.producer.filtered for lane in lanes}
+        lanes = (await session.metrics()).lanes
+        filtered = {(lane.source, lane.target): lane.filtered for lane in lanes}
     assert [o.value for o in outputs] == [Text("binary")]
-    assert filtered["n0 → n1"] == 1
+    assert filtered["n0", "n1"] == {Kind.BINARY: 1}
 
 
 async def test_allocated_outputs_and_pass_through_are_not_copied():

@@ -1,12 +1,15 @@
-"""The pure parts: stall rings, budgets."""
+"""The pure parts: stall rings, budgets, options."""
 
+from pathlib import Path
+
+import pipelines
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.errors import ResourceLimitError
 from penstock.manifest import Capacity, Limits
-from penstock.session import Budget, Cost, find_ring
+from penstock.session import Budget, Cost, SessionOptions, find_ring
 from penstock.session.stall import Wait, stuck
 
 NAMES = st.sampled_from("abcdefgh")
@@ -130,3 +133,10 @@ def test_a_budget_tells_what_is_free_and_when_that_changes():
     with pytest.raises(ResourceLimitError):
         budget.reserve("b", Cost(8, 0))
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("one", ["gain.py", Path("gain.py"), pipelines.OnlyText, pipelines])
+def test_nodes_of_ones_own_are_a_sequence(one):
+    with pytest.raises(TypeError, match=r"^nodes: expected a sequence of them, such as "):
+        SessionOptions(nodes=one)
+    assert SessionOptions(nodes=[one]).nodes == [one]

@@ -199,6 +199,9 @@ async def test_what_is_wrong_is_said() -> None:
         await run_node(Wrong, [Text("a")])
     with pytest.raises(ConfigurationError, match="not marked"):
         await run_node(Node)
+    for no_class in ("Plain", Text, None):
+        with pytest.raises(TypeError, match="run_node: expected a class that is a Node, got"):
+            await run_node(no_class)  # type: ignore[arg-type]  # that is what is tried
 
 
 @node("captions")

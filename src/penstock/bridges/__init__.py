@@ -13,6 +13,7 @@ from penstock.bridges.lane import (
     ProducerStatistics,
     Purpose,
     count_drop,
+    count_filtered,
     no_listener,
 )
 from penstock.bridges.states import (
@@ -51,6 +52,7 @@ __all__ = [
     "bridge_state",
     "close_lane",
     "count_drop",
+    "count_filtered",
     "count_time",
     "lane_machine",
     "no_counts",

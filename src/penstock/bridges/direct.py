@@ -14,6 +14,7 @@ from penstock.bridges.lane import (
     LaneSpec,
     ProducerStatistics,
     count_drop,
+    count_filtered,
     no_listener,
 )
 from penstock.bridges.states import LaneEvent, LaneState, close_lane, lane_machine
@@ -100,7 +101,7 @@ class DirectProducer:
         """
         lane, spec = self._lane, self.spec
         if message.value.kind not in spec.accepts:
-            self._stats.filtered += 1
+            count_filtered(self._stats.filtered, message.value.kind)
             return True
         freeze(message.value)
         if not lane.queue and lane.accept is not None and lane.accept(message):

@@ -83,7 +83,7 @@ class ProducerStatistics(msgspec.Struct):
     """Counted at a lane's sending end; times in ns.
 
     ``sent`` are the messages that the lane took, of which ``dropped`` (by reason) never left;
-    ``filtered`` were of a kind that the consumer doesn't accept and are no part of ``sent``.
+    ``filtered`` (by kind) are those that the consumer doesn't accept, and no part of ``sent``.
     ``blocked_ns`` counts a block that lasts up to now.
     ``conversion`` counts the times that conversions took, in the buckets of a
     ``LatencyHistogram``; it is empty where none was measured.
@@ -94,10 +94,10 @@ class ProducerStatistics(msgspec.Struct):
     payload_bytes: int = 0
     conversion_ns: int = 0
     copies: int = 0
-    filtered: int = 0
     blocked_ns: int = 0
     waiting: int = 0
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
+    filtered: dict[str, int] = msgspec.field(default_factory=dict)
     conversion: list[int] = msgspec.field(default_factory=list)
 
 
@@ -175,3 +175,7 @@ def no_listener() -> None:
 
 def count_drop(dropped: dict[str, int], reason: str) -> None:
     dropped[reason] = dropped.get(reason, 0) + 1
+
+
+def count_filtered(filtered: dict[str, int], kind: Kind) -> None:
+    filtered[kind] = filtered.get(kind, 0) + 1

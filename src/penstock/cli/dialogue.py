@@ -52,7 +52,7 @@ async def converse(
     """Stream an utterance through the voice assistant of the service at ``target``.
 
     ``paced``: as fast as it would be spoken, otherwise as fast as it goes. ``on_text`` is
-    told ``heard`` and ``reply`` as they come. Raises ``ServiceError``.
+    told ``heard`` and ``reply`` as they come. Raises ``ServiceError``, and what ``on_text`` raises.
     """
     dialogue = Dialogue()
     async with Client(target) as client, client.stream(MANIFEST, on_progress=on_progress) as stream:
@@ -60,7 +60,7 @@ async def converse(
             async with asyncio.TaskGroup() as group:
                 group.create_task(_speak(stream, utterance, dialogue, paced=paced))
                 group.create_task(_listen(stream, dialogue, on_text))
-        except* PenstockError as errors:
+        except* (PenstockError, OSError) as errors:
             raise next(_leaves(errors)) from None
         dialogue.report = stream.final_metrics
     return dialogue
@@ -93,7 +93,7 @@ def _note(output: Output, dialogue: Dialogue, on_text: OnText) -> None:
             dialogue.reply.append(audio)
 
 
-def _leaves(errors: BaseExceptionGroup[PenstockError]) -> Iterator[BaseException]:
+def _leaves(errors: BaseExceptionGroup[PenstockError | OSError]) -> Iterator[BaseException]:
     """The same failure reaches the sender and the reader: the first of them will do."""
     for error in errors.exceptions:
         if isinstance(error, BaseExceptionGroup):

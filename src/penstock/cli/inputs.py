@@ -38,7 +38,7 @@ def read_input(argument: str) -> Input:
     if what.startswith(_TEXT):
         return Input(node_id, [Text(what.removeprefix(_TEXT))])
     if what.startswith(_JSON):
-        return Input(node_id, [Json(_parsed(what.removeprefix(_JSON), "json"))])
+        return Input(node_id, [Json(_parsed(what.removeprefix(_JSON), f"{node_id}=json:…"))])
     path = Path(what)
     return Input(node_id, _file_values(path), path)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 from penstock.cli.table import columns
-from penstock.data import CLIENT
+from penstock.data import CLIENT, Kind
+from penstock.planning import Edge
 from penstock.session import LaneMetrics
 
 _HEADER = (
@@ -15,6 +17,7 @@ _HEADER = (
     "sent",
     "received",
     "dropped",
+    "filtered",
     "copies",
     "blocked",
     "held up by",
@@ -27,6 +30,26 @@ def lane_table(lanes: Sequence[LaneMetrics]) -> str:
     return columns(_HEADER, [_row(lane) for lane in longest_first])
 
 
+def left_out(lanes: Sequence[LaneMetrics], edges: Sequence[Edge]) -> Iterator[str]:
+    """A line for each connection that didn't carry what no other one of its source does either.
+
+    What goes one of several ways, by its kind, isn't lost.
+    """
+    carried: defaultdict[str, set[Kind]] = defaultdict(set)
+    for edge in edges:
+        carried[edge.source] |= edge.kinds
+    takes = {(edge.source, edge.target): ", ".join(sorted(edge.kinds)) for edge in edges}
+    for lane in lanes:
+        lost = {kind: n for kind, n in lane.filtered.items() if kind not in carried[lane.source]}
+        if lost:
+            counts = ", ".join(f"{count} {kind}" for kind, count in lost.items())
+            taken = takes[lane.source, lane.target]
+            yield (
+                f"{lane.source} → {lane.target}: {counts} left out, "
+                f"as {lane.target!r} takes only {taken} of {lane.source!r}"
+            )
+
+
 def _row(lane: LaneMetrics) -> tuple[str, ...]:
     return (
         _shown(lane.source),
@@ -35,6 +58,7 @@ def _row(lane: LaneMetrics) -> tuple[str, ...]:
         str(lane.sent),
         str(lane.received),
         str(sum(lane.dropped.values())),
+        str(sum(lane.filtered.values())),
         str(lane.copies),
         f"{lane.blocked_s:.3f} s",
         _shown(lane.held_up_by or ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -22,6 +23,8 @@ COMMANDS = {
     "doctor": "say what this machine offers, and remove what dead services left",
     "demo": "hold a spoken dialogue through a service",
 }
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a write to stdout fails with; what else is written has a name, and a reason of its own."""
 
 
 class Command(Protocol):
@@ -35,7 +38,10 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, 1 (it failed) or 2 (what it was given is wrong)."""
+    """Run one command; the exit status is 0, 1 (it failed), 2 (what it was given is wrong), or 130.
+
+    The last is Ctrl-C's. An output that can't be written is a failure.
+    """
     try:
         return _called(sys.argv[1:] if argv is None else argv)
     except PenstockError as exc:
@@ -58,11 +64,23 @@ def _called(words: Sequence[str]) -> int:
 def _run(command: Command, arguments: argparse.Namespace) -> int:
     try:
         status = command.run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may be closed from the start
+            sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
+        return FAILED
+    except OSError as exc:
+        if exc.errno not in _UNWRITABLE or exc.filename is not None:
+            raise
+        _write_no_more()
+        print(f"error: stdout can't be written: {exc.strerror}", file=sys.stderr)
         return FAILED
     return status
+
+
+def _write_no_more() -> None:
+    """What is still buffered for stdout goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _load(name: str | None) -> Command:
@@ -74,7 +92,8 @@ def _parser(name: str | None, command: Command | None) -> argparse.ArgumentParse
     parser = argparse.ArgumentParser(
         prog="penstock",
         description="Media and AI pipelines from a manifest.",
-        epilog="Exit status: 0, 1 (the pipeline failed), 2 (what it was given is wrong).",
+        epilog="Exit status: 0, 1 (the pipeline failed), 2 (what it was given is wrong), "
+        "130 (Ctrl-C).",
     )
     parser.add_argument("--version", action="version", version=f"penstock {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND")

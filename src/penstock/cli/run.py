@@ -9,12 +9,12 @@ import json
 import logging
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
 from penstock.cli.inputs import Input, read_input
-from penstock.cli.lanes import lane_table
+from penstock.cli.lanes import lane_table, left_out
 from penstock.cli.outputs import Files, as_data, as_line, parse_outputs, refuse_unfitting
 from penstock.cli.surroundings import add_manifest, add_surroundings, surroundings
 from penstock.data import Value
@@ -99,8 +99,8 @@ def _stdout_for_outputs_only() -> Iterator[TextIO]:
         yield printed
 
 
-def _warn(faults: Sequence[str]) -> None:
-    """What went wrong on the way out, and changes nothing about the outcome."""
+def _warn(faults: Iterable[str]) -> None:
+    """What was not as one may expect, and changes nothing about the outcome."""
     for fault in faults:
         print(f"warning: {fault}", file=sys.stderr)
 
@@ -121,13 +121,15 @@ async def _run(session: Session, work: _Work, *, lanes: bool) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_send_all(session, work.inputs))
                 group.create_task(_read_all(session, work))
-        except* (PenstockError, BrokenPipeError) as errors:
+        except* (PenstockError, OSError) as errors:
             raise _first(errors) from None
+    measured = (await session.metrics()).lanes
     if lanes:
-        print(lane_table((await session.metrics()).lanes), file=sys.stderr)
+        print(lane_table(measured), file=sys.stderr)
+    _warn(left_out(measured, session.plan.edges))
 
 
-def _first(errors: BaseExceptionGroup[PenstockError | BrokenPipeError]) -> BaseException:
+def _first(errors: BaseExceptionGroup[PenstockError | OSError]) -> BaseException:
     """The session's failure reaches its senders and its reader: one of them will do."""
     error: BaseException = errors
     while isinstance(error, BaseExceptionGroup):

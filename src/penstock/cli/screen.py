@@ -22,13 +22,20 @@ _LONG = "reason"
 _STYLES = {"ready": "green", "error": "red"}
 
 
+class _Console(Console):
+    """Leaves it to its caller what happens where nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Screen:
-    """Writes to stdout."""
+    """Writes to stdout; raises ``OSError`` where it can't."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
+        self._console = _Console(highlight=False)
         if not self._console.is_terminal:
-            self._console = Console(highlight=False, width=_PLAIN_WIDTH)
+            self._console = _Console(highlight=False, width=_PLAIN_WIDTH)
         self._live: Live | None = None
 
     def say(self, label: str, text: str) -> None:

@@ -10,6 +10,7 @@ from penstock.errors import (
     Fault,
     InputError,
     ManifestError,
+    MissingExtraError,
     NodeExecutionError,
     NodeTimeoutError,
     PenstockError,
@@ -21,6 +22,8 @@ WRONG_INPUT = 2
 INTERRUPTED = 130
 _REFUSALS = ("VALIDATION", "TYPE_VALIDATION")
 """A service's error types for what it was given."""
+_MISSING_EXTRA = f"{MissingExtraError.__module__}.{MissingExtraError.__qualname__}: "
+"""How the traceback of one ends."""
 
 
 def status_of(error: PenstockError) -> int:
@@ -33,12 +36,17 @@ def status_of(error: PenstockError) -> int:
 
 
 def complain(error: PenstockError) -> None:
-    """Say on stderr what went wrong; a failing node's stacks come along, never our own."""
+    """Say on stderr what went wrong; a failing node's stacks come along, never our own.
+
+    Of a node that lacks an extra they would say nothing more.
+    """
     if isinstance(error, ManifestError | ConfigurationError):
         report("error", error.faults)
         return
-    if isinstance(error, NodeExecutionError | ServiceError) and error.traceback:
-        print(error.traceback.rstrip(), file=sys.stderr)
+    if isinstance(error, NodeExecutionError | ServiceError):
+        traceback = error.traceback.rstrip()
+        if traceback and not traceback.rpartition("\n")[2].startswith(_MISSING_EXTRA):
+            print(traceback, file=sys.stderr)
     elif isinstance(error, NodeTimeoutError) and error.stacks:
         print(error.stacks.rstrip(), file=sys.stderr)
     print(f"error: {error}", file=sys.stderr)

@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 
-from penstock.cli.status import WRONG_INPUT
+from penstock.errors import InputError
 from penstock.manifest import digest_of, new_token
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -17,10 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The token goes to stderr, for the client; what the service needs of it to stdout."""
+    """The token goes to stderr, for the client; what the service needs of it to stdout.
+
+    Raises ``InputError`` for a name that doesn't fit its file.
+    """
     if not _NAME.fullmatch(arguments.name):
-        print(f"a name is letters, digits, - and _, got {arguments.name!r}", file=sys.stderr)
-        return WRONG_INPUT
+        raise InputError(f"a name is 1 to 64 letters, digits, - and _, got {arguments.name!r}")
     token = new_token()
     print(f"the token, which is shown only now: {token}", file=sys.stderr)
     print(f'[tokens.{arguments.name}]\nsha256 = "{digest_of(token)}"')

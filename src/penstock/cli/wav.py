@@ -87,9 +87,11 @@ def write_wav(path: Path, pieces: Sequence[Audio]) -> None:
     Raises ``InputError`` where there are none, they differ in rate, channels or type, or are
     too long for the format (4 GiB), and where the file can't be written.
     """
+    if not pieces:
+        raise InputError(f"{path}: there is no audio to put in it")
     formats = {(one.sample_rate_hz, one.channels, one.samples.dtype.str) for one in pieces}
     if len(formats) != 1:
-        found = ", ".join(f"{rate} Hz × {n} {kind}" for rate, n, kind in sorted(formats)) or "none"
+        found = ", ".join(f"{rate} Hz × {n} {kind}" for rate, n, kind in sorted(formats))
         raise InputError(f"{path}: expected audio of one format, got {found}")
     rate_hz, channels, _ = formats.pop()
     dtype = pieces[0].samples.dtype

@@ -109,7 +109,8 @@ class Attachment:
     async def set_state(self, node_id: str, state: NodeState) -> None:
         """Have a node work on its inputs, or leave it out, for as long as this attachment lasts.
 
-        Where several attachments have a say, the last one counts.
+        Where several attachments have a say, the last one counts. Raises ``InputError`` for what
+        is no state.
         """
         await self._call.ask(wire.set_state(node_id, state), node_id)
 

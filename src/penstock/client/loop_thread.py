@@ -93,9 +93,14 @@ def _limited(
 
 
 async def _within(work: Coroutine[Any, Any, _Result], timeout_s: float) -> _Result:
+    limit = asyncio.timeout(timeout_s)
     try:
-        async with asyncio.timeout(timeout_s):
+        async with limit:
             return await work
+    except TimeoutError:
+        if not limit.expired():  # the work's own
+            raise
+        raise TimeoutError(f"it was not done within {timeout_s:g} s (timeout_s)") from None
     finally:
         work.close()
 

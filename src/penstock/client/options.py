@@ -20,11 +20,21 @@ _COMPRESSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """PEM: the authorities that are trusted (None: the system's), and the client's own pair."""
+    """PEM, as bytes: the authorities to trust (None: the system's), and the client's own pair.
+
+    Each is the content of a file, not its path. Raises ``TypeError`` for anything else.
+    """
 
     authorities: bytes | None = None
     certificate: bytes | None = None
     key: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("authorities", "certificate", "key"):
+            given = getattr(self, name)
+            if not isinstance(given, bytes | None):
+                kind = type(given).__name__
+                raise TypeError(f"{name}: expected the bytes of a PEM file, got {kind}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,7 @@ class ClientOptions:
 
     A token goes to another machine in clear only with ``token_in_clear``. Requests are compressed
     by ``compression``. A service that doesn't answer a ping each ``keepalive_s`` seconds is taken
-    for gone (None: none is sent).
+    for gone (None: none is sent). Raises ``TypeError`` for a ``tls`` that is no ``ClientTls``.
     """
 
     tls: ClientTls | None = None
@@ -41,6 +51,12 @@ class ClientOptions:
     token_in_clear: bool = False
     compression: Literal["none", "deflate", "gzip"] = "none"
     keepalive_s: float | None = 20.0
+
+    def __post_init__(self) -> None:
+        tls: object = self.tls
+        if not isinstance(tls, ClientTls | None):
+            said = "expected a ClientTls (ClientTls() trusts the system's authorities)"
+            raise TypeError(f"tls: {said}, got {tls!r}")
 
     def check(self, target: str) -> None:
         """Raises ``InputError`` where the token would be read by others on its way."""

@@ -14,7 +14,7 @@ from penstock.client.metrics import ExecutionReport, StreamReport, execution_rep
 from penstock.client.results import Result, Results
 from penstock.client.transport import translated
 from penstock.client.values import Sendable, as_value
-from penstock.errors import ServiceError, SessionClosedError
+from penstock.errors import ServiceError, SessionClosedError, SessionError
 from penstock.session import Interruption, NodeProgress, Output
 from penstock.wire.buffers import decode, encode_beside
 from penstock.wire.errors import decode_error
@@ -45,7 +45,8 @@ class Stream:
     pipeline while nobody reads ``outputs``: with more than a few chunks, send and read in two
     tasks. Leaving the block ends the session, at once where it is not complete.
 
-    A callback that raises ends the stream, and who reads or sends gets what it raised.
+    A callback that raises ends the stream, and who reads or sends gets what it raised. What is
+    asked of a stream that has not been entered is a ``SessionError``.
 
     ``metrics`` is the last that the service told while it ran; ``final_metrics`` and
     ``reason`` are set by the end of ``outputs``.
@@ -107,11 +108,12 @@ class Stream:
     ) -> None:
         """Send a value, or what stands for one, to a source; waits while there is no room.
 
-        Without ``sequence`` the service numbers in order of arrival; number all or none.
+        Without ``sequence`` the service numbers in order of arrival, from 0; number all or none.
         Raises ``InputError`` for what can't be sent, ``SessionClosedError`` after the end,
         and the stream's ``ServiceError`` once it has failed. A send that is given up while it
         waits for room takes the stream with it: gRPC can't take a part of a message back.
         """
+        self._check_open()
         if self._closing:
             raise SessionClosedError("the stream's inputs have ended")
         request = pb.StreamRequest()
@@ -124,12 +126,14 @@ class Stream:
 
     async def close(self) -> None:
         """No more inputs: everything is delivered, then ``outputs`` ends."""
+        self._check_open()
         if not self._closing:
             self._closing = True
             await self._control(pb.StreamControl.COMMAND_CLOSE)
 
     async def cancel(self) -> None:
         """Stop at once; ``outputs`` ends, and what is on its way may be lost."""
+        self._check_open()
         self._closing = True
         if self._over.is_set():
             return
@@ -148,6 +152,7 @@ class Stream:
         When this returns, ``outputs`` gives nothing stale any more: what had come is dropped, too.
         None names the client: all that was sent is given up. Raises as ``send`` does.
         """
+        self._check_open()
         answer: asyncio.Future[Interruption] = asyncio.get_running_loop().create_future()
         self._interrupts.append(answer)
         await self._results.hurry(on=True)  # the answer comes behind them
@@ -162,6 +167,7 @@ class Stream:
 
     async def outputs(self) -> AsyncGenerator[Output, None]:
         """What leaves the pipeline, as it comes; raises the stream's ``ServiceError``."""
+        self._check_open()
         self._readers += 1
         try:
             while (result := await self._next_result()) is not None:
@@ -171,6 +177,10 @@ class Stream:
             self._readers -= 1
         if self._failure is not None:
             raise self._failure
+
+    def _check_open(self) -> None:
+        if self._call is None:
+            raise SessionError("the stream has not been opened, which (async) with does")
 
     async def _next_result(self) -> Result | None:
         """None at the end."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from penstock.errors import InputError
+
 
 class NodeState(StrEnum):
     """A node that is not ``ENABLED`` is left out of its pipeline.
@@ -16,3 +18,12 @@ class NodeState(StrEnum):
     ENABLED = "enabled"
     BYPASS = "bypass"
     DISABLED = "disabled"
+
+
+def as_state(given: str) -> NodeState:
+    """The state, or the one of that name; raises ``InputError`` where there is none."""
+    try:
+        return NodeState(given)
+    except ValueError:
+        known = ", ".join(NodeState)
+        raise InputError(f"state: expected one of {known}, got {given!r}") from None

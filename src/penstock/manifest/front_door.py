@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,12 @@ from penstock.manifest.json_text import read_json
 from penstock.manifest.yaml_text import MAX_DEPTH, read_yaml
 
 MAX_BYTES = 1 << 20
+_READERS: dict[str, Callable[[str], Any]] = {
+    ".json": read_json,
+    ".yaml": read_yaml,
+    ".yml": read_yaml,
+}
+"""By what a file is called; what has no such name is read by how it begins."""
 MAX_VALUES = MAX_BYTES // 2
 """No text of ``MAX_BYTES`` has more values; data that was never text has the same bound."""
 
@@ -26,7 +32,8 @@ Source = str | bytes | os.PathLike[str] | Mapping[str, Any]
 def read_source(source: Source) -> Any:
     """The plain data that a text, a path or a mapping holds, copied.
 
-    A ``str`` is text where it has a newline or starts with ``{``, otherwise a path. Raises
+    A ``str`` is text where it has a newline or starts with ``{``, otherwise a path. A file called
+    ``.json``, ``.yaml`` or ``.yml`` is that; else what starts with ``{`` or ``[`` is JSON. Raises
     ``ManifestError`` for what can't be read, is larger than 1 MiB or 32 levels, or holds
     something that is no JSON value: NaN, infinities, integers beyond 64 bits, lone surrogates.
     """
@@ -56,7 +63,7 @@ def _read_file(source: str | os.PathLike[str]) -> Any:
     except (OSError, ValueError, TypeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise _fault(f"{shown(str(source))} can't be read: {reason}", str(source)) from exc
-    return _read_text(_decoded(content))
+    return _read_text(_decoded(content), path.suffix.lower())
 
 
 def _decoded(content: bytes) -> str:
@@ -68,10 +75,10 @@ def _decoded(content: bytes) -> str:
         raise _fault(f"is not UTF-8: {exc.reason} at byte {exc.start}", "bytes") from exc
 
 
-def _read_text(text: str) -> Any:
+def _read_text(text: str, suffix: str = "") -> Any:
     _bounded(text)
-    start = text.lstrip()[:1]
-    return read_json(text) if start in ("{", "[") else read_yaml(text)
+    begins = read_json if text.lstrip()[:1] in ("{", "[") else read_yaml
+    return _READERS.get(suffix, begins)(text)
 
 
 def _bounded(text: str) -> str:

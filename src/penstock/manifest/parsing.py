@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from penstock.errors import Fault, ManifestError
-from penstock.manifest.faults import faults_of, shown
+from penstock.manifest.faults import Location, faults_of, shown
 from penstock.manifest.front_door import Source, read_source
 from penstock.manifest.schema import (
     Connection,
@@ -138,8 +138,18 @@ def _metadata(written: Any, *, faulty: bool) -> ManifestMetadata:
     except ValidationError as exc:
         if not isinstance(options, dict):
             return ManifestMetadata()
-        wrong = {found["loc"][0] for found in exc.errors(include_url=False) if found["loc"]}
-        multiprocess = MultiprocessOptions.model_validate(
-            {key: value for key, value in options.items() if key not in wrong}
-        )
+        wrong = {found["loc"] for found in exc.errors(include_url=False)}
+        multiprocess = MultiprocessOptions.model_validate(_without(wrong, options))
     return ManifestMetadata(multiprocess=multiprocess)
+
+
+def _without(wrong: set[Location], table: dict[str, Any]) -> dict[str, Any]:
+    """A table without what is wrong in it; what is right in a table of its own is kept."""
+    kept = {}
+    for key, value in table.items():
+        within = {at[1:] for at in wrong if at[0] == key}
+        if not within:
+            kept[key] = value
+        elif isinstance(value, dict) and () not in within:
+            kept[key] = _without(within, value)
+    return kept

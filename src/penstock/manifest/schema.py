@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from penstock.data import ExecutorType
 from penstock.errors import Fault
-from penstock.manifest.faults import path_of
+from penstock.manifest.faults import path_of, shown
 
 VERSION = "v1"
 _SPELLINGS = ("v1", "1", "1.0", "1.0.0")
@@ -42,7 +42,7 @@ def _version(value: object) -> str:
     text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
     if isinstance(text, str) and text in _SPELLINGS:
         return VERSION
-    raise ValueError("must be 'v1' (or 1, 1.0, 1.0.0)")
+    raise ValueError(f"must be 'v1' (or 1, 1.0, 1.0.0), got {shown(value)}")
 
 
 def _node_id(text: str) -> str:

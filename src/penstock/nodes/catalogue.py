@@ -170,9 +170,12 @@ def _provided(source: type[Node] | ModuleType | str | Path) -> dict[str, str]:
         kind = describe(source)
         return {kind.name: kind.provider}
     module = source if isinstance(source, ModuleType) else _module(str(source))
-    types = {kind.name: kind.provider for kind in (describe(cls) for cls in _marked(module))}
+    shown = source.__name__ if isinstance(source, ModuleType) else source
+    try:
+        types = {kind.name: kind.provider for kind in (describe(cls) for cls in _marked(module))}
+    except ConfigurationError as exc:
+        raise _fault(f"{shown}: {exc}") from exc
     if not types:
-        shown = source.__name__ if isinstance(source, ModuleType) else source
         raise _fault(f"{shown}: no class marked with @node(...)")
     return types
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +23,7 @@ from penstock.manifest import (
     read_draft,
 )
 from penstock.nodes import Catalogue, NodeType
+from penstock.nodes.builtin.extras import missing_extra
 from penstock.planning.graph import predecessors, stages
 from penstock.planning.joins import accepted
 from penstock.planning.plan import Edge, ExecutionStage, NodeAssignment, NodeExecutionPlan
@@ -87,14 +90,19 @@ def check_manifest(
     *,
     trusted: bool = True,
 ) -> Report:
-    """One report of everything wrong with a manifest, structure and meaning together."""
+    """One report of everything wrong with a manifest, structure and meaning together.
+
+    Warnings are of what has no effect, and, of a manifest in which nothing is wrong, of what isn't
+    installed.
+    """
     try:
         draft = read_draft(source)
     except ManifestError as exc:
         return Report(None, None, exc.faults, ())
     registry = ExecutorRegistry.from_settings(settings)
     plan, faults = _planned(draft, catalogue, _Circumstances(registry, settings, trusted, {}))
-    return Report(draft.manifest, plan, tuple(faults), draft.warnings)
+    lacking = () if plan is None else _lacking(draft, plan)
+    return Report(draft.manifest, plan, tuple(faults), (*draft.warnings, *lacking))
 
 
 def _planned(
@@ -120,6 +128,20 @@ def _planned(
     if faults:
         return None, faults
     return _laid_out(examined, assignments, configuration, circumstances.durations), []
+
+
+def _lacking(draft: Draft, plan: NodeExecutionPlan) -> Iterator[Fault]:
+    """A warning for each node that can't be set up where it is to run, as far as one can tell.
+
+    What another interpreter has isn't known.
+    """
+    is_own = plan.configuration.python_executable == Path(sys.executable)
+    for index, spec in draft.nodes:
+        node = plan.node(spec.id)
+        missing = missing_extra(node.provider)
+        if missing is not None and (is_own or node.executor is ExecutorType.NATIVE):
+            path = path_of(("nodes", index, "node_type"))
+            yield Fault(path, str(missing), expected=missing.package)
 
 
 def _wasm_faults(assignments: list[NodeExecutorAssignment], examined: Examined) -> list[Fault]:

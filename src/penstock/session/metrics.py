@@ -67,7 +67,7 @@ class LaneMetrics:
 
     In messages: ``sent`` is what the lane took, ``received`` what its target took out,
     ``waiting`` what lies between, ``dropped`` what was given up, by reason, and ``filtered``
-    what was of a kind that the target doesn't accept, and never sent. ``copies`` are payloads
+    what the target doesn't accept, by kind, and was never sent. ``copies`` are payloads
     copied on the way, and ``held`` those that the target still looks at. The source could send
     nothing for ``blocked_s`` seconds, because of the node ``held_up_by``: the target, or whom
     that waited for, for room or, in a join, for an input. None where it was never blocked.
@@ -83,7 +83,7 @@ class LaneMetrics:
     received: int
     waiting: int
     dropped: Mapping[str, int]
-    filtered: int
+    filtered: Mapping[Kind, int]
     copies: int
     held: int
     payload_bytes: int
@@ -180,7 +180,7 @@ def _lane_metrics(
         received=consumer.received,
         waiting=lane.waiting,
         dropped=dict(Counter(producer.dropped) + Counter(consumer.dropped)),
-        filtered=producer.filtered,
+        filtered={Kind(name): count for name, count in producer.filtered.items()},
         copies=producer.copies + consumer.copies,
         held=consumer.held,
         payload_bytes=producer.payload_bytes,

@@ -100,7 +100,8 @@ class SessionOptions:
     interpreter by its path. ``max_memory_bytes`` bounds what the session's nodes, queues and
     shared memory take together, beyond what its processes begin with. The callbacks are called
     on the session's event loop; with ``on_spans`` all nodes keep a trail of what they do, and
-    tell of it within a second or so of somebody asking for metrics.
+    tell of it within a second or so of somebody asking for metrics. Raises ``TypeError`` for
+    ``nodes`` that are no sequence, but one of them.
     """
 
     nodes: tuple[type[Node] | ModuleType | str | Path, ...] = ()
@@ -117,3 +118,8 @@ class SessionOptions:
     on_status: Callable[[SessionStatus], None] | None = None
     on_spans: Callable[[NodeSpans], None] | None = None
     on_interrupt: Callable[[Interruption], None] | None = None
+
+    def __post_init__(self) -> None:
+        nodes: object = self.nodes
+        if isinstance(nodes, str | Path | type | ModuleType):
+            raise TypeError(f"nodes: expected a sequence of them, such as ({nodes!r},)")

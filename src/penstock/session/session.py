@@ -145,7 +145,7 @@ class Session:
         sequence: int | None = None,
         timestamp_us: int = 0,
     ) -> int:
-        """Send a value to a source and return its sequence number (default: one up).
+        """Send a value to a source and return its sequence number (default: one up, from 1).
 
         Waits while the inlet is full. Raises ``InputError`` for a node or value that can't
         be taken, ``SessionClosedError`` after the end, ``StallError`` where waiting can't

@@ -70,7 +70,7 @@ def _add_lane(tally: Tally, lane: LaneMetrics, ends: tuple[str, str]) -> None:
         (f.EDGE_SENT, lane.sent),
         (f.EDGE_RECEIVED, lane.received),
         (f.EDGE_BYTES, lane.payload_bytes),
-        (f.EDGE_FILTERED, lane.filtered),
+        (f.EDGE_FILTERED, sum(lane.filtered.values())),
         (f.EDGE_COPIES, lane.copies),
         (f.EDGE_BLOCKED, lane.blocked_s),
     ):

@@ -51,9 +51,11 @@ async def run_node(
 
     What the node raises passes through. Raises ``pydantic.ValidationError`` for parameters,
     ``InputError`` for an input of a kind that the node doesn't accept, ``TypeError`` for an
-    output that is no value or of a kind that the node doesn't declare, and
-    ``ConfigurationError`` for a class that is no node type.
+    output that is no value or of a kind that the node doesn't declare, and for what is no class of
+    a node, and ``ConfigurationError`` for a class that is no node type.
     """
+    if not (isinstance(cls, type) and issubclass(cls, Node)):
+        raise TypeError(f"run_node: expected a class that is a Node, got {cls!r}")
     kind = describe(cls, cls.__qualname__)  # no other process has to find it
     chosen = params if isinstance(params, NodeParams) else cls.Params.model_validate(params or {})
     context = NodeContext(kind.name, "test", _TestHost())

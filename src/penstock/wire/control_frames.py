@@ -18,6 +18,7 @@ from penstock.errors import (
     SessionClosedError,
     UnknownNodeError,
 )
+from penstock.executors.node_state import as_state
 from penstock.session import NodeState
 from penstock.wire.buffers import encode_into
 from penstock.wire.errors import decode_error
@@ -89,7 +90,9 @@ def publish(node_id: str, value: Value, timestamp_us: int) -> pb.ControlFrame:
 
 
 def set_state(node_id: str, state: NodeState) -> pb.ControlFrame:
-    return pb.ControlFrame(set_node_state=pb.SetNodeState(node_id=node_id, state=_STATES[state]))
+    """Raises ``InputError`` for what is no state."""
+    said = pb.SetNodeState(node_id=node_id, state=_STATES[as_state(state)])
+    return pb.ControlFrame(set_node_state=said)
 
 
 def interrupt(node_id: str | None) -> pb.ControlFrame:

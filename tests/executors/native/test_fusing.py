@@ -115,7 +115,7 @@ async def test_kinds_that_are_not_accepted_are_filtered():
     await settled()
     offer(rig.lanes["in", "a"], texts("x"))
     assert await finish(rig, tasks) == []
-    assert rig.lanes["a", "b"].producer.statistics().filtered == 1
+    assert rig.lanes["a", "b"].producer.statistics().filtered == {"json": 1}
     assert rig.loops["b"].stats.items == 0
 
 

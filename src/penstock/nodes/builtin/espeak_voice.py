@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.data import Audio
-from penstock.errors import LibraryError, MissingExtraError
+from penstock.errors import LibraryError
+from penstock.nodes.builtin.extras import ESPEAK
 from penstock.nodes.builtin.resampler import Resampler
 
 # speak_lib.h of espeak-ng 1.52
@@ -142,7 +143,7 @@ def _loaded() -> tuple[Any, int]:
     try:
         import espeakng_loader  # noqa: PLC0415  # an extra
     except ImportError as exc:
-        raise MissingExtraError("EspeakNode", "espeakng-loader", extra="tts") from exc
+        raise ESPEAK.error() from exc
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     library.espeak_Synth.argtypes = (
         ctypes.c_char_p,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from penstock.data import Audio, ExecutorType, Json, Text
-from penstock.errors import MissingExtraError
 from penstock.nodes.base import Node, node
+from penstock.nodes.builtin.extras import POCKET_SPHINX
 from penstock.nodes.builtin.sample_format import FORMATS, mono
 from penstock.nodes.builtin.utterances import Recording
 from penstock.nodes.params import NodeParams
@@ -60,7 +60,8 @@ class PocketSphinx(Node):
     With the outputs of a `SileroVADNode` as inputs, an utterance is a turn of speech: the
     audio between `is_speech_start` and `is_speech_end`. Without such events, it is everything
     up to the end of the stream. Other JSON is ignored. An utterance in which nothing is
-    recognised, or with a `grammar` no whole sentence of it, gives nothing.
+    recognised gives nothing. With a `grammar` nothing but its sentences is known: whatever else
+    is said gives the one that it is most like, or nothing, where that is left unfinished.
 
     Audio at 16 kHz, any chunk size, sample type and number of channels. Audio at another rate
     is a `ValueError`, and so is a grammar that can't be read or has words that the
@@ -137,7 +138,7 @@ class Recogniser:
         try:
             from pocketsphinx import Decoder  # noqa: PLC0415  # an extra
         except ImportError as exc:
-            raise MissingExtraError("PocketSphinxNode", "pocketsphinx", extra="asr") from exc
+            raise POCKET_SPHINX.error() from exc
         # Cepstra are normalised over the utterance itself: nothing carries over to the next.
         settings = {"beam": BEAM, "pbeam": BEAM, "wbeam": BEAM, "cmn": "batch", "loglevel": "FATAL"}
         self._sentences: Any = None

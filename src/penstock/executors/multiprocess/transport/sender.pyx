@@ -24,6 +24,7 @@ from penstock.bridges import (
     ProducerStatistics,
     close_lane,
     count_drop,
+    count_filtered,
     lane_machine,
     no_listener,
 )
@@ -62,6 +63,7 @@ cdef class LaneSender(LanePort):
         self._machine = lane_machine(spec.name)
         self._held = deque()
         self._dropped = {}
+        self._filtered = {}
         self._announced = set()
         self._step = max(spec.capacity // 4, 1)
         self._window = spec.capacity if spec.backpressure else (spec.capacity + 1) // 2
@@ -74,7 +76,7 @@ cdef class LaneSender(LanePort):
         Raises what ``Placer.place`` does.
         """
         if message.value.kind not in self._accepts:
-            self._filtered += 1
+            count_filtered(self._filtered, message.value.kind)
             return True
         if self._broken or self._blocked or self._closed:
             return False
