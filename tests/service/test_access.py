@@ -24,7 +24,7 @@ from penstock.manifest import (
     new_token,
 )
 from penstock.nodes import Catalogue
-from penstock.service import running
+from penstock.service import refusal, running
 from penstock.wire.methods import PATHS
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import control_pb2 as control
@@ -276,6 +276,18 @@ async def test_a_refused_request_is_not_read(service: str) -> None:
     async with grpc.aio.insecure_channel(service) as channel:
         call: Any = channel.unary_unary("/remotemedia.v1.PipelineExecutionService/ExecutePipeline")
         assert (await status_of(call(b"\xff" * (80 << 20))))[0] is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_refusal_waits_for_the_first_message(
+    wire: WireClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that comes after the end is INTERNAL to grpc.aio, whatever the call ended with."""
+    monkeypatch.setattr(refusal, "HOLD_S", 1.0)
+    call = wire.stream()
+    await call.wait_for_connection()
+    await asyncio.sleep(0.1)  # both on one loop: the earlier of the two times comes first
+    await call.write(init(pipeline("PassThrough")))
+    assert (await status_of(call.read()))[0] is grpc.StatusCode.UNAUTHENTICATED
 
 
 @pytest.fixture
