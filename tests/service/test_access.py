@@ -12,8 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
-from grpc_status import rpc_status
+from bearers import MASTER, OTHER, ROBOT, bearing, reason_of, status_of, written
 from wire_client import CLOSE, WireClient, calls_ended, chunk, init, pipeline, rest, text
 
 from penstock.manifest import (
@@ -24,7 +23,7 @@ from penstock.manifest import (
     new_token,
 )
 from penstock.nodes import Catalogue
-from penstock.service import refusal, running
+from penstock.service import running
 from penstock.wire.methods import PATHS
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import control_pb2 as control
@@ -33,18 +32,6 @@ from penstock.wire.v1 import health_pb2 as health
 from penstock.wire.v1 import penstock_pb2 as ours
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
-MASTER, ROBOT, OTHER = new_token(), new_token(), new_token()
-
-
-def written(path: Path, robot: str = "") -> Path:
-    path.write_text(
-        f'[tokens.master]\nsha256 = "{digest_of(MASTER)}"\n'
-        f'[tokens.other]\nsha256 = "{digest_of(OTHER)}"\n'
-        f'[tokens.robot]\nsha256 = "{digest_of(ROBOT)}"\n{robot}'
-    )
-    path.chmod(0o640)
-    return path
 
 
 @pytest.fixture
@@ -57,18 +44,6 @@ def robot() -> str:
 def settings(tmp_path: Path, robot: str) -> Settings:
     tokens = written(tmp_path / "tokens.toml", robot)
     return Settings(service=ServiceSettings(tokens=str(tokens)))
-
-
-def bearing(token: str) -> dict[str, Any]:
-    return {"metadata": (("authorization", f"Bearer {token}"),)}
-
-
-async def status_of(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str]:
-    try:
-        await call
-    except grpc.aio.AioRpcError as exc:
-        return exc.code(), exc.details() or ""
-    return grpc.StatusCode.OK, ""
 
 
 def execute(wire: WireClient, token: str, *types: str) -> Awaitable[execution.ExecuteResponse]:
@@ -217,28 +192,6 @@ async def test_a_token_has_its_share_of_the_memory(wire: WireClient) -> None:
     assert (await execute(wire, OTHER, "EchoNode")).WhichOneof("outcome") == "result"
 
 
-async def reason_of(call: Any) -> list[Any]:
-    """The standard's details of why a call was refused."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    status = rpc_status.from_call(caught.value)
-    assert status is not None
-    known = {kind.DESCRIPTOR.full_name: kind for kind in (ErrorInfo, RetryInfo)}
-    return [known[one.TypeName()].FromString(one.value) for one in status.details]
-
-
-@pytest.mark.parametrize("robot", ['methods = ["Check"]'])
-async def test_programs_are_told_why_they_are_refused(wire: WireClient) -> None:
-    request = execution.VersionRequest()
-    for metadata, reason in (
-        ({}, "TOKEN_REQUIRED"),
-        (bearing(new_token()), "TOKEN_UNKNOWN"),
-        (bearing(ROBOT), "METHOD_NOT_ALLOWED"),
-    ):
-        [info] = await reason_of(wire.version(request, **metadata))
-        assert (info.reason, info.domain) == (reason, "penstock")
-
-
 async def test_health_may_be_open(tmp_path: Path, catalogue: Catalogue) -> None:
     tokens = str(written(tmp_path / "tokens.toml"))
     settings = Settings(service=ServiceSettings(tokens=tokens, open_health=True))
@@ -269,25 +222,6 @@ async def test_the_file_is_read_again_when_it_changes(
         path.write_text("[tokens.")  # noqa: ASYNC240  # a few bytes
         assert (await execute(wire, OTHER)).WhichOneof("outcome") == "result"
     assert "the tokens stay as they were" in caplog.text
-
-
-async def test_a_refused_request_is_not_read(service: str) -> None:
-    """The body is no message at all, and far longer than a message may be."""
-    async with grpc.aio.insecure_channel(service) as channel:
-        call: Any = channel.unary_unary("/remotemedia.v1.PipelineExecutionService/ExecutePipeline")
-        assert (await status_of(call(b"\xff" * (80 << 20))))[0] is grpc.StatusCode.UNAUTHENTICATED
-
-
-async def test_a_refusal_waits_for_the_first_message(
-    wire: WireClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A write that comes after the end is INTERNAL to grpc.aio, whatever the call ended with."""
-    monkeypatch.setattr(refusal, "HOLD_S", 1.0)
-    call = wire.stream()
-    await call.wait_for_connection()
-    await asyncio.sleep(0.1)  # both on one loop: the earlier of the two times comes first
-    await call.write(init(pipeline("PassThrough")))
-    assert (await status_of(call.read()))[0] is grpc.StatusCode.UNAUTHENTICATED
 
 
 @pytest.fixture
