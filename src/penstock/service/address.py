@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
@@ -88,11 +89,16 @@ def clear_socket_path(path: Path) -> None:
     """
     if not os.path.exists(path):  # nor may it be looked at: who binds it is told why
         return
-    if not path.is_socket():
-        raise refused(f"{UNIX}{path}", "there is a file that is no socket")
+    check_socket_path(path)
     if not is_dead_socket(path):
         raise refused(f"{UNIX}{path}", "another service listens there")
     path.unlink(missing_ok=True)
+
+
+def check_socket_path(path: Path) -> None:
+    """Raises ``ConfigurationError`` for a file that is there and no socket."""
+    if os.path.exists(path) and not path.is_socket():
+        raise refused(f"{UNIX}{path}", "there is a file that is no socket")
 
 
 def is_dead_socket(path: Path) -> bool:
@@ -105,6 +111,25 @@ def is_dead_socket(path: Path) -> bool:
         except (ConnectionRefusedError, FileNotFoundError):
             return True
     return False
+
+
+def check_can_be_bound(address: Address) -> None:
+    """Raises ``ConfigurationError`` for an address that nobody can bind here, taken or not."""
+    if address.socket_path is not None:
+        check_socket_path(address.socket_path)
+    why = why_not_bound(address)
+    if why is not None and why.errno != errno.EADDRINUSE:
+        raise cannot_be_bound(address, why)
+
+
+def cannot_be_bound(address: Address, why: OSError | None) -> ConfigurationError:
+    """What the operator is told: the system's words, where there are any."""
+    said = "" if why is None else f": {why.strerror}"
+    taken = why is None or why.errno == errno.EADDRINUSE
+    return refused(
+        address.text,
+        f"can't be bound{said}{'; is another service there?' if taken else ''}",
+    )
 
 
 def why_not_bound(address: Address) -> OSError | None:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 from collections.abc import Callable
 
 import grpc
 
-from penstock.errors import ConfigurationError
-from penstock.service.address import Address, clear_socket_path, refused, why_not_bound
+from penstock.service.address import (
+    Address,
+    cannot_be_bound,
+    clear_socket_path,
+    why_not_bound,
+)
 
 _RETRY_S = 0.02
 """How soon a port is tried again that a broken server has not let go yet."""
@@ -54,7 +57,7 @@ class Listener:
         try:
             port = self._bind(server)
         except RuntimeError as exc:
-            raise self._refused() from exc
+            raise cannot_be_bound(self._address, why_not_bound(self._address)) from exc
         self._address = self._address.at_port(port)
         taking = await self._started(server)
         self._watching = asyncio.create_task(self._watch(taking), name="listener")
@@ -67,13 +70,6 @@ class Listener:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watching
         await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
-
-    def _refused(self) -> ConfigurationError:
-        why = why_not_bound(self._address)
-        said = "" if why is None else f": {why.strerror}"
-        taken = why is None or why.errno == errno.EADDRINUSE
-        hint = "; is another service there?" if taken else ""
-        return refused(self._address.text, f"can't be bound{said}{hint}")
 
     def _bind(self, server: grpc.aio.Server) -> int:
         if self._credentials is not None:
