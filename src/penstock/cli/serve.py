@@ -84,7 +84,8 @@ def _as_called(settings: Settings, arguments: argparse.Namespace) -> Settings:
 def _show(around: Surroundings, arguments: argparse.Namespace) -> int:
     """Print what a service would go by; raises what keeps it from starting with that."""
     settings = _as_called(around.settings, arguments)
-    fitting = fitted(settings, Capacity.here())
+    capacity = Capacity.here()
+    fitting = fitted(settings, capacity)
     check(fitting, around.catalogue, insecure=arguments.insecure)
     check_telemetry(fitting.telemetry)
     special = {
@@ -92,8 +93,8 @@ def _show(around: Surroundings, arguments: argparse.Namespace) -> int:
         for section, key in _OPTIONS
         if getattr(arguments, key) is not None
     }
-    for name in lowered_in(settings, fitting):
-        special[name] = "default, lowered to what this machine has"
+    for lowered in lowered_in(settings, fitting, capacity):
+        special[lowered.name] = "default, lowered to what this machine has"
     for line in config_lines(filled_in(fitting), Sources(special, str(arguments.config))):
         print(line)
     return 0

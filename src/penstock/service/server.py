@@ -57,7 +57,8 @@ async def serve(
     be bound, or that another service has, for limits that this machine can't keep, and, unless
     it is to be ``insecure``, for an address that others can reach without encryption.
     """
-    wished, settings = settings, fitted(settings, Capacity.here())
+    capacity = Capacity.here()
+    wished, settings = settings, fitted(settings, capacity)
     say_how_files_are_found(settings.service.files)
     LAUNCHER.warm_up()
     keep_freed_memory()
@@ -69,7 +70,7 @@ async def serve(
             async with _serving(settings, address, catalogue, observer) as service:
                 settle()
                 announce(f"listening on {service.address}")
-                say_what_was_lowered(wished, settings)
+                say_what_was_lowered(wished, settings, capacity)
                 await stop.wait()
                 await _drain(service.admission, settings.service.drain_secs, hurry)
     finally:
