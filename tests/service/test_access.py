@@ -224,6 +224,22 @@ async def test_the_file_is_read_again_when_it_changes(
     assert "the tokens stay as they were" in caplog.text
 
 
+async def test_a_file_that_others_may_write_from_now_on_is_told_of(
+    settings: Settings, wire: WireClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is in it holds as it was; whatever is written to it meanwhile does not."""
+    path = Path(settings.service.tokens or "")
+    caplog.set_level(logging.INFO, logger="penstock.service.callers")
+    os.chmod(path, 0o660)
+    for _ in range(2):
+        assert (await execute(wire, ROBOT)).WhichOneof("outcome") == "result"
+    fault = f"service.tokens: {path}: others may write to it; expected chmod go-w"
+    assert caplog.messages == [f"the tokens stay as they were: {fault}"]
+    os.chmod(path, 0o640)
+    assert (await execute(wire, ROBOT)).WhichOneof("outcome") == "result"
+    assert caplog.messages[1:] == [f"the tokens have been read again from {path}"]
+
+
 @pytest.fixture
 async def crowded(catalogue: Catalogue) -> AsyncIterator[str]:
     """A service with very tight limits."""
