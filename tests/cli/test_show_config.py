@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ bind = "127.0.0.1:0"
 drain_secs = 3.0
 
 [[service.prewarm]]
-node_type = "EchoNode"
-params = { api_key = "hush", n = 3 }
+node_type = "CommandReplyNode"
+params = { fallback = "hush" }
 
 [service.connections]
 max_streams = 7
@@ -31,7 +32,7 @@ PassThrough = "native"
 "odd key" = "multiprocess"
 
 [[executors.patterns]]
-suffix = "Node"
+suffix = "FilterNode"
 executor = "native"
 priority = 5
 
@@ -116,14 +117,14 @@ def test_secrets_are_not_shown(file: Path, capsys: Capture) -> None:
     assert main(["serve", "--show-config", "--config", str(file)]) == 0
     said = capsys.readouterr().out
     assert "hush" not in said
-    assert "api_key" in said
+    assert "fallback" in said
     assert "127.0.0.1:4317" in said
 
 
 def test_what_is_shown_is_a_file_that_means_the_same(
     file: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    file.write_text(WRITTEN.replace("hush", "…").replace("n = 3", 'n = "…"').replace("me:", ""))
+    file.write_text(WRITTEN.replace("hush", "…").replace("me:", ""))
     assert main(["serve", "--show-config", "--config", str(file)]) == 0
     again = tmp_path / "again.toml"
     again.write_text(capsys.readouterr().out)
@@ -143,6 +144,17 @@ def test_what_is_shown_is_a_file_that_means_the_same(
         ("[service]\nbnd = 1\n", "service.bnd: unknown key"),
         ('[service]\ntokens = "{0}"\n', "service.tokens: {0} is not TOML"),
         ('[service.tls]\ncertificate = "{0}"\nkey = "{0}"\n', "service.tls: expected a cert"),
+        ('[service]\nbind = "unix:{0}/x"\n', "service.bind: unix:{0}/x: can't be bound: Not a dir"),
+        ('[service]\nbind = "unix:{0}"\n', "service.bind: unix:{0}: there is a file that is no"),
+        (
+            '[[service.prewarm]]\nnode_type = "EchoNod"\n',
+            "service.prewarm[0]: nodes[0].node_type: ",
+        ),
+        (
+            '[[service.prewarm]]\nnode_type = "EchoNode"\ncount = 9\n[limits]\nmax_processes = 3\n',
+            "service.prewarm: processes: 9 wished, 3 free",
+        ),
+        ('[telemetry]\nmetrics_bind = "0.0.0.0:1"\n', "telemetry.metrics_bind: 0.0.0.0:1: others"),
     ],
 )
 def test_what_can_not_be_served_is_an_error(
@@ -153,3 +165,22 @@ def test_what_can_not_be_served_is_an_error(
     path.write_text(text.replace("{0}", str(rubbish)))
     assert main(["serve", "--show-config", "--config", str(path)]) == 2
     assert said.replace("{0}", str(rubbish)) in capsys.readouterr().err
+
+
+def test_nodes_that_are_not_there_are_an_error(capsys: Capture) -> None:
+    assert main(["serve", "--show-config", "--nodes", "no_such_module"]) == 2
+    assert "no_such_module" in capsys.readouterr().err
+
+
+def test_an_address_that_is_taken_may_be_the_service_that_runs(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "penstock.sock"
+    bind = f"unix:{path}"
+    assert shown(capsys, "--bind", bind)["service.bind"][0] == f'"{bind}"'
+    assert not path.exists()
+    with socket.socket(socket.AF_UNIX) as other, socket.create_server(("127.0.0.1", 0)) as one:
+        other.bind(str(path))
+        for taken in (bind, f"127.0.0.1:{one.getsockname()[1]}"):
+            assert shown(capsys, "--bind", taken)["service.bind"][0] == f'"{taken}"'
+    assert path.exists()

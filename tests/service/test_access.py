@@ -12,8 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
-from grpc_status import rpc_status
+from bearers import MASTER, OTHER, ROBOT, bearing, reason_of, status_of, written
 from wire_client import CLOSE, WireClient, calls_ended, chunk, init, pipeline, rest, text
 
 from penstock.manifest import (
@@ -34,18 +33,6 @@ from penstock.wire.v1 import penstock_pb2 as ours
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 
-MASTER, ROBOT, OTHER = new_token(), new_token(), new_token()
-
-
-def written(path: Path, robot: str = "") -> Path:
-    path.write_text(
-        f'[tokens.master]\nsha256 = "{digest_of(MASTER)}"\n'
-        f'[tokens.other]\nsha256 = "{digest_of(OTHER)}"\n'
-        f'[tokens.robot]\nsha256 = "{digest_of(ROBOT)}"\n{robot}'
-    )
-    path.chmod(0o640)
-    return path
-
 
 @pytest.fixture
 def robot() -> str:
@@ -57,18 +44,6 @@ def robot() -> str:
 def settings(tmp_path: Path, robot: str) -> Settings:
     tokens = written(tmp_path / "tokens.toml", robot)
     return Settings(service=ServiceSettings(tokens=str(tokens)))
-
-
-def bearing(token: str) -> dict[str, Any]:
-    return {"metadata": (("authorization", f"Bearer {token}"),)}
-
-
-async def status_of(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str]:
-    try:
-        await call
-    except grpc.aio.AioRpcError as exc:
-        return exc.code(), exc.details() or ""
-    return grpc.StatusCode.OK, ""
 
 
 def execute(wire: WireClient, token: str, *types: str) -> Awaitable[execution.ExecuteResponse]:
@@ -217,28 +192,6 @@ async def test_a_token_has_its_share_of_the_memory(wire: WireClient) -> None:
     assert (await execute(wire, OTHER, "EchoNode")).WhichOneof("outcome") == "result"
 
 
-async def reason_of(call: Any) -> list[Any]:
-    """The standard's details of why a call was refused."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    status = rpc_status.from_call(caught.value)
-    assert status is not None
-    known = {kind.DESCRIPTOR.full_name: kind for kind in (ErrorInfo, RetryInfo)}
-    return [known[one.TypeName()].FromString(one.value) for one in status.details]
-
-
-@pytest.mark.parametrize("robot", ['methods = ["Check"]'])
-async def test_programs_are_told_why_they_are_refused(wire: WireClient) -> None:
-    request = execution.VersionRequest()
-    for metadata, reason in (
-        ({}, "TOKEN_REQUIRED"),
-        (bearing(new_token()), "TOKEN_UNKNOWN"),
-        (bearing(ROBOT), "METHOD_NOT_ALLOWED"),
-    ):
-        [info] = await reason_of(wire.version(request, **metadata))
-        assert (info.reason, info.domain) == (reason, "penstock")
-
-
 async def test_health_may_be_open(tmp_path: Path, catalogue: Catalogue) -> None:
     tokens = str(written(tmp_path / "tokens.toml"))
     settings = Settings(service=ServiceSettings(tokens=tokens, open_health=True))
@@ -271,11 +224,20 @@ async def test_the_file_is_read_again_when_it_changes(
     assert "the tokens stay as they were" in caplog.text
 
 
-async def test_a_refused_request_is_not_read(service: str) -> None:
-    """The body is no message at all, and far longer than a message may be."""
-    async with grpc.aio.insecure_channel(service) as channel:
-        call: Any = channel.unary_unary("/remotemedia.v1.PipelineExecutionService/ExecutePipeline")
-        assert (await status_of(call(b"\xff" * (80 << 20))))[0] is grpc.StatusCode.UNAUTHENTICATED
+async def test_a_file_that_others_may_write_from_now_on_is_told_of(
+    settings: Settings, wire: WireClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is in it holds as it was; whatever is written to it meanwhile does not."""
+    path = Path(settings.service.tokens or "")
+    caplog.set_level(logging.INFO, logger="penstock.service.callers")
+    os.chmod(path, 0o660)
+    for _ in range(2):
+        assert (await execute(wire, ROBOT)).WhichOneof("outcome") == "result"
+    fault = f"service.tokens: {path}: others may write to it; expected chmod go-w"
+    assert caplog.messages == [f"the tokens stay as they were: {fault}"]
+    os.chmod(path, 0o640)
+    assert (await execute(wire, ROBOT)).WhichOneof("outcome") == "result"
+    assert caplog.messages[1:] == [f"the tokens have been read again from {path}"]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from wire_client import pipeline, text
 
 from penstock.errors import ConfigurationError
 from penstock.manifest import Capacity, Settings
-from penstock.service.fitting import allow_all_files, fitted
+from penstock.service.fitting import allow_all_files, fitted, lowered_in
 from penstock.wire.v1 import execution_pb2 as execution
 
 GIB = 1 << 30
@@ -38,6 +38,35 @@ def test_the_lowest_bound_holds() -> None:
     few = Capacity(memory_bytes=4 * GIB, processes=60, open_files=1 << 20)
     limits = fitted(configured(), few).limits
     assert (limits.max_processes, limits.max_sessions) == (30, 15)
+
+
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [
+        (
+            MACHINE,
+            {
+                "limits.max_sessions is lowered from 1000, its default, to 24: "
+                "this machine has 1024 open files (ulimit -n)",
+                "service.connections.max_connections is lowered from 10000, its default, to 128: "
+                "this machine has 1024 open files (ulimit -n), of which 24 sessions have 32 each",
+            },
+        ),
+        (
+            Capacity(memory_bytes=4 * GIB, processes=60, open_files=1 << 20),
+            {
+                "limits.max_processes is lowered from 100, its default, to 30: "
+                "this machine has 60 processes (ulimit -u, pids.max)",
+                "limits.max_sessions is lowered from 1000, its default, to 15: "
+                "this machine has 60 processes (ulimit -u, pids.max)",
+            },
+        ),
+        (Capacity(memory_bytes=4 * GIB, processes=10_000, open_files=1 << 20), set()),
+    ],
+)
+def test_the_operator_is_told_what_was_lowered_and_why(machine: Capacity, said: set[str]) -> None:
+    wished = configured()
+    assert {str(one) for one in lowered_in(wished, fitted(wished, machine), machine)} == said
 
 
 @pytest.mark.parametrize(
@@ -127,7 +156,9 @@ def test_connections_do_not_take_the_descriptors_of_sessions(tmp_path: Path) -> 
         for _ in range(3):
             response = run(request)
             assert response.HasField("result"), response
-    assert "service.connections.max_connections is 32: more than that" in log.read_text()
+    assert "service.connections.max_connections is lowered from 10000, its default, to 32: " in (
+        log.read_text()
+    )
 
 
 def test_a_service_that_could_admit_nobody_does_not_start(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from warm_nodes import warmed
 
 from penstock.data import Text
-from penstock.errors import ConfigurationError, ResourceLimitError, ServiceError
+from penstock.errors import ConfigurationError, ServiceError
 from penstock.manifest import (
     Limits,
     PrewarmSettings,
@@ -152,5 +152,5 @@ async def test_those_that_wait_count_as_processes():
         multiprocess=MultiprocessDefaults(max_processes_per_session=3),
         service=ServiceSettings(prewarm=(PrewarmSettings(node_type="EchoNode", count=4),)),
     )
-    with pytest.raises(ResourceLimitError, match="processes: 4 wished, 3 free"):
+    with pytest.raises(ConfigurationError, match=r"service\.prewarm: processes: 4 wished, 3 free"):
         Admission(few, Catalogue.installed())

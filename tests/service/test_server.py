@@ -232,9 +232,25 @@ async def test_a_second_service_on_a_port_fails(service: str) -> None:
 async def test_a_port_that_another_program_has_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         bind = f"127.0.0.1:{other.getsockname()[1]}"
-        with pytest.raises(ConfigurationError, match="can't be bound"):
+        said = "can't be bound: Address already in use; is another service there"
+        with pytest.raises(ConfigurationError, match=said):
             async with running(Settings(), bind, Catalogue.installed()):
                 pass
+
+
+@pytest.mark.parametrize(
+    ("bind", "said"),
+    [
+        ("unix:/no/such/folder/x.sock", "No such file or directory"),
+        ("unix:/dev/null/x.sock", "Not a directory"),
+        ("192.0.2.1:1", "Cannot assign requested address"),  # nobody's: RFC 5737
+    ],
+)
+async def test_what_the_system_says_of_an_address_is_told(bind: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        async with running(Settings(), bind, Catalogue.installed()):
+            pass
+    assert str(caught.value) == f"service.bind: {bind}: can't be bound: {said}"
 
 
 async def test_a_taken_port_is_one_line_and_nothing_of_grpcs(service: str) -> None:

@@ -130,6 +130,14 @@ def test_num_samples_may_count_all_channels_or_each_or_be_absent(said: int) -> N
     assert decode_audio_buffer(message, "buffer").kind == "audio"
 
 
+def test_a_format_that_was_given_is_not_called_assumed() -> None:
+    message = pb.AudioBuffer(
+        samples=bytes(8), sample_rate=1, channels=2, format=pb.AUDIO_FORMAT_I16, num_samples=3
+    )
+    with pytest.raises(InvalidValueError, match=r"samples holds 4$"):
+        decode_audio_buffer(message, "buffer")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "utf-16-le", "latin-1", "shift_jis", ""])
 def test_the_encoding_of_a_text_is_honoured(encoding: str) -> None:
     text = "日本" if "jis" in encoding else "grüße"
@@ -158,7 +166,7 @@ MALFORMED: dict[str, tuple[pb.DataBuffer, str]] = {
     "no rate": (pb.DataBuffer(audio=pb.AudioBuffer(channels=1)), "at least 1, got 0"),
     "half a frame": (
         pb.DataBuffer(audio=pb.AudioBuffer(samples=bytes(6), sample_rate=1, channels=1)),
-        "got 6 bytes",
+        "got 6 bytes (format was not given, and F32 assumed)",
     ),
     "audio format": (
         pb.DataBuffer(audio=pb.AudioBuffer(sample_rate=1, channels=1, format=9)),  # type: ignore[arg-type]  # unknown on purpose
@@ -168,7 +176,7 @@ MALFORMED: dict[str, tuple[pb.DataBuffer, str]] = {
         pb.DataBuffer(
             audio=pb.AudioBuffer(samples=bytes(8), sample_rate=1, channels=1, num_samples=3)
         ),
-        "says 3, but samples holds 2",
+        "says 3, but samples holds 2 (format was not given, and F32 assumed)",
     ),
     "short frame": (
         pb.DataBuffer(video=pb.VideoFrame(width=2, height=2, format=pb.PIXEL_FORMAT_RGB24)),

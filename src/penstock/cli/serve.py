@@ -17,10 +17,10 @@ from penstock.executors.multiprocess.heir import inheriting
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.leftovers import find_leftovers, sweep
 from penstock.executors.multiprocess.limits import memory_limiter
-from penstock.manifest import Capacity, Settings, filled_in, load_settings
+from penstock.manifest import Capacity, Settings, filled_in
 from penstock.service import check, serve
 from penstock.service.fitting import fitted, lowered_in
-from penstock.telemetry import Telemetry, configure_logs
+from penstock.telemetry import Telemetry, check_telemetry, configure_logs
 
 _log = logging.getLogger(__name__)
 SWEEP_S = 5.0
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.show_config:
-        return _show(load_settings(arguments.config), arguments)
+        return _show(surroundings(arguments), arguments)
     supervision = Supervision()
     cgroup.delegate()  # what is started from here on is in the group's leaf, too
     LAUNCHER.warm_up()  # while there is no thread yet: gRPC has some
@@ -81,18 +81,20 @@ def _as_called(settings: Settings, arguments: argparse.Namespace) -> Settings:
     return settings.model_copy(update=said)
 
 
-def _show(written: Settings, arguments: argparse.Namespace) -> int:
+def _show(around: Surroundings, arguments: argparse.Namespace) -> int:
     """Print what a service would go by; raises what keeps it from starting with that."""
-    settings = _as_called(written, arguments)
-    fitting = fitted(settings, Capacity.here())
-    check(fitting.service, insecure=arguments.insecure)
+    settings = _as_called(around.settings, arguments)
+    capacity = Capacity.here()
+    fitting = fitted(settings, capacity)
+    check(fitting, around.catalogue, insecure=arguments.insecure)
+    check_telemetry(fitting.telemetry)
     special = {
         f"{section}.{key}": "command line"
         for section, key in _OPTIONS
         if getattr(arguments, key) is not None
     }
-    for name in lowered_in(settings, fitting):
-        special[name] = "default, lowered to what this machine has"
+    for lowered in lowered_in(settings, fitting, capacity):
+        special[lowered.name] = "default, lowered to what this machine has"
     for line in config_lines(filled_in(fitting), Sources(special, str(arguments.config))):
         print(line)
     return 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 from penstock.client.control_call import ControlCall
+from penstock.client.duplex import DuplexCall
 from penstock.client.intercepts import Intercept
 from penstock.client.taps import Tap, Watch
 from penstock.client.values import Sendable, as_value
@@ -39,7 +40,7 @@ class Attachment:
 
     def __init__(
         self,
-        method: Callable[[], Any],
+        method: Callable[[], DuplexCall],
         hello: pb.ControlFrame,
         on_interrupt: Callable[[Interruption], None] | None,
     ) -> None:

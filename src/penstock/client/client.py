@@ -11,6 +11,7 @@ from typing import Any, Self
 import grpc
 
 from penstock.client.attachment import Attachment
+from penstock.client.duplex import DuplexCall
 from penstock.client.metrics import ExecutionReport, execution_report
 from penstock.client.options import ClientOptions
 from penstock.client.plans import PipelinePlan, pipeline_plan
@@ -149,12 +150,9 @@ class Client:
         init = streaming.StreamInit(
             manifest=encode_manifest(parse_manifest(manifest)), client_version=PROTOCOL
         )
-        method: Any = self._channel.stream_stream(
-            STREAM_PIPELINE.path,
-            request_serializer=write_request,
-            response_deserializer=read_response,
+        call = partial(
+            self._duplex, STREAM_PIPELINE, write_request, read_response, timeout_s=timeout_s
         )
-        call = partial(method, timeout=timeout_s, metadata=self.options.metadata)
         return Stream(call, init, on_progress, on_interrupt)
 
     def attach(
@@ -173,12 +171,8 @@ class Client:
         ``on_interrupt`` is told of every interrupt. After ``timeout_s`` seconds the service ends
         the attachment (``DEADLINE_EXCEEDED``).
         """
-        method: Any = self._channel.stream_stream(
-            ATTACH.path,
-            request_serializer=ATTACH.request.SerializeToString,
-            response_deserializer=ATTACH.response.FromString,
-        )
-        call = partial(method, timeout=timeout_s, metadata=self.options.metadata)
+        write, read = ATTACH.request.SerializeToString, ATTACH.response.FromString
+        call = partial(self._duplex, ATTACH, write, read, timeout_s=timeout_s)
         return Attachment(call, hello(session_id, attach_id or uuid.uuid4().hex), on_interrupt)
 
     async def aclose(self) -> None:
@@ -206,6 +200,17 @@ class Client:
             response_deserializer=method.response.FromString,
         )
         return partial(call, metadata=self.options.metadata)
+
+    def _duplex(
+        self,
+        method: Method[Any, Any],
+        write: Callable[[Any], bytes],
+        read: Callable[[bytes], Any],
+        *,
+        timeout_s: float | None,
+    ) -> DuplexCall:
+        call: Any = self._channel.stream_stream(method.path, response_deserializer=read)
+        return DuplexCall(call(timeout=timeout_s, metadata=self.options.metadata), write)
 
 
 def _output(message: pb.SinkOutput, last: Mapping[str, common.DataBuffer]) -> Output:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from penstock.client.duplex import DuplexCall
 from penstock.client.frames import Frames
 from penstock.client.transport import translated
 from penstock.errors import ServiceError, SessionClosedError, SessionError
@@ -42,7 +43,7 @@ class ControlCall:
         self._end: Exception | None = None
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
-    async def open(self, call: Any, hello: pb.ControlFrame) -> pb.Attached:
+    async def open(self, call: DuplexCall, hello: pb.ControlFrame) -> pb.Attached:
         """Greet, and wait for the answer; raises the call's failure."""
         if self._call is not None:
             raise SessionError("an attachment is opened once")

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import grpc
 
+from penstock.client.duplex import DuplexCall
 from penstock.client.metrics import ExecutionReport, StreamReport, execution_report, stream_report
 from penstock.client.results import Result, Results
 from penstock.client.transport import translated
@@ -54,7 +55,7 @@ class Stream:
 
     def __init__(
         self,
-        method: Callable[[], Any],
+        method: Callable[[], DuplexCall],
         init: pb.StreamInit,
         on_progress: Callable[[NodeProgress], None] | None,
         on_interrupt: Callable[[Interruption], None] | None,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from penstock.errors import ConfigurationError, Fault
 
@@ -84,13 +87,18 @@ def clear_socket_path(path: Path) -> None:
     Raises ``ConfigurationError`` where a living one listens, or the file is no socket: gRPC
     would replace either.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # nor may it be looked at: who binds it is told why
         return
-    if not path.is_socket():
-        raise refused(f"{UNIX}{path}", "there is a file that is no socket")
+    check_socket_path(path)
     if not is_dead_socket(path):
         raise refused(f"{UNIX}{path}", "another service listens there")
     path.unlink(missing_ok=True)
+
+
+def check_socket_path(path: Path) -> None:
+    """Raises ``ConfigurationError`` for a file that is there and no socket."""
+    if os.path.exists(path) and not path.is_socket():
+        raise refused(f"{UNIX}{path}", "there is a file that is no socket")
 
 
 def is_dead_socket(path: Path) -> bool:
@@ -103,6 +111,64 @@ def is_dead_socket(path: Path) -> bool:
         except (ConnectionRefusedError, FileNotFoundError):
             return True
     return False
+
+
+def check_can_be_bound(address: Address) -> None:
+    """Raises ``ConfigurationError`` for an address that nobody can bind here, taken or not."""
+    if address.socket_path is not None:
+        check_socket_path(address.socket_path)
+    why = why_not_bound(address)
+    if why is not None and why.errno != errno.EADDRINUSE:
+        raise cannot_be_bound(address, why)
+
+
+def cannot_be_bound(address: Address, why: OSError | None) -> ConfigurationError:
+    """What the operator is told: the system's words, where there are any."""
+    said = "" if why is None else f": {why.strerror}"
+    taken = why is None or why.errno == errno.EADDRINUSE
+    return refused(
+        address.text,
+        f"can't be bound{said}{'; is another service there?' if taken else ''}",
+    )
+
+
+def why_not_bound(address: Address) -> OSError | None:
+    """What the system says to who binds an address; None where it can be bound.
+
+    It is tried, and let go again, as gRPC says only that it can't.
+    """
+    why: OSError | None = None
+    try:
+        for family, end in _ends(address):
+            why = _refusal(family, end)
+            if why is None:
+                return None
+    except OSError as exc:  # a name that stands for no address
+        return exc
+    return why
+
+
+def _ends(address: Address) -> list[tuple[int, Any]]:
+    """What an address stands for, of which gRPC needs one."""
+    if address.socket_path is not None:
+        return [(socket.AF_UNIX, str(address.socket_path))]
+    host, _, port = address.text.rpartition(":")
+    host = host.strip("[]")
+    hosts = [host, "0.0.0.0"] if host == "::" else [host]  # noqa: S104  # as gRPC does without IPv6
+    found = [socket.getaddrinfo(one, port, type=socket.SOCK_STREAM) for one in hosts]
+    return [(family, end) for ends in found for family, *_, end in ends]
+
+
+def _refusal(family: int, end: Any) -> OSError | None:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(end)
+    except OSError as exc:
+        return exc
+    if family == socket.AF_UNIX:
+        Path(end).unlink(missing_ok=True)
+    return None
 
 
 def refused(bind: str, why: str) -> ConfigurationError:

@@ -35,6 +35,13 @@ class CallLog:
         """Say that the client has given the call up, or its deadline has passed."""
         _log.info("%s was given up by its client", self._who, extra=self._about)
 
+    def refused(self, message: str, reason: str, untold: int) -> None:
+        """Say that the call wasn't let in; of ``untold`` ones before it nothing has been said."""
+        before = f" (and {untold} calls before it)" if untold else ""
+        about = self._about | {"reason": reason}
+        who, line = _one_line(self._method), _one_line(message)
+        _log.warning("%s was refused%s: %s", who, before, line, extra=about)
+
     def unread(self, error: PenstockError | None) -> None:
         """Say that the client didn't read to the end, and what its session failed with."""
         why = "" if error is None else f": {_first_line(error)}"
@@ -59,6 +66,10 @@ def _about(error: PenstockError) -> dict[str, str]:
 
 
 def _first_line(error: PenstockError) -> str:
-    """Without what would steer the operator's terminal."""
-    line = next(iter(str(error).splitlines()), type(error).__name__)[:_LINE]
+    return _one_line(str(error)) or type(error).__name__
+
+
+def _one_line(text: str) -> str:
+    """The first line, without what would steer the operator's terminal."""
+    line = next(iter(text.splitlines()), "")[:_LINE]
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)

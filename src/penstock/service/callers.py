@@ -78,7 +78,7 @@ class TokenFile:
         self._tokens = load_tokens(path)
 
     def current(self) -> Tokens:
-        """What holds now: it costs a look at the file's date."""
+        """What holds now: it costs a look at the file's date and at who may write to it."""
         stamp = self._stamp()
         if stamp != self._seen:
             self._seen = stamp
@@ -93,12 +93,12 @@ class TokenFile:
         else:
             _log.info("the tokens have been read again from %s", self._path)
 
-    def _stamp(self) -> tuple[int, int, int] | None:
+    def _stamp(self) -> tuple[int, ...] | None:
         try:
             found = os.stat(self._path)
         except OSError:
             return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        return found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode
 
 
 _SHARED = ("sessions", "processes", "shared_memory_bytes")

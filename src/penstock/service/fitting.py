@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import resource
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from penstock.errors import ConfigurationError, Fault
 from penstock.manifest import Capacity, ConnectionSettings, Limits, Settings
@@ -57,23 +58,40 @@ def fitted(settings: Settings, capacity: Capacity) -> Settings:
     return settings.model_copy(update={"limits": limits, "service": service})
 
 
-def lowered_in(wished: Settings, settings: Settings) -> dict[str, int]:
-    """The defaults that were too high here, by their names, and what they are now."""
-    found = {
-        f"limits.{name}": value
-        for name, value in settings.limits.model_dump().items()
-        if value != getattr(wished.limits, name)
-    }
-    connections = settings.service.connections.max_connections
-    if connections != wished.service.connections.max_connections:
-        found["service.connections.max_connections"] = connections
-    return found
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A default that was too high here; ``why`` is what the machine has."""
+
+    name: str
+    wished: int
+    value: int
+    why: str
+
+    def __str__(self) -> str:
+        default = f"from {self.wished}, its default, to {self.value}"
+        return f"{self.name} is lowered {default}: this machine has {self.why}"
 
 
-def say_what_was_lowered(wished: Settings, settings: Settings) -> None:
+def lowered_in(wished: Settings, settings: Settings, capacity: Capacity) -> Iterator[Lowered]:
+    """What ``fitted`` has made lower of the settings that were wished."""
+    before, limits = wished.limits, settings.limits
+    reasons: dict[str, tuple[int, str]] = {}
+    for name, most, why in _bounds(before, wished.service.connections, capacity):
+        reasons[name] = min(reasons.get(name, (most, why)), (most, why))
+    for name, (_, why) in reasons.items():
+        was, value = getattr(before, name), getattr(limits, name)
+        if value != was:
+            yield Lowered(f"limits.{name}", was, value, why)
+    most, least = (one.service.connections.max_connections for one in (wished, settings))
+    if least != most:
+        name = "service.connections.max_connections"
+        yield Lowered(name, most, least, f"{_open_files(capacity)}, {_taken(limits)}")
+
+
+def say_what_was_lowered(wished: Settings, settings: Settings, capacity: Capacity) -> None:
     """Tell the operator of defaults that are too high here."""
-    for name, value in lowered_in(wished, settings).items():
-        _log.info("%s is %d: more than that this machine can't keep", name, value)
+    for one in lowered_in(wished, settings, capacity):
+        _log.info("%s", one)
 
 
 def allow_all_files() -> None:
@@ -85,6 +103,14 @@ def allow_all_files() -> None:
 def _files(capacity: Capacity) -> int:
     """The descriptors that there are for sessions and connections."""
     return capacity.open_files - OWN_FILES
+
+
+def _open_files(capacity: Capacity) -> str:
+    return f"{capacity.open_files} open files (ulimit -n)"
+
+
+def _taken(limits: Limits) -> str:
+    return f"of which {limits.max_sessions} sessions have {FILES_OF_A_SESSION} each"
 
 
 def _too_many(
@@ -118,7 +144,7 @@ def _bounds(
     memory = f"{capacity.memory_bytes} bytes of memory"
     for name in ("max_shared_memory_bytes", "max_buffered_bytes", "max_node_memory_bytes"):
         yield name, capacity.memory_bytes, memory
-    files = f"{capacity.open_files} open files (ulimit -n)"
+    files = _open_files(capacity)
     yield "max_open_files", capacity.open_files, files
     yield "max_sessions", _most_sessions(limits, connections, capacity), files
     processes = f"{capacity.processes} processes (ulimit -u, pids.max)"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 
 from penstock.manifest import ServiceSettings
 from penstock.service.callers import BEARER, Caller, TokenFile
 from penstock.service.crowding import Crowd
-from penstock.service.refusal import Refusal
+from penstock.service.refusal import Refusal, Refusals
 from penstock.service.requests import heeding_leave
-from penstock.service.status import Ending
+from penstock.service.status import Context, Ending
 from penstock.service.turns import Behaviour, Turns
 from penstock.wire.methods import HEALTH
 
@@ -38,7 +38,8 @@ class Gate(grpc.aio.ServerInterceptor):
     def __init__(self, settings: ServiceSettings, crowd: Crowd) -> None:
         self._tokens = None if settings.tokens is None else TokenFile(settings.tokens)
         self._open = f"/{HEALTH}/" if settings.open_health else None
-        self._turns = Turns(settings.connections)
+        self._refusals = Refusals()
+        self._turns = Turns(settings.connections, self._refusals)
         self._crowd = crowd
 
     async def intercept_service(
@@ -51,17 +52,24 @@ class Gate(grpc.aio.ServerInterceptor):
         if self._tokens is not None and not (self._open and details.method.startswith(self._open)):
             wrong = self._check(self._tokens, details)
             if wrong is not None:
+                refusing = self._refusing(wrong, details.method)
                 return grpc.stream_stream_rpc_method_handler(
-                    self._bounded(heeding_leave(wrong.tell))
+                    self._bounded(heeding_leave(refusing), details.method)
                 )
         handler = await continuation(details)
         if handler is None:
             return None
         kind = next(kind for kind in _KINDS if getattr(handler, kind) is not None)
-        return handler._replace(**{kind: self._bounded(getattr(handler, kind))})
+        return handler._replace(**{kind: self._bounded(getattr(handler, kind), details.method)})
 
-    def _bounded(self, behaviour: Behaviour) -> Behaviour:
-        return self._crowd.using(self._turns.in_turn(behaviour))
+    def _refusing(self, refusal: Refusal, method: str) -> Behaviour:
+        async def refuse(_requests: Any, context: Context) -> NoReturn:
+            await self._refusals.tell(refusal, method, context)
+
+        return refuse
+
+    def _bounded(self, behaviour: Behaviour, method: str) -> Behaviour:
+        return self._crowd.using(self._turns.in_turn(behaviour, method))
 
     def _check(self, tokens: TokenFile, details: grpc.HandlerCallDetails) -> Refusal | None:
         """Note who calls; what is wrong with the call otherwise."""

@@ -13,7 +13,12 @@ from collections.abc import Callable
 
 import grpc
 
-from penstock.service.address import Address, clear_socket_path, refused
+from penstock.service.address import (
+    Address,
+    cannot_be_bound,
+    clear_socket_path,
+    why_not_bound,
+)
 
 _RETRY_S = 0.02
 """How soon a port is tried again that a broken server has not let go yet."""
@@ -52,8 +57,7 @@ class Listener:
         try:
             port = self._bind(server)
         except RuntimeError as exc:
-            why = "can't be bound; is another service there?"
-            raise refused(self._address.text, why) from exc
+            raise cannot_be_bound(self._address, why_not_bound(self._address)) from exc
         self._address = self._address.at_port(port)
         taking = await self._started(server)
         self._watching = asyncio.create_task(self._watch(taking), name="listener")

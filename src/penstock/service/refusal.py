@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
-from typing import Any
+from typing import NoReturn
 
+from penstock.service.call_log import CallLog
 from penstock.service.status import Context, Ending, abort
 from penstock.wire.refusals import refusal_details
+
+HOLD_S = 0.05
+"""How long a refusal waits for the client's first message to have left (nobody reads it).
+
+A client on grpc.aio whose write comes after the end takes that for INTERNAL (grpc/grpc#36066).
+"""
+LINES_AT_ONCE = 100
+LINE_S = 1.0
+"""So many refusals are logged at once, and one more after each of these seconds: a flood of calls
+must not fill a disk. Metrics count all of them."""
+_NAME = 100
+"""Characters of a method's name: it may be none that there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +32,36 @@ class Refusal:
     reason: str
     retry_s: float | None = None
 
-    async def tell(self, _requests: Any, context: Context) -> None:
-        """A handler's behaviour: it never asks for a request."""
+    async def tell(self, context: Context) -> NoReturn:
+        """End the call, of which no request is asked for."""
+        await asyncio.sleep(HOLD_S)
         ending = self.ending
         details = refusal_details(ending.number, ending.message, self.reason, self.retry_s)
         context.set_trailing_metadata(details)
         await abort(context, ending)
+
+
+class Refusals:
+    """Refuses calls, and tells the operator of each, as often as a log may grow for that."""
+
+    def __init__(self) -> None:
+        self._next_line = 0.0
+        self._untold = 0
+
+    async def tell(self, refusal: Refusal, method: str, context: Context) -> NoReturn:
+        """End a call of ``method``, which is a path or a name, as its client said it."""
+        if self._may_log():
+            log = CallLog(method.rpartition("/")[2][:_NAME], context.peer())
+            log.refused(refusal.ending.message, refusal.reason, self._untold)
+            self._untold = 0
+        else:
+            self._untold += 1
+        await refusal.tell(context)
+
+    def _may_log(self) -> bool:
+        now = time.monotonic()
+        line = max(self._next_line, now - LINES_AT_ONCE * LINE_S) + LINE_S
+        if line > now:
+            return False
+        self._next_line = line
+        return True

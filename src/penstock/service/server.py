@@ -14,7 +14,12 @@ import grpc
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.manifest import Capacity, ServiceSettings, Settings, load_tokens
 from penstock.nodes import Catalogue
-from penstock.service.address import Address, check_is_safe, parse_address
+from penstock.service.address import (
+    Address,
+    check_can_be_bound,
+    check_is_safe,
+    parse_address,
+)
 from penstock.service.admission import Admission
 from penstock.service.beneath import say_how_files_are_found
 from penstock.service.crowding import Crowd
@@ -26,6 +31,8 @@ from penstock.service.listening import Listener
 from penstock.service.observing import NOBODY, CallObserving, Harmless
 from penstock.service.options import server_options
 from penstock.service.tls import Certificate
+from penstock.session import Budget
+from penstock.session.hosting import prewarm_orders, reserve_prewarmed
 from penstock.session.observing import Observer
 from penstock.wire.methods import PATHS
 
@@ -50,7 +57,8 @@ async def serve(
     be bound, or that another service has, for limits that this machine can't keep, and, unless
     it is to be ``insecure``, for an address that others can reach without encryption.
     """
-    wished, settings = settings, fitted(settings, Capacity.here())
+    capacity = Capacity.here()
+    wished, settings = settings, fitted(settings, capacity)
     say_how_files_are_found(settings.service.files)
     LAUNCHER.warm_up()
     keep_freed_memory()
@@ -62,20 +70,28 @@ async def serve(
             async with _serving(settings, address, catalogue, observer) as service:
                 settle()
                 announce(f"listening on {service.address}")
-                say_what_was_lowered(wished, settings)
+                say_what_was_lowered(wished, settings, capacity)
                 await stop.wait()
                 await _drain(service.admission, settings.service.drain_secs, hurry)
     finally:
         await asyncio.to_thread(LAUNCHER.close)
 
 
-def check(settings: ServiceSettings, *, insecure: bool) -> None:
-    """Raise ``ConfigurationError`` for an address, a certificate or tokens that can't be served."""
-    _check_encryption(parse_address(settings.bind), settings, insecure=insecure)
-    if settings.tls is not None:
-        Certificate(settings.tls)
-    if settings.tokens is not None:
-        load_tokens(settings.tokens)
+def check(settings: Settings, catalogue: Catalogue, *, insecure: bool) -> None:
+    """Raise ``ConfigurationError`` for what keeps a service from starting; nothing is started.
+
+    That is an address, a certificate, tokens, or nodes that can't be prewarmed. An address that
+    somebody has now is none: it may be the service that runs.
+    """
+    service = settings.service
+    address = parse_address(service.bind)
+    _check_encryption(address, service, insecure=insecure)
+    check_can_be_bound(address)
+    if service.tls is not None:
+        Certificate(service.tls)
+    if service.tokens is not None:
+        load_tokens(service.tokens)
+    reserve_prewarmed(Budget(settings.limits), prewarm_orders(settings, catalogue))
 
 
 @contextlib.asynccontextmanager

@@ -11,7 +11,7 @@ import grpc
 
 from penstock.manifest import ConnectionSettings
 from penstock.service.callers import caller_of
-from penstock.service.refusal import Refusal
+from penstock.service.refusal import Refusal, Refusals
 from penstock.service.status import Context, Ending
 
 MOST_WAITING_S = 2.0
@@ -28,21 +28,24 @@ class Turns:
     A call before its turn waits, and has not been read meanwhile.
     """
 
-    def __init__(self, settings: ConnectionSettings) -> None:
+    def __init__(self, settings: ConnectionSettings, refusals: Refusals) -> None:
+        self._refusals = refusals
         self._most = settings.max_calls_per_peer
         self._each_s = 1 / settings.max_call_rate_per_peer
         self._calls: Counter[str] = Counter()
         self._next: dict[str, float] = {}
 
-    def in_turn(self, behaviour: Behaviour) -> Behaviour:
-        """A method of which no caller takes more turns than it has."""
+    def in_turn(self, behaviour: Behaviour, method: str) -> Behaviour:
+        """The behaviour of a method of which no caller takes more turns than it has."""
 
         async def call(requests: Any, context: Context) -> Any:
             name = caller_of(context).name
             if not await self._turn(name):
-                await _refused("TOO_OFTEN", "max_call_rate_per_peer").tell(requests, context)
+                refusal = _refused("TOO_OFTEN", "max_call_rate_per_peer")
+                await self._refusals.tell(refusal, method, context)
             if self._calls[name] >= self._most:
-                await _refused("TOO_MANY_CALLS", "max_calls_per_peer").tell(requests, context)
+                refusal = _refused("TOO_MANY_CALLS", "max_calls_per_peer")
+                await self._refusals.tell(refusal, method, context)
             self._calls[name] += 1
             try:
                 return await behaviour(requests, context)

@@ -4,6 +4,6 @@ Handed in where the service is started; nothing that it watches knows of it.
 """
 
 from penstock.telemetry.logs import configure_logs
-from penstock.telemetry.observer import Telemetry
+from penstock.telemetry.observer import Telemetry, check_telemetry
 
-__all__ = ["Telemetry", "configure_logs"]
+__all__ = ["Telemetry", "check_telemetry", "configure_logs"]

@@ -24,6 +24,14 @@ if TYPE_CHECKING:  # what traces need may not be installed
 _log = logging.getLogger(__name__)
 
 
+def check_telemetry(settings: TelemetrySettings) -> None:
+    """Raise what a ``Telemetry`` of these settings would; nothing is begun."""
+    if settings.metrics_bind:
+        parse_bind(settings.metrics_bind, remote=settings.metrics_remote)
+    if settings.traces.enabled:
+        import penstock.telemetry.traces  # noqa: F401, PLC0415  # an extra
+
+
 class Telemetry:
     """An ``Observer`` that shows what ``[telemetry]`` asks for.
 

@@ -58,18 +58,27 @@ def decode_audio(message: pb.AudioBuffer, payload: Payload, metadata: Mapping[st
     if nbytes % (dtype.itemsize * channels):
         raise ValueError(
             f"samples: expected whole frames of {channels} × {dtype.itemsize} bytes "
-            f"({dtype.name}), got {nbytes} bytes"
+            f"({dtype.name}), got {nbytes} bytes{_assumed(message)}"
         )
     samples = np.frombuffer(payload, dtype)
-    _check_count(message.num_samples, samples.size, channels)
+    _check_count(message, samples.size)
     said = message.metadata_json if message.HasField("metadata_json") else None
     return Audio(samples.reshape(-1, channels), message.sample_rate, metadata, said)
 
 
-def _check_count(said: int, samples: int, channels: int) -> None:
+def _check_count(message: pb.AudioBuffer, samples: int) -> None:
     """Clients count the samples of all channels, or of each; 0 says nothing."""
-    if said not in (0, samples, samples // channels):
-        raise ValueError(f"num_samples: says {said}, but samples holds {samples}")
+    said = message.num_samples
+    if said not in (0, samples, samples // message.channels):
+        raise ValueError(
+            f"num_samples: says {said}, but samples holds {samples}{_assumed(message)}"
+        )
+
+
+def _assumed(message: pb.AudioBuffer) -> str:
+    """What to add to a message about samples whose client hasn't said what they are."""
+    unsaid = message.format == pb.AUDIO_FORMAT_UNSPECIFIED
+    return " (format was not given, and F32 assumed)" if unsaid else ""
 
 
 def write_audio(value: Audio, buffer: pb.DataBuffer) -> NDArray[Any]:

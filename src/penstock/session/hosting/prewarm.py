@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.data import ExecutorType
-from penstock.errors import ConfigurationError, Fault, ManifestError
+from penstock.errors import ConfigurationError, Fault, ManifestError, ResourceLimitError
 from penstock.executors.multiprocess.transport import guaranteed_pool
 from penstock.manifest import PrewarmSettings, Settings, parse_manifest, path_of
 from penstock.nodes import Catalogue
@@ -30,12 +30,15 @@ def prewarm_orders(settings: Settings, catalogue: Catalogue) -> tuple[Order, ...
 def reserve_prewarmed(budget: Budget, orders: tuple[Order, ...]) -> None:
     """Take what the processes that wait need from all sessions' budget, for good.
 
-    Raises ``ResourceLimitError`` where it hasn't that much.
+    Raises ``ConfigurationError`` where it hasn't that much.
     """
     processes = sum(order.count for order in orders)
     memory = sum(order.count * (order.config.node_memory_bytes or 0) for order in orders)
     cost = Cost(processes=processes, shared_memory_bytes=0, node_memory_bytes=memory, sessions=0)
-    budget.reserve(_PREWARMED, cost)
+    try:
+        budget.reserve(_PREWARMED, cost)
+    except ResourceLimitError as exc:
+        raise ConfigurationError([Fault(path_of(_AT), str(exc))]) from exc
 
 
 def _order(number: int, wish: PrewarmSettings, settings: Settings, catalogue: Catalogue) -> Order:
