@@ -20,6 +20,7 @@ from penstock.service.status import Context, abort_stopping, abort_unforeseen
 from penstock.session import NodeMetrics, Output, Session, SessionMetrics, SessionStatus
 from penstock.wire.buffers import decode
 from penstock.wire.errors import encode_error
+from penstock.wire.json_texts import JsonTexts
 from penstock.wire.methods import EXECUTE_PIPELINE, PACKAGE, PROTOCOL
 from penstock.wire.metrics import CodecTime, encode_metrics
 from penstock.wire.v1 import common_pb2 as pb
@@ -137,10 +138,12 @@ class ExecuteCall:
         buffers = given.items()
         await self._admission.files.load((placed[node_id], buffer) for node_id, buffer in buffers)
         started = time.perf_counter()
-        inputs = {node_id: decode(buffer, placed[node_id]) for node_id, buffer in buffers}
+        largest = session.plan.configuration.max_message_bytes
+        texts = JsonTexts(largest)
+        inputs = {name: decode(buffer, placed[name], texts=texts) for name, buffer in buffers}
         self._codec.decoding_s += time.perf_counter() - started
         for value in inputs.values():
-            self._limits.check(value, session.plan.configuration.max_message_bytes)
+            self._limits.check(value, largest)
             self._limits.count(value)
         return inputs
 

@@ -15,6 +15,7 @@ from penstock.service.limits import CallLimits
 from penstock.service.numbering import Numbering
 from penstock.session import Session
 from penstock.wire.buffers import decode
+from penstock.wire.json_texts import JsonTexts
 from penstock.wire.metrics import CodecTime
 from penstock.wire.v1 import common_pb2 as pb
 
@@ -24,15 +25,16 @@ class Feed:
 
     One task puts and ends, another runs: what the session takes at once the former sends itself.
     ``taken`` counts what the session has; ``moved_at`` is when it last took or gave something, in
-    ``time.monotonic``.
+    ``time.monotonic``. A message of it may have ``largest`` bytes.
     """
 
-    def __init__(self, limits: CallLimits, files: Files, codec: CodecTime) -> None:
+    def __init__(self, limits: CallLimits, files: Files, codec: CodecTime, largest: int) -> None:
         self.taken = 0
         self.moved_at = time.monotonic()
         self._limits = limits
         self._files = files
         self._codec = codec
+        self._largest = largest
         self._inbox = Inbox()
         self._numbering = Numbering()
         self._session: Session | None = None
@@ -49,13 +51,14 @@ class Feed:
     async def put(self, chunk: Chunk, payload: memoryview | None) -> None:
         """Take a chunk, with what lies beside it, and wait for room.
 
-        Raises ``InputError`` for what can't be taken, and as ``Session.send`` does.
+        Raises ``InputError`` for what can't be taken, ``ResourceLimitError`` for what is too
+        large, and as ``Session.send`` does.
         """
         with _About(chunk.sequence):
             number = self._numbering.take(chunk.sequence, sources_of(chunk))
             await self._files.load(buffers_of(chunk))
             started = time.perf_counter()
-            inputs = decode_chunk(chunk, number, payload)
+            inputs = decode_chunk(chunk, number, JsonTexts(self._largest), payload)
             self._codec.decoding_s += time.perf_counter() - started
         if not (self._inbox.is_passable and self._sent_at_once(inputs)):
             await self._inbox.put(inputs)
@@ -72,9 +75,10 @@ class Feed:
         """Send what came with ``init``, then the chunks; a full inlet waits here."""
         placed = {node_id: f"init.data_inputs[{node_id!r}]" for node_id in first}
         await self._files.load((placed[node_id], buffer) for node_id, buffer in first.items())
+        texts = JsonTexts(self._largest)
         for node_id, buffer in first.items():
             started = time.perf_counter()
-            value = decode(buffer, placed[node_id])
+            value = decode(buffer, placed[node_id], texts=texts)
             self._codec.decoding_s += time.perf_counter() - started
             await self._send(session, node_id, value, 0, 0)
         self._session = session
@@ -90,7 +94,7 @@ class Feed:
             return False
         ((node_id, value),) = inputs.values
         with _About(inputs.sequence):
-            self._limits.check(value, session.plan.configuration.max_message_bytes)
+            self._limits.check(value, self._largest)
             used = session.send_nowait(
                 node_id or _only_source(session),
                 value,
@@ -111,7 +115,7 @@ class Feed:
     async def _send(
         self, session: Session, node_id: str, value: Value, number: int | None, timestamp_ms: int
     ) -> int:
-        self._limits.check(value, session.plan.configuration.max_message_bytes)
+        self._limits.check(value, self._largest)
         target = node_id or _only_source(session)
         used = await session.send(target, value, sequence=number, timestamp_us=timestamp_ms * 1000)
         self._has_taken(value)
