@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from penstock import __version__
-from penstock.data import Value, payload_bytes
+from penstock.data import Value, held_bytes
 from penstock.errors import PenstockError, ResourceLimitError, SessionError
 from penstock.service.admission import Admission, ServiceStoppingError, compatible
 from penstock.service.call_log import CallLog
@@ -150,7 +150,9 @@ class ExecuteCall:
     async def _through(self, session: Session, inputs: Mapping[str, Value]) -> list[Output]:
         """All inputs in, all outputs out; each source has room for its one input.
 
-        Nodes that produce go on to an end of their own, or to the call's.
+        Nodes that produce go on to an end of their own, or to the call's. Raises
+        ``ResourceLimitError`` where all outputs take more than a message may, in ``held_bytes``:
+        those without a payload take memory, too.
         """
         await session.start()
         for node_id, value in inputs.items():
@@ -160,7 +162,7 @@ class ExecuteCall:
         outputs, size = [], 0
         async for output in session.outputs():
             outputs.append(output)
-            size += payload_bytes(output.value)
+            size += held_bytes(output.value)
             if size > limit:
                 raise ResourceLimitError("max_message_bytes", wished=size, free=limit, limit=limit)
         return outputs
