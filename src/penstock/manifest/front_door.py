@@ -14,6 +14,7 @@ from penstock.manifest.json_text import read_json
 from penstock.manifest.yaml_text import MAX_DEPTH, read_yaml
 
 MAX_BYTES = 1 << 20
+"""The largest manifest, as text or as a message."""
 MAX_VALUES = MAX_BYTES // 2
 """No text of ``MAX_BYTES`` has more values; data that was never text has the same bound."""
 
