@@ -12,6 +12,7 @@ from penstock.errors import InputError
 from penstock.manifest import READ_AHEAD_BYTES
 from penstock.service.chunks import Inputs, decode_chunk
 from penstock.service.inbox import Inbox
+from penstock.wire.json_texts import JsonTexts
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
 
@@ -57,7 +58,8 @@ async def test_a_reader_waits_for_room(size: int, room: int) -> None:
 def test_a_chunk_counts_with_all_that_it_holds(buffer: pb.DataBuffer) -> None:
     """Were an empty one free, a client could have as many as it likes waiting."""
     named = streaming.DataChunk(named_buffers={"a": buffer, "b": buffer})
-    assert decode_chunk(named, 0).nbytes >= max(buffer.ByteSize(), VALUE_BYTES) * 2
+    inputs = decode_chunk(named, 0, JsonTexts(1 << 20))
+    assert inputs.nbytes >= max(buffer.ByteSize(), VALUE_BYTES) * 2
 
 
 async def test_what_was_read_is_taken_before_the_end() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import ssl
+import weakref
 from pathlib import Path
 
 import grpc
@@ -18,6 +19,8 @@ from bench.abuse.http2 import GOAWAY, HEADERS, HELLO, call, connected, message, 
 from penstock.manifest import ServiceSettings, Settings, TlsSettings
 from penstock.nodes import Catalogue
 from penstock.service import running
+from penstock.service.address import parse_address
+from penstock.service.listening import Listener
 from penstock.wire.v1 import execution_pb2 as execution
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
@@ -62,9 +65,31 @@ async def test_a_method_without_a_name_ends_no_call_and_no_service(
         await stream.write(chunk("x"))
         await stream.write(CLOSE)
         assert "result" in kinds(await rest(stream))
-    assert caplog.text.count("listening anew") == 3
+    assert caplog.text.count("listening anew") == 1
+    assert [one.name for one in caplog.records if "codec" in one.getMessage()] == []
     assert not os.listdir(tmp_path)
     await calls_ended()
+
+
+async def test_nothing_is_left_of_one_whose_calls_have_ended() -> None:
+    """Anybody can break as many as he likes."""
+    made, gone = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
+    def make() -> grpc.aio.Server:
+        server = grpc.aio.server()
+        weakref.finalize(server, gone.release)
+        made.release()
+        return server
+
+    listener = Listener(make, parse_address("127.0.0.1:0"), None)
+    address = await listener.start()
+    await made.acquire()
+    async with asyncio.timeout(20):
+        for _ in range(10):
+            await broken(address)
+            await made.acquire()
+            await gone.acquire()
+    await listener.stop(0)
 
 
 async def test_one_that_is_broken_stops_with_its_calls() -> None:

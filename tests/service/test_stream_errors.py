@@ -12,7 +12,7 @@ from wire_client import CLOSE, WireClient, chunk, init, pipeline
 
 from penstock.errors import PenstockError, SessionCancelledError, StallError
 from penstock.manifest import ServiceSettings, Settings
-from penstock.service.admission import Admission
+from penstock.service.plans import Plans
 from penstock.wire.stream_errors import status_details, stream_error_type
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
@@ -147,7 +147,7 @@ async def test_what_the_service_did_not_foresee_is_an_error_on_the_stream_too(
     def broken(*_: object) -> None:
         raise RuntimeError("/secret/place")
 
-    monkeypatch.setattr(Admission, "_planned", broken)
+    monkeypatch.setattr(Plans, "plan", broken)
     call = wire.stream(iter([ECHO]))
     response = await call.read()
     assert response.error.error_type == pb.ERROR_TYPE_INTERNAL

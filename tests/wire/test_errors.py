@@ -106,6 +106,16 @@ def test_what_lies_below_a_node_is_not_shown() -> None:
         assert "/opt/lib" not in text
 
 
+def test_what_a_node_says_is_looked_through_once_whatever_it_is() -> None:
+    """At 256 KiB, which is what is heard of a node; twice as much takes twice the time."""
+    line = '  File "' + "/penstock/session/" * 14_000
+    facts = {"during": "process", "exception_type": "Z", "exception_message": f"\n{line}"}
+    error = NodeExecutionError("n", **facts, traceback=line, stderr=line)
+    message = encode_error(error)
+    assert message.stack_trace == line
+    assert message.message.count(line) == 2
+
+
 def test_output_of_a_process_that_is_no_unicode_can_be_sent() -> None:
     error = NodeExitedError("asr", pid=1, exit_code=1, stderr="\udcff!")
     assert encode_error(error).message.endswith("?!")

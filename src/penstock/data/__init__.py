@@ -3,7 +3,7 @@
 from penstock.data.executor_type import ExecutorType
 from penstock.data.message import CLIENT, Message
 from penstock.data.packing import Packed, pack
-from penstock.data.reading import Reader, reader
+from penstock.data.reading import PARSED_BYTES, Reader, ReadsValues, passing_reader, reader
 from penstock.data.sizes import VALUE_BYTES, held_bytes
 from penstock.data.values import (
     Audio,
@@ -28,6 +28,7 @@ from penstock.data.values import (
 
 __all__ = [
     "CLIENT",
+    "PARSED_BYTES",
     "VALUE_BYTES",
     "Audio",
     "BatchHint",
@@ -42,6 +43,7 @@ __all__ = [
     "Packed",
     "PixelFormat",
     "Reader",
+    "ReadsValues",
     "Tensor",
     "Text",
     "Value",
@@ -51,6 +53,7 @@ __all__ = [
     "held_bytes",
     "own",
     "pack",
+    "passing_reader",
     "payload_bytes",
     "reader",
     "replace",

@@ -136,11 +136,13 @@ def _pack_text(value: Text) -> Packed:
 
 def _pack_json(value: Json) -> Packed:
     meta = JsonMeta(metadata=_metadata(value), schema_type=value.schema_type)
-    try:
-        text = json.dumps(value.value, allow_nan=False, separators=(",", ":"))
-    except (TypeError, RecursionError) as exc:
-        raise ValueError(f"not JSON: {exc}") from exc
-    return Kind.JSON, _encoder.encode(meta), np.frombuffer(text.encode(), dtype=np.uint8)
+    text = value.value
+    if type(text) is not msgspec.Raw:
+        try:
+            text = json.dumps(text, allow_nan=False, separators=(",", ":")).encode()
+        except (TypeError, RecursionError) as exc:
+            raise ValueError(f"not JSON: {exc}") from exc
+    return Kind.JSON, _encoder.encode(meta), np.frombuffer(text, dtype=np.uint8)
 
 
 def _pack_binary(value: Binary) -> Packed:

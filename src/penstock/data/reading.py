@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -44,6 +44,9 @@ _FLAT = (-1,)
 _BYTES = np.dtype(np.uint8)
 _REMEMBERED_BYTES = 256
 """Descriptions up to this length are remembered."""
+PARSED_BYTES = 64 << 10
+"""The longest JSON text that is parsed by who only passes it on: it takes some 10 ms, and all else
+waits, threads too, as Python's parser lets go of nothing meanwhile."""
 
 
 class Reader(NamedTuple):
@@ -60,12 +63,21 @@ class Reader(NamedTuple):
     build: Callable[[NDArray[Any]], Value]
 
 
+ReadsValues: TypeAlias = Callable[[Kind, bytes], Reader]
+"""Gives a reader of payloads of a kind, which are described like that."""
+
+
 def reader(kind: Kind, meta: bytes) -> Reader:
     """How to read payloads that are described like this; a stream's descriptions repeat.
 
     Raises ``ValueError`` for a description that is none.
     """
     return _known_reader(kind, meta) if len(meta) <= _REMEMBERED_BYTES else _READERS[kind](meta)
+
+
+def passing_reader(kind: Kind, meta: bytes) -> Reader:
+    """As ``reader``, for who passes values on: JSON beyond ``PARSED_BYTES`` stays its text."""
+    return _json_reader(meta, _parsed_if_short) if kind is Kind.JSON else reader(kind, meta)
 
 
 @functools.lru_cache(256)
@@ -150,9 +162,17 @@ def _read_text(data: bytes) -> Reader:
 
 
 def _read_json(data: bytes) -> Reader:
+    return _json_reader(data, _parsed)
+
+
+def _json_reader(data: bytes, parsed: Callable[[NDArray[np.uint8]], Any]) -> Reader:
     meta = _json_meta.decode(data)
     description = meta.schema_type, _restored(meta)
-    return Reader(_BYTES, _FLAT, False, lambda text: Json(_parsed(text), *description))
+    return Reader(_BYTES, _FLAT, False, lambda text: Json(parsed(text), *description))
+
+
+def _parsed_if_short(text: NDArray[np.uint8]) -> Any:
+    return _parsed(text) if text.nbytes <= PARSED_BYTES else msgspec.Raw(text.tobytes())
 
 
 def _parsed(text: NDArray[np.uint8]) -> Any:

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
-from penstock.data.values import Json, Value, payload_bytes
+import msgspec
+
+from penstock.data.values import Audio, Binary, Control, Json, Tensor, Text, Value, payload_bytes
 
 VALUE_BYTES = 512
 """What a value takes besides its payload, so that small ones are bounded too."""
-_ELEMENT_BYTES = 32
-"""About what a number, a key or a place in a list takes."""
+
+_SAID: dict[type, Callable[[Any], int]] = {
+    Audio: lambda audio: len(audio.metadata_json or b""),
+    Tensor: lambda tensor: len(tensor.layout),
+    Text: lambda text: len(text.language) + len(text.channel),
+    Json: lambda json: len(json.schema_type),
+    Binary: lambda binary: len(binary.mime_type),
+    Control: lambda control: len(control.segment_id) + len(control.message_metadata),
+}
+"""What is said of a value, by kind: as long as who made it likes."""
 
 
 def held_bytes(value: Value) -> int:
-    """Its payload, its metadata and ``VALUE_BYTES``; a parsed JSON value's size is estimated."""
-    payload = _json_bytes(value.value) if isinstance(value, Json) else payload_bytes(value)
+    """Its payload, what is said of it, its metadata, and ``VALUE_BYTES``.
+
+    Queues, what a stream is read ahead, what waits for taps and what one call gathers are bounded
+    in these. A parsed JSON value takes one walk over its parts.
+    """
+    if isinstance(value, Json) and not isinstance(value.value, msgspec.Raw):
+        size = _json_bytes(value.value)
+    else:
+        size = payload_bytes(value)
+    said = _SAID.get(type(value))
+    if said is not None:
+        size += said(value)
     metadata = value.metadata
     if metadata:
-        payload += sum(len(key) + len(said) for key, said in metadata.items())
-    return VALUE_BYTES + payload
+        size += sum(len(key) + len(text) for key, text in metadata.items())
+    return VALUE_BYTES + size
 
 
 def _json_bytes(value: Any) -> int:
@@ -26,10 +48,8 @@ def _json_bytes(value: Any) -> int:
     size, left = 0, [value]
     while left:
         part = left.pop()
-        size += _ELEMENT_BYTES
-        if isinstance(part, str):
-            size += len(part)
-        elif isinstance(part, dict):
+        size += sys.getsizeof(part)
+        if isinstance(part, dict):
             left.extend(part)
             left.extend(part.values())
         elif isinstance(part, list | tuple):

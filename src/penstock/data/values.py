@@ -212,7 +212,11 @@ class Text(_Value, frozen=True, weakref=True, eq=False):
 
 
 class Json(_Value, frozen=True, weakref=True, eq=False):
-    """Any JSON value, parsed; NaN and infinities are no JSON and are refused when packed."""
+    """Any JSON value, parsed; NaN and infinities are no JSON and are refused when packed.
+
+    Who only passes it on may have a ``msgspec.Raw`` in ``value`` instead: its text in UTF-8, which
+    nobody has parsed. Nodes never get it so.
+    """
 
     kind: ClassVar[Kind] = Kind.JSON
     value: Any
@@ -315,11 +319,16 @@ _PAYLOADS: dict[type, Callable[[Any], int]] = {
     Tensor: lambda tensor: tensor.array.nbytes,
     Binary: lambda binary: binary.data.nbytes,
     Text: lambda text: _utf8_bytes(text.text),
+    Json: lambda json: len(json.value) if type(json.value) is msgspec.Raw else 0,
 }
 
 
 def payload_bytes(value: Value) -> int:
-    """Bytes of the value's array, or of its text in UTF-8; 0 for JSON and control."""
+    """Bytes of the value's array, or of its text in UTF-8; 0 for control, and for JSON once parsed.
+
+    So much of a message is its payload, in shared memory and elsewhere: ``max_message_bytes``
+    bounds that. What a value takes besides is for ``held_bytes``.
+    """
     count = _PAYLOADS.get(type(value))
     return 0 if count is None else count(value)
 

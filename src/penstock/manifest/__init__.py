@@ -12,7 +12,7 @@ from penstock.manifest.configuration import (
     resolve_configuration,
 )
 from penstock.manifest.faults import Closest, Location, faults_of, path_of
-from penstock.manifest.front_door import Source, read_params
+from penstock.manifest.front_door import MAX_BYTES, Source, read_params
 from penstock.manifest.limits import READ_AHEAD_BYTES, Limits
 from penstock.manifest.parsing import Draft, parse_manifest, read_draft
 from penstock.manifest.schema import (
@@ -39,6 +39,7 @@ from penstock.manifest.telemetry import TelemetrySettings, TraceSettings
 from penstock.manifest.tokens import TokenRights, Tokens, digest_of, load_tokens, new_token
 
 __all__ = [
+    "MAX_BYTES",
     "READ_AHEAD_BYTES",
     "Capacity",
     "Closest",

@@ -14,6 +14,7 @@ from penstock.manifest.json_text import read_json
 from penstock.manifest.yaml_text import MAX_DEPTH, read_yaml
 
 MAX_BYTES = 1 << 20
+"""The largest manifest, as text or as a message."""
 _READERS: dict[str, Callable[[str], Any]] = {
     ".json": read_json,
     ".yaml": read_yaml,

@@ -18,4 +18,10 @@ def _tells_no_secret(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Invalid encoding on ")
 
 
-logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_secret)
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record isn't that a method's name is no text: the listener says so, and seldom."""
+    return not isinstance(record.msg, UnicodeDecodeError)
+
+
+for filtering in (_tells_no_secret, _is_news):
+    logging.getLogger("grpc._cython.cygrpc").addFilter(filtering)

@@ -14,11 +14,12 @@ from dataclasses import replace
 from penstock.errors import ServiceError, SessionCancelledError, SessionError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
-from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
+from penstock.planning import NodeExecutionPlan
 from penstock.service.callers import ANYBODY, Caller, Shares
 from penstock.service.endings import Endings
 from penstock.service.files import Files
 from penstock.service.observing import NOBODY
+from penstock.service.plans import Plans
 from penstock.service.readiness import Readiness
 from penstock.session import (
     Budget,
@@ -33,16 +34,11 @@ from penstock.session import (
 )
 from penstock.session.hosting import Hosts, prewarm_orders, reserve_prewarmed
 from penstock.session.observing import Observer, ServiceView
-from penstock.wire.manifests import decode_manifest
 from penstock.wire.methods import PROTOCOL
 from penstock.wire.plans import encode_plan
 from penstock.wire.v1 import execution_pb2 as pb
 from penstock.wire.v1 import penstock_pb2 as ours
 
-REMEMBERED = 64
-"""Plans that are kept, for clients that run the same manifest again and again."""
-REMEMBERED_BYTES = 16 << 10
-"""The largest manifest whose plan is."""
 STOPPING = "the service is stopping"
 _log = logging.getLogger(__name__)
 _SAID_VERSION = re.compile(r"v(\d+)(\.\d+)*")
@@ -73,8 +69,7 @@ class Admission:
         reserve_prewarmed(self._budget, orders)
         self.readiness = Readiness(self._budget, smallest_cost(hosted=True))
         self._durations = Durations()
-        self._registry = ExecutorRegistry.from_settings(settings)
-        self._plans: dict[bytes, NodeExecutionPlan] = {}
+        self.plans = Plans(settings, catalogue)
         self._observer = observer
         self._open: set[Session] = set()
         self._shares = Shares(settings.service.connections.max_sessions_per_peer)
@@ -104,10 +99,10 @@ class Admission:
         can't run within ``max_memory_bytes``, ``ServiceError`` for a client of another protocol
         version, ``ServiceStoppingError`` at the service's end.
         """
-        if self.refusing:
-            raise ServiceStoppingError(STOPPING)
+        self._check_admits()
         _check_version(client_version)
-        plan = self._planned(manifest)
+        plan = await self.plans.plan(manifest)
+        self._check_admits()
         caller.check_types(plan)
         options = replace(
             self._options(plan),
@@ -125,6 +120,10 @@ class Admission:
         closing = asyncio.create_task(self._close(session))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+    def _check_admits(self) -> None:
+        if self.refusing:
+            raise ServiceStoppingError(STOPPING)
 
     def _options(self, plan: NodeExecutionPlan) -> SessionOptions:
         """Of a new session, but for what its client wishes."""
@@ -170,31 +169,15 @@ class Admission:
         """What an observer may look at."""
         return ServiceView(self._open, self._budget, self.hosts)
 
-    def plan(self, manifest: pb.PipelineManifest, client_version: str, caller: Caller) -> ours.Plan:
+    async def plan(
+        self, manifest: pb.PipelineManifest, client_version: str, caller: Caller
+    ) -> ours.Plan:
         """What a session of a manifest would be and cost; raises as ``session`` does."""
         _check_version(client_version)
-        plan = self._planned(manifest).estimated(self._durations.means_ms())
+        plan = (await self.plans.plan(manifest)).estimated(self._durations.means_ms())
         caller.check_types(plan)
         cost = cost_of(plan, hosted=True)
         return encode_plan(plan, cost, self._budget.allowances(), self._budget.shortage(cost))
-
-    def _planned(self, message: pb.PipelineManifest) -> NodeExecutionPlan:
-        """The plan for a manifest; small ones that come again are planned once."""
-        serialized = message.SerializeToString(deterministic=True)
-        plan = self._plans.get(serialized)
-        if plan is None:
-            plan = make_plan(
-                decode_manifest(message),
-                self.catalogue,
-                self.settings,
-                trusted=False,
-                registry=self._registry,
-            )
-            if len(serialized) <= REMEMBERED_BYTES:
-                self._plans[serialized] = plan
-                if len(self._plans) > REMEMBERED:
-                    del self._plans[next(iter(self._plans))]
-        return plan
 
     def may_see(self, caller: Caller, session_id: str) -> bool:
         """Whether a session is the caller's own, or it may see all: who has no token may."""

@@ -22,6 +22,7 @@ from penstock.session import DEADLINE_S, Attachment, Intercept, NodeState, Sessi
 from penstock.wire import control as wire
 from penstock.wire.buffers import decode
 from penstock.wire.control import Done
+from penstock.wire.json_texts import JsonTexts
 from penstock.wire.methods import ATTACH
 from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import control_pb2 as pb
@@ -302,7 +303,8 @@ class ControlCall:
 
     async def _value(self, buffer: common.DataBuffer, where: str) -> Value:
         await self._admission.files.load([(where, buffer)])
-        return decode(buffer, where)
+        largest = self._session.plan.configuration.max_message_bytes
+        return decode(buffer, where, texts=JsonTexts(largest))
 
 
 _OPERATIONS: dict[str, Callable[[ControlCall, Attachment, Any], Awaitable[Done]]] = {

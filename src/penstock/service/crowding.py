@@ -15,22 +15,19 @@ import logging
 import os
 import socket
 import stat
-import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
-from penstock.service.pacing import beside
+from penstock.service.pacing import Seldom, beside
 from penstock.service.status import Context
 from penstock.service.turns import Behaviour
 
 _FILES = "/proc/self/fd"
 _CALM_S, _CROWDED_S = 1.0, 0.1
 """How often it is looked whether there is room; nothing tells of a connection that comes."""
-_QUIET_S = 60.0
-"""How often it is said that connections crowd."""
 _AT_ONCE = 32
 """Descriptors that are looked at, or shut, before the calls have their turn."""
 _log = logging.getLogger(__name__)
@@ -99,17 +96,15 @@ class Crowd:
             yield
 
     async def _watch(self, port: int) -> None:
-        closed, quiet_until = 0, 0.0
+        seldom = Seldom()
         while True:
             closing = 0
             try:
                 closing = await self._make_room(port)
             except OSError as exc:  # no descriptor is left to look with
                 _log.warning("connections can't be looked at: %s", exc)
-            closed += closing
-            if closed and time.monotonic() >= quiet_until:
+            if closed := seldom.add(closing):
                 _log.warning("connections crowd: closed %d that had no call", closed)
-                closed, quiet_until = 0, time.monotonic() + _QUIET_S
             await asyncio.sleep(_CROWDED_S if closing else _CALM_S)
 
     async def _make_room(self, port: int) -> int:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from penstock import __version__
-from penstock.data import Value, payload_bytes
+from penstock.data import Value, held_bytes
 from penstock.errors import PenstockError, ResourceLimitError, SessionError
 from penstock.service.admission import Admission, ServiceStoppingError, compatible
 from penstock.service.call_log import CallLog
@@ -20,6 +20,7 @@ from penstock.service.status import Context, abort_stopping, abort_unforeseen
 from penstock.session import NodeMetrics, Output, Session, SessionMetrics, SessionStatus
 from penstock.wire.buffers import decode
 from penstock.wire.errors import encode_error
+from penstock.wire.json_texts import JsonTexts
 from penstock.wire.methods import EXECUTE_PIPELINE, PACKAGE, PROTOCOL
 from penstock.wire.metrics import CodecTime, encode_metrics
 from penstock.wire.v1 import common_pb2 as pb
@@ -137,17 +138,21 @@ class ExecuteCall:
         buffers = given.items()
         await self._admission.files.load((placed[node_id], buffer) for node_id, buffer in buffers)
         started = time.perf_counter()
-        inputs = {node_id: decode(buffer, placed[node_id]) for node_id, buffer in buffers}
+        largest = session.plan.configuration.max_message_bytes
+        texts = JsonTexts(largest)
+        inputs = {name: decode(buffer, placed[name], texts=texts) for name, buffer in buffers}
         self._codec.decoding_s += time.perf_counter() - started
         for value in inputs.values():
-            self._limits.check(value, session.plan.configuration.max_message_bytes)
+            self._limits.check(value, largest)
             self._limits.count(value)
         return inputs
 
     async def _through(self, session: Session, inputs: Mapping[str, Value]) -> list[Output]:
         """All inputs in, all outputs out; each source has room for its one input.
 
-        Nodes that produce go on to an end of their own, or to the call's.
+        Nodes that produce go on to an end of their own, or to the call's. Raises
+        ``ResourceLimitError`` where all outputs take more than a message may, in ``held_bytes``:
+        those without a payload take memory, too.
         """
         await session.start()
         for node_id, value in inputs.items():
@@ -157,7 +162,7 @@ class ExecuteCall:
         outputs, size = [], 0
         async for output in session.outputs():
             outputs.append(output)
-            size += payload_bytes(output.value)
+            size += held_bytes(output.value)
             if size > limit:
                 raise ResourceLimitError("max_message_bytes", wished=size, free=limit, limit=limit)
         return outputs

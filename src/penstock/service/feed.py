@@ -14,6 +14,7 @@ from penstock.service.limits import CallLimits
 from penstock.service.numbering import Numbering
 from penstock.session import Session
 from penstock.wire.buffers import decode
+from penstock.wire.json_texts import JsonTexts
 from penstock.wire.metrics import CodecTime
 from penstock.wire.v1 import common_pb2 as pb
 
@@ -23,20 +24,20 @@ class Feed:
 
     One task puts and ends, another runs: what the session takes at once the former sends itself.
     ``taken`` counts what the session has; ``moved_at`` is when it last took or gave something, in
-    ``time.monotonic``.
+    ``time.monotonic``. A message of it may have ``largest`` bytes.
     """
 
-    def __init__(self, limits: CallLimits, files: Files, codec: CodecTime) -> None:
+    def __init__(self, limits: CallLimits, files: Files, codec: CodecTime, largest: int) -> None:
         self.taken = 0
         self.moved_at = time.monotonic()
         self._limits = limits
         self._files = files
         self._codec = codec
+        self._largest = largest
         self._inbox = Inbox()
         self._numbering = Numbering()
         self._session: Session | None = None
         self._sources: tuple[str, ...] = ()
-        self._largest = 0
 
     @property
     def ended(self) -> bool:
@@ -50,14 +51,15 @@ class Feed:
     async def put(self, chunk: Chunk, payload: memoryview | None) -> None:
         """Take a chunk, with what lies beside it, and wait for room.
 
-        Raises ``InputError`` for what can't be taken, and as ``Session.send`` does.
+        Raises ``InputError`` for what can't be taken, ``ResourceLimitError`` for what is too
+        large, and as ``Session.send`` does.
         """
         try:
             number = self._numbering.take(chunk.sequence, sources_of(chunk))
             if self._files.may_be_read:
                 await self._files.load(buffers_of(chunk))
             started = time.perf_counter()
-            inputs = decode_chunk(chunk, number, payload)
+            inputs = decode_chunk(chunk, number, JsonTexts(self._largest), payload)
             self._codec.decoding_s += time.perf_counter() - started
         except InputError as exc:
             exc.sequence = chunk.sequence
@@ -77,11 +79,11 @@ class Feed:
         """Send what came with ``init``, then the chunks; a full inlet waits here."""
         placed = {node_id: f"init.data_inputs[{node_id!r}]" for node_id in first}
         await self._files.load((placed[node_id], buffer) for node_id, buffer in first.items())
-        self._largest = session.plan.configuration.max_message_bytes
         self._sources = session.sources
+        texts = JsonTexts(self._largest)
         for node_id, buffer in first.items():
             started = time.perf_counter()
-            value = decode(buffer, placed[node_id])
+            value = decode(buffer, placed[node_id], texts=texts)
             self._codec.decoding_s += time.perf_counter() - started
             await self._send(session, node_id, value, 0, 0)
         self._session = session

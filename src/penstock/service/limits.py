@@ -23,7 +23,8 @@ class CallLimits:
     def check(self, value: Value, largest: int) -> None:
         """See whether an input may be sent; a message of the session may have ``largest`` bytes.
 
-        Raises ``ResourceLimitError`` for one that has more, and beyond ``max_audio_samples``.
+        Those are ``payload_bytes``, as in shared memory. Raises ``ResourceLimitError`` for one that
+        has more, and beyond ``max_audio_samples``.
         """
         nbytes = payload_bytes(value)
         if nbytes > largest:

@@ -32,6 +32,25 @@ async def steadily(interval_s: float, until: asyncio.Event) -> AsyncIterator[Non
         due += interval_s * (1 + late_s // interval_s)
 
 
+class Seldom:
+    """Counts what others may bring about at will, for a line in the log now and then."""
+
+    def __init__(self, interval_s: float = 60.0) -> None:
+        self._interval_s = interval_s
+        self._count = 0
+        self._quiet_until = 0.0
+
+    def add(self, count: int = 1) -> int:
+        """How often it has happened since that was told last; 0 while it is not to be told."""
+        self._count += count
+        now = time.monotonic()
+        if now < self._quiet_until or not self._count:
+            return 0
+        self._quiet_until = now + self._interval_s
+        told, self._count = self._count, 0
+        return told
+
+
 @contextlib.asynccontextmanager
 async def beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
     """Have a task of that name work for the length of the block; it is cancelled at its end."""

@@ -23,7 +23,7 @@ class PlanningServicer:
         log = CallLog(PLAN_PIPELINE.name, context.peer())
         try:
             caller = caller_of(context)
-            plan = self._admission.plan(request.manifest, request.client_version, caller)
+            plan = await self._admission.plan(request.manifest, request.client_version, caller)
             return pb.PlanResponse(plan=plan)
         except PenstockError as exc:
             log.failed(exc)

@@ -147,6 +147,7 @@ async def _serving(
             await refusing
             await observing.all_ended(STOP_S)
             admission.hosts.close()
+            admission.plans.close()
             if address.socket_path is not None:
                 address.socket_path.unlink(missing_ok=True)
 

@@ -78,7 +78,6 @@ class StreamCall:
     async def serve(self) -> None:
         init = await self._read_init()
         self._limits = CallLimits(init.resource_limits)
-        self._feed = Feed(self._limits, self._admission.files, self.replies.codec)
         admitted = self._admission.session(
             init.manifest,
             init.client_version,
@@ -89,6 +88,8 @@ class StreamCall:
         )
         async with admitted as session:
             self.log.session_id = session.session_id
+            largest = session.plan.configuration.max_message_bytes
+            self._feed = Feed(self._limits, self._admission.files, self.replies.codec, largest)
             await self._converse(session, init)
             if self._failure is not None and not self._ended_by_client:
                 await self.replies.undelivered(session)

@@ -1,16 +1,16 @@
 """``DataBuffer`` and the typed values.
 
-``decode`` and ``encode`` raise ``InvalidValueError``, and nothing else, for what can't be taken.
+``decode`` and ``encode`` raise ``InvalidValueError`` for what can't be taken.
 """
 
 from __future__ import annotations
 
 import codecs
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +38,7 @@ from penstock.wire.arrays import (
     write_tensor,
     write_video,
 )
+from penstock.wire.json_texts import JsonTexts, read_json
 from penstock.wire.parted import LARGE_BYTES, PAYLOAD_FIELDS, Payload
 from penstock.wire.v1 import common_pb2 as pb
 
@@ -50,16 +51,22 @@ _ENCODINGS = frozenset(
 """What Python can decode in linear time and that is an encoding of text."""
 
 
-def decode(buffer: pb.DataBuffer, where: str, payload: Payload | None = None) -> Value:
+def decode(
+    buffer: pb.DataBuffer,
+    where: str,
+    payload: Payload | None = None,
+    texts: JsonTexts | None = None,
+) -> Value:
     """The value in ``buffer``; ``where`` stands before the message of an ``InvalidValueError``.
 
-    ``payload`` is what lies beside the message, where it is not in it.
+    ``payload`` is what lies beside the message, where it is not in it. JSON is parsed, unless it is
+    for ``texts`` to take, which raises ``ResourceLimitError`` for too much of it.
     """
     name = buffer.WhichOneof("data_type")
     if name is None:
         raise InvalidValueError(f"{where}: expected one of {', '.join(_KNOWN)}, got nothing")
     metadata = dict(buffer.metadata) if buffer.metadata else NO_METADATA
-    return _decoded(name, getattr(buffer, name), payload, metadata, where)
+    return _decoded(name, getattr(buffer, name), payload, metadata, where, texts=texts)
 
 
 def decode_audio_buffer(
@@ -70,12 +77,19 @@ def decode_audio_buffer(
 
 
 def _decoded(
-    name: str, message: Any, payload: Payload | None, metadata: Mapping[str, str], where: str
+    name: str,
+    message: Any,
+    payload: Payload | None,
+    metadata: Mapping[str, str],
+    where: str,
+    *,
+    texts: JsonTexts | None = None,
 ) -> Value:
     try:
         field = PAYLOAD_FIELDS.get(name)
         if field is None:
-            return _DECODERS[name](message, metadata)
+            read = _DECODERS[name] if texts is None or name != "json" else texts.read
+            return read(message, metadata)
         data = getattr(message, field) if payload is None else payload
         return _FROM_PAYLOAD[name](message, data, metadata)
     except (ValueError, OverflowError, RecursionError) as exc:
@@ -132,28 +146,6 @@ def _write(buffer: pb.DataBuffer, value: Value) -> NDArray[Any] | None:
     return payload
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"json_payload: {text[:40]} is too large a number")
-    return number
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"json_payload: {name} is no JSON")
-
-
-_json = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)
-
-
-def _decode_json(message: pb.JsonData, metadata: Mapping[str, str]) -> Json:
-    try:
-        value = _json.decode(message.json_payload)
-    except json.JSONDecodeError as exc:
-        raise ValueError(f"json_payload: {exc}") from exc
-    return Json(value, message.schema_type, metadata)
-
-
 def _decode_text(message: pb.TextBuffer, metadata: Mapping[str, str]) -> Text:
     text = message.text_data.decode(_encoding(message.encoding))
     return Text(text, message.language, message.channel, metadata)
@@ -198,7 +190,12 @@ def _refuse_file(_message: pb.FileBuffer, _metadata: Mapping[str, str]) -> NoRet
 
 
 def _write_json(value: Json, buffer: pb.DataBuffer) -> None:
-    buffer.json.json_payload = json.dumps(value.value, allow_nan=False, separators=(",", ":"))
+    text = value.value
+    if isinstance(text, msgspec.Raw):
+        text = bytes(text).decode()
+    else:
+        text = json.dumps(text, allow_nan=False, separators=(",", ":"))
+    buffer.json.json_payload = text
     buffer.json.schema_type = value.schema_type
 
 
@@ -240,7 +237,7 @@ _FROM_PAYLOAD: dict[str, Callable[[Any, Payload, Mapping[str, str]], Value]] = {
     "numpy": decode_numpy,
 }
 _DECODERS: dict[str, Callable[[Any, Mapping[str, str]], Value]] = {
-    "json": _decode_json,
+    "json": read_json,
     "text": _decode_text,
     "control": _decode_control,
     "file": _refuse_file,

@@ -45,11 +45,8 @@ _PATH = re.compile(r"""(?<![\w/])/[^\s/'",:;()\\]+(?:/[^\s/'",:;()\\]+)+/?""")
 _PREFIX = "ERROR_TYPE_"
 _ELSEWHERE = ("node_id", "traceback", "stacks", "error_type", "context")
 """Facts with a field of their own in the message."""
-_OUR_FRAMES = re.compile(
-    r'^  File "[^"\n]*/penstock/(?:executors|session|service)/[^"\n]*", line .*\n?(?:    .*\n?)*',
-    re.MULTILINE,
-)
-"""Of a node's stack, what lies below the node: nothing to its author, and our paths."""
+_FRAME = '  File "'
+_OUR_FOLDERS = ("/penstock/executors/", "/penstock/session/", "/penstock/service/")
 
 
 def encode_error(error: PenstockError) -> pb.ErrorResponse:
@@ -73,7 +70,23 @@ def encode_error(error: PenstockError) -> pb.ErrorResponse:
 
 
 def _without_our_frames(text: str) -> str:
-    return _OUR_FRAMES.sub("", text)
+    """A node's stack without what lies below the node: nothing to its author, and our paths.
+
+    Line by line, each looked at once: the text is the node's, or its client's.
+    """
+    kept, is_below = [], False
+    for line in text.split("\n"):
+        is_below = _is_ours(line) or (is_below and line.startswith("    "))
+        if not is_below:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def _is_ours(line: str) -> bool:
+    if not line.startswith(_FRAME):
+        return False
+    path, _, rest = line.removeprefix(_FRAME).partition('"')
+    return rest.startswith(", line ") and any(folder in path for folder in _OUR_FOLDERS)
 
 
 def _stack_trace(error: PenstockError) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.errors import Fault, ManifestError
 from penstock.manifest import (
+    MAX_BYTES,
     Connection,
     Manifest,
     MultiprocessOptions,
@@ -20,8 +21,32 @@ from penstock.wire.v1 import execution_pb2 as pb
 _OLDER = ("is_streaming", "host", "runtime_hint", "input_types", "output_types")
 
 
+MOST_NODES = 1000
+"""Nodes of a manifest that comes over the wire."""
+MOST_CONNECTIONS = 4000
+"""The same of its connections."""
+
+
+def check_size(message: pb.PipelineManifest) -> None:
+    """Raises ``ManifestError`` for more than ``MAX_BYTES``, or more of a part than above."""
+    size = message.ByteSize()
+    if size > MAX_BYTES:
+        raise ManifestError([_too_much("", f"is larger than {MAX_BYTES} bytes", size)])
+    nodes, connections = len(message.nodes), len(message.connections)
+    if nodes > MOST_NODES:
+        raise ManifestError([_too_much("nodes", f"has more than {MOST_NODES} nodes", nodes)])
+    if connections > MOST_CONNECTIONS:
+        what = f"has more than {MOST_CONNECTIONS} connections"
+        raise ManifestError([_too_much("connections", what, connections)])
+
+
+def _too_much(path: str, message: str, found: int) -> Fault:
+    return Fault(path, message, found=str(found))
+
+
 def decode_manifest(message: pb.PipelineManifest) -> Manifest:
     """The manifest in a message; raises ``ManifestError`` with every structural fault."""
+    check_size(message)
     faults: list[Fault] = []
     data: dict[str, Any] = {
         "nodes": [_node(node, index, faults) for index, node in enumerate(message.nodes)],
@@ -107,7 +132,7 @@ def _encode_multiprocess(options: MultiprocessOptions) -> pb.MultiprocessConfig 
 
 
 def _encode_node(node: NodeSpec) -> pb.NodeManifest:
-    params = json.dumps(node.params, allow_nan=False) if node.params else ""
+    params = json.dumps(node.params, allow_nan=False, ensure_ascii=False) if node.params else ""
     return pb.NodeManifest(id=node.id, node_type=node.node_type, params=params)
 
 

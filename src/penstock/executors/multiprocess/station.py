@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.bridges import ConsumerEnd, Epochs, LaneSpec, ProducerEnd
+from penstock.data import ReadsValues, reader
 from penstock.errors import LaneClosedError, LaneError
 from penstock.executors.base import ExecutorEvents
 from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, Reactor
@@ -22,7 +23,7 @@ class Station:
     """Lane ends of one session in this process, on one reactor and one pool of memory.
 
     ``owner`` makes its slab IDs unique in the session, which may have ``pool_bytes`` here and
-    whose page of epochs is ``epochs``.
+    whose page of epochs is ``epochs``. ``read`` makes values of what comes here.
     Failures of lanes go to ``events``, until it is told that everything is ``ending``.
     """
 
@@ -33,6 +34,8 @@ class Station:
         max_message_bytes: int,
         events: ExecutorEvents,
         epochs: Epochs,
+        *,
+        read: ReadsValues = reader,
     ) -> None:
         self.reactor = Reactor(watched=True)
         self.ending = False
@@ -40,8 +43,9 @@ class Station:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self.reactor.fileno(), self.reactor.poll_batch)
         self.epochs = epochs
+        size = max_message_bytes
         self._plane = DataPlane(
-            self.reactor, owner, pool_bytes, max_message_bytes, self.broken, epochs=epochs
+            self.reactor, owner, pool_bytes, size, self.broken, epochs=epochs, read=read
         )
         self._plane.on_hoarding = self._on_hoarding
         self._ends: list[ProducerEnd | ConsumerEnd] = []

@@ -1,4 +1,7 @@
-"""A session's executors and lanes, where they are in a host: the front door's side of it."""
+"""A session's executors and lanes, where they are in a host: the front door's side of it.
+
+Long JSON comes out of it as its text, a ``msgspec.Raw``: a service only passes it on.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from penstock.bridges import LaneSpec
-from penstock.data import ExecutorType
+from penstock.data import ExecutorType, passing_reader
 from penstock.errors import PenstockError, SupervisionError
 from penstock.executors.base import ExecutorEvents
 from penstock.executors.multiprocess import messages as processes
@@ -107,7 +110,9 @@ class HostedEnsemble:
         owner = FIRST_NODE + len(self._plan.nodes)
         size = config.max_message_bytes
         epochs = self._context.epochs
-        self._station = Station(owner, self._pool_bytes, size, self._events, epochs)
+        self._station = Station(
+            owner, self._pool_bytes, size, self._events, epochs, read=passing_reader
+        )
         try:
             await self._open(self._hosts.take(), in_time=True)
         except _NoHostError:  # it died as it was taken: there is another

@@ -8,7 +8,6 @@ from numpy cimport npy_intp
 
 from penstock.executors.multiprocess.transport.envelope cimport INLINE_PAYLOAD, Envelope
 
-from penstock.data import reader
 from penstock.executors.multiprocess.transport.frames import KINDS
 
 cdef int _KINDS = len(KINDS)
@@ -56,11 +55,11 @@ cdef Arrival arrival_of(
 cdef class Form:
     """What arrays of one description look like, and how to make values of them."""
 
-    def __init__(self, int kind, bytes meta):
+    def __init__(self, int kind, bytes meta, read):
         cdef int axis
         self.kind = kind
         self.meta = meta
-        self.element, shape, self.fortran, self.build = reader(KINDS[kind], meta)
+        self.element, shape, self.fortran, self.build = read(KINDS[kind], meta)
         self.dimensions = len(shape)
         if self.dimensions > MOST_DIMENSIONS:
             raise ValueError(f"no array has {self.dimensions} dimensions")

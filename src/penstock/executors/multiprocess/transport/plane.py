@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from penstock.bridges import NO_EPOCHS, Epochs, LaneSpec, Purpose, no_listener
+from penstock.data import ReadsValues, reader
 from penstock.errors import LaneError
 from penstock.executors.multiprocess.transport.arena import SharedArena
 from penstock.executors.multiprocess.transport.placing import Placer
@@ -30,7 +31,7 @@ class DataPlane:
 
     ``owner`` makes slab IDs unique in the session, ``on_broken`` hears of failing lanes, and
     ``on_hoarding`` of those whose consumer keeps so much that it gets copies. ``epochs`` say what
-    nobody wants to take any more.
+    nobody wants to take any more, ``read`` how to make values of what is taken.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class DataPlane:
         on_broken: OnBroken,
         *,
         epochs: Epochs = NO_EPOCHS,
+        read: ReadsValues = reader,
     ) -> None:
         self.reactor = reactor
         self.arena = SharedArena(owner, budget_bytes, poison=poisoned())
@@ -52,6 +54,7 @@ class DataPlane:
         self.on_hoarding: Callable[[LaneReceiver], None] = lambda _end: None
         self._on_broken = on_broken
         self._epochs = epochs
+        self._read = read
         self._senders: weakref.WeakSet[LaneSender] = weakref.WeakSet()
         self._receivers: weakref.WeakSet[LaneReceiver] = weakref.WeakSet()
 
@@ -72,7 +75,7 @@ class DataPlane:
         """The other end; nobody hears of what is held of a lane that is none of the pipeline's."""
         epochs = self._epochs if spec.carries_turns else NO_EPOCHS
         broken = on_broken or self._on_broken
-        end = LaneReceiver(spec, sock, self.arena, self.reactor, broken, epochs)
+        end = LaneReceiver(spec, sock, self.arena, self.reactor, broken, epochs, self._read)
         self._receivers.add(end)
         end.on_reclaim = self._reclaim
         if spec.purpose is Purpose.EDGE:

@@ -17,6 +17,7 @@ cdef class LaneReceiver(LanePort):
     cdef public object on_reclaim
     cdef readonly bint ended
     cdef object _source
+    cdef object _reader
     cdef const uint64_t[::1] _epochs
     cdef Py_ssize_t _epoch_at
     cdef bint _backpressure

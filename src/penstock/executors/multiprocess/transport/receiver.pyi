@@ -2,7 +2,7 @@ import socket
 from collections.abc import Callable
 
 from penstock.bridges import ConsumerStatistics, Epochs, LaneSpec
-from penstock.data import Message
+from penstock.data import Message, ReadsValues
 from penstock.errors import LaneError
 from penstock.executors.multiprocess.transport.arena import SharedArena
 from penstock.executors.multiprocess.transport.port import Port
@@ -24,6 +24,7 @@ class LaneReceiver(Port):
         reactor: Reactor,
         on_broken: Callable[[LaneError], None],
         epochs: Epochs = ...,
+        read: ReadsValues = ...,
     ) -> None: ...
     def take(self) -> Message | None: ...
     @property

@@ -46,7 +46,7 @@ from penstock.bridges import (
     no_listener,
 )
 from penstock.bridges.epochs import outputs_at
-from penstock.data import Message
+from penstock.data import Message, reader
 from penstock.errors import ConservationError, LaneClosedError, LaneError
 from penstock.executors.multiprocess.transport import frames, sealing
 from penstock.executors.multiprocess.transport.announced import AnnouncedSlabs
@@ -73,14 +73,15 @@ cdef class LaneReceiver(LanePort):
     ``on_broken`` with the ``LaneError`` when the lane fails, and ``on_hoarding`` for each message
     that is copied because whoever takes from it keeps too much. ``on_reclaim`` is called when the
     producer is short of memory, some of which this process may have lent on. ``epochs`` say which
-    messages are wanted no more.
+    messages are wanted no more, and ``read`` how to make values of descriptions and payloads.
     """
 
     def __init__(
         self, spec, sock, SharedArena arena not None, Reactor reactor not None, on_broken,
-        epochs=NO_EPOCHS,
+        epochs=NO_EPOCHS, read=reader,
     ):
         self.spec = spec
+        self._reader = read
         self._epochs = epochs.words
         self._epoch_at = outputs_at(spec.slot)
         self.on_change = no_listener
@@ -241,7 +242,7 @@ cdef class LaneReceiver(LanePort):
         if envelope.flags & META_IN_SLAB:
             meta = self._peek(meta)
         if form is None or form.kind != envelope.kind or form.meta != meta:
-            form = self._form = Form(envelope.kind, meta)
+            form = self._form = Form(envelope.kind, meta, self._reader)
         if not envelope.flags & INLINE_PAYLOAD:
             payload = self._view(form, envelope)
         else:
