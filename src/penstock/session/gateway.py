@@ -124,17 +124,23 @@ class Gateway:
     async def messages(
         self, failure: Callable[[], PenstockError | None]
     ) -> AsyncIterator[tuple[str, Message]]:
-        """What comes out, as it comes, until every sink has ended or there is a failure."""
+        """What comes out, as it comes, until every sink has ended or there is a failure.
+
+        One message of each sink at a time: none waits for another that always has more.
+        """
         while True:
             error = failure()
             if error is not None:
                 raise error
-            taken = False
-            for node_id, end in self.outlets.items():
-                while (message := end.take()) is not None:
-                    taken = True
-                    yield node_id, message
-                    del message  # what the caller doesn't keep is released
+            taken, more = False, True
+            while more:
+                more = False
+                for node_id, end in self.outlets.items():
+                    message = end.take()
+                    if message is not None:
+                        taken = more = True
+                        yield node_id, message
+                        del message  # what the caller doesn't keep is released
             if self.drained:
                 return
             if not taken:
