@@ -239,7 +239,7 @@ class ControlCall:
         if node_id not in self._taps:
             tap = attachment.tap_nowait(node_id)
             self._taps[node_id] = said.addr, tap
-            self._events.begin(self._events.forward_tap(said.addr, tap))
+            self._events.show(said.addr, tap)
         return Done(heeds=node_id)
 
     async def _unsubscribe(self, _attachment: Attachment, said: pb.Unsubscribe) -> Done:
@@ -252,7 +252,7 @@ class ControlCall:
         node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT)
         deadline_s = said.deadline_ms / 1e3 or DEADLINE_S
         intercept = self._intercepts[node_id] = attachment.intercept_nowait(node_id, deadline_s)
-        self._events.begin(self._events.forward_requests(said.addr, intercept))
+        self._events.ask(said.addr, intercept)
         return Done(heeds=node_id)
 
     async def _remove_intercept(self, _attachment: Attachment, said: pb.RemoveIntercept) -> Done:
