@@ -12,6 +12,7 @@ from bus_client import HOUR_MS, PASS, Attached, Streaming, at, attached, hello
 from wire_client import WireClient, chunk
 
 from penstock.nodes import Catalogue
+from penstock.service.events import INTERRUPTS_KEPT
 from penstock.wire.v1 import control_pb2 as pb
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
@@ -58,6 +59,13 @@ class Unread(Attached):
         while (response := await self._stream.call.read()).WhichOneof("response") != "interrupted":
             assert response.WhichOneof("response") == "metrics", response
         assert response.interrupted.epoch == self.interrupts
+
+    async def told(self) -> list[int]:
+        """The interrupts that it is told of, up to the last."""
+        epochs = [0]
+        while epochs[-1] != self.interrupts:
+            epochs.append((await self.event("interrupted")).epoch)
+        return epochs[1:]
 
 
 @pytest.fixture
@@ -108,3 +116,9 @@ async def test_taps_that_come_and_go_leave_nothing_that_waits(
         assert len(asyncio.all_tasks()) - before < 10
     assert await unread.tapped() == FILLER
     assert await unread.tapped() == "19"
+
+
+async def test_of_too_many_interrupts_the_latest_are_told(unread: Unread) -> None:
+    for _ in range(INTERRUPTS_KEPT + 10):
+        await unread.obeyed()
+    assert await unread.told() == [1, *range(12, INTERRUPTS_KEPT + 12)]

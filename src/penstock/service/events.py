@@ -38,6 +38,7 @@ class Events:
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._interrupts: deque[Interruption] = deque(maxlen=INTERRUPTS_KEPT)
+        self._telling = False
         self._lines: dict[_Key, _Line] = {}
 
     async def write(self, event: pb.ControlEvent) -> None:
@@ -68,7 +69,8 @@ class Events:
     def note(self, said: Interruption) -> None:
         """Tell of an interrupt."""
         self._interrupts.append(said)
-        if len(self._interrupts) == 1:
+        if not self._telling:
+            self._telling = True
             self.begin(self._tell_interrupts())
 
     def show(self, addr: pb.ControlAddress, tap: Tap) -> None:
@@ -124,8 +126,8 @@ class Events:
 
     async def _tell_interrupts(self) -> None:
         while self._interrupts:
-            await self.write(wire.interrupted(self._interrupts[0]))
-            self._interrupts.popleft()
+            await self._write(lambda: Parted(wire.interrupted(self._interrupts.popleft())))
+        self._telling = False
 
 
 @dataclass(frozen=True, slots=True)
