@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from wire_client import WireClient, chunk
 
 from penstock.nodes import Catalogue
 from penstock.service.events import INTERRUPTS_KEPT
+from penstock.testing import ProcessTree
 from penstock.wire.v1 import control_pb2 as pb
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
@@ -122,3 +125,23 @@ async def test_of_too_many_interrupts_the_latest_are_told(unread: Unread) -> Non
     for _ in range(INTERRUPTS_KEPT + 10):
         await unread.obeyed()
     assert await unread.told() == [1, *range(12, INTERRUPTS_KEPT + 12)]
+
+
+async def test_frames_that_a_host_has_not_heeded_hold_few_descriptors(
+    unread: Unread, stream: Streaming
+) -> None:
+    """Each subscription lays a lane, whose end waits until the host takes it."""
+    hosts = [one.pid for one in ProcessTree(os.getpid()).named("penstock-host")]
+    before = len(os.listdir("/proc/self/fd"))
+    try:
+        for pid in hosts:
+            os.kill(pid, signal.SIGSTOP)
+        for _ in range(500):
+            await unread.send(unsubscribe=pb.Unsubscribe(addr=at("n1")))
+            await unread.send(subscribe=pb.Subscribe(addr=at("n1")))
+        most = len(os.listdir("/proc/self/fd"))
+    finally:
+        for pid in hosts:
+            os.kill(pid, signal.SIGCONT)
+    await unread.obeyed()
+    assert most - before < 100

@@ -29,7 +29,8 @@ from penstock.wire.v1 import control_pb2 as pb
 PUBLISHED_AHEAD = 4
 """Published values that wait for their nodes while frames behind them are read."""
 CONFIRMED_AHEAD = 64
-"""Frames that may wait for being heeded by their nodes; then nothing more is read."""
+"""Frames that may wait for being heeded by their nodes, be they answered or not; then nothing more
+is read. Each may have laid a lane, whose end waits for the node."""
 
 
 class ControlServicer:
@@ -200,9 +201,9 @@ class ControlCall:
             if not self._is_end(exc):
                 await self._refuse(exc, addr, number)
         else:
-            if self._hello.acknowledge:
+            if self._hello.acknowledge or done.heeds is not None:
                 await self._confirming.acquire()
-                self._events.begin(self._acknowledge(attachment, number, done))
+                self._events.begin(self._confirm(attachment, number, done))
 
     async def _refuse(
         self, error: PenstockError, addr: pb.ControlAddress | None, number: int
@@ -210,12 +211,13 @@ class ControlCall:
         if not self._ending:  # its end is the last that is told
             await self._events.say(wire.refused(error, addr, number))
 
-    async def _acknowledge(self, attachment: Attachment, number: int, done: Done) -> None:
-        """Tell of a frame that has taken effect: where it is a node's to heed it, once it has."""
+    async def _confirm(self, attachment: Attachment, number: int, done: Done) -> None:
+        """Wait until its node has heeded a frame, if it is a node's to do so; and tell of that."""
         try:
             if done.heeds is not None:
                 await attachment.confirmed(done.heeds)
-            await self._events.write(wire.acknowledged(number, done))
+            if self._hello.acknowledge:
+                await self._events.write(wire.acknowledged(number, done))
         except SessionCancelledError:
             raise  # nobody is there to be told
         except PenstockError as exc:
