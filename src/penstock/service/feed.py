@@ -51,12 +51,15 @@ class Feed:
 
         Raises ``InputError`` for what can't be taken, and as ``Session.send`` does.
         """
+        turn = self._inbox.turn
         with _About(chunk.sequence):
             number = self._numbering.take(chunk.sequence, sources_of(chunk))
             await self._files.load(buffers_of(chunk))
             started = time.perf_counter()
             inputs = decode_chunk(chunk, number, payload)
             self._codec.decoding_s += time.perf_counter() - started
+        if self._inbox.turn != turn:
+            return  # given up while its files were read
         if not (self._inbox.is_passable and self._sent_at_once(inputs)):
             await self._inbox.put(inputs)
 
@@ -65,7 +68,7 @@ class Feed:
         self._inbox.end()
 
     def give_up(self) -> None:
-        """Forget what has been read ahead: it is stale, or nobody will take it."""
+        """Forget what has been read and not been sent: it is stale, or nobody will take it."""
         self._inbox.clear()
 
     async def run(self, session: Session, first: Mapping[str, pb.DataBuffer]) -> None:

@@ -26,7 +26,7 @@ from penstock.service.replies import Replies
 from penstock.service.requests import HEAR_OUT_S, read_request
 from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort
 from penstock.service.unread import Patience
-from penstock.session import Session
+from penstock.session import Interruption, Session
 from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.stream_errors import InitRequiredError, status_details
 from penstock.wire.v1 import streaming_pb2 as pb
@@ -84,7 +84,7 @@ class StreamCall:
             init.client_version,
             caller_of(self._context),
             on_progress=self.replies.progressed,
-            on_interrupt=self.replies.interrupted,
+            on_interrupt=self._interrupted,
             max_memory_bytes=self._limits.memory_bytes,
         )
         async with admitted as session:
@@ -95,6 +95,12 @@ class StreamCall:
                 raise self._failure
             reason = CANCELLED if self._cancelled else COMPLETED
             await self.replies.closed(session, reason)
+
+    def _interrupted(self, said: Interruption) -> None:
+        """Tell of an interrupt, whoever asked; where it names the client, all input is stale."""
+        if said.node_id is None:
+            self._feed.give_up()
+        self.replies.interrupted(said)
 
     def log_end(self) -> None:
         """Say that nobody is there any more to be told; or is there, and doesn't read."""
@@ -232,8 +238,6 @@ class StreamCall:
                 self._cancelled = True
                 await session.cancel("cancelled by the client")
             case pb.StreamControl.COMMAND_INTERRUPT:
-                if not control.node_id:
-                    self._feed.give_up()
                 await session.interrupt(control.node_id or None)
             case command:
                 expected = "CLOSE, CANCEL or INTERRUPT"
