@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from bus_client import Streaming, attached
-from wire_client import CLOSE, WireClient, chunk, init, pipeline, rest
+from wire_client import CLOSE, WireClient, chunk, init, pipeline, rest, text
 
 from penstock.cli.dialogue import MANIFEST
 from penstock.cli.utterance import Utterance
@@ -82,7 +82,7 @@ async def test_a_node_that_there_is_not_ends_the_stream(wire: WireClient) -> Non
 
 async def test_an_interrupt_before_ready_gives_up_what_was_sent(wire: WireClient) -> None:
     call = wire.stream()
-    await call.write(init(hops(0)))
+    await call.write(init(hops(0), data_inputs={"n0": text("older")}))
     await call.write(chunk("old"))
     await call.write(interrupt())
     await call.write(chunk("new"))
@@ -108,6 +108,28 @@ async def test_the_control_bus_gives_up_what_the_stream_is_ahead(
         await call.write(CLOSE)
         responses = await rest(call)
     assert responses[-1].HasField("closed")
+    at = [one.WhichOneof("response") for one in responses].index("interrupted")
+    assert [said(one.result) for one in responses[at:] if one.HasField("result")] == ["new"]
+
+
+async def test_all_values_of_a_chunk_are_given_up(wire: WireClient) -> None:
+    """One waits for room, and those behind it have not been sent yet."""
+    call = wire.stream()
+    manifest = pipeline("Slow", "PassThrough", params={"seconds": 0.2}, channel_capacity=1)
+    del manifest.connections[:]
+    await call.write(init(manifest))
+    for number in range(8):
+        named = {name: text(f"old{number}") for name in ("n0", "n1")}
+        data = streaming.DataChunk(named_buffers=named)
+        await call.write(streaming.StreamRequest(data_chunk=data))
+    while (response := await call.read()).WhichOneof("response") != "result":
+        continue
+    while "n0" not in response.result.data_outputs:
+        response = await call.read()
+    await call.write(interrupt())
+    await call.write(chunk("new", "n1"))
+    await call.write(CLOSE)
+    responses = await rest(call)
     at = [one.WhichOneof("response") for one in responses].index("interrupted")
     assert [said(one.result) for one in responses[at:] if one.HasField("result")] == ["new"]
 

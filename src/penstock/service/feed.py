@@ -76,6 +76,8 @@ class Feed:
         placed = {node_id: f"init.data_inputs[{node_id!r}]" for node_id in first}
         await self._files.load((placed[node_id], buffer) for node_id, buffer in first.items())
         for node_id, buffer in first.items():
+            if self._inbox.turn:
+                break  # it was sent before anything else
             started = time.perf_counter()
             value = decode(buffer, placed[node_id])
             self._codec.decoding_s += time.perf_counter() - started
@@ -106,9 +108,11 @@ class Feed:
         return True
 
     async def _send_all(self, session: Session, inputs: Inputs) -> None:
-        """All values of a chunk have one number."""
-        number = inputs.sequence
+        """All values of a chunk have one number, and are given up together."""
+        number, turn = inputs.sequence, self._inbox.turn
         for node_id, value in inputs.values:
+            if self._inbox.turn != turn:
+                break
             number = await self._send(session, node_id, value, number, inputs.timestamp_ms)
 
     async def _send(
