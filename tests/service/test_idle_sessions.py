@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,17 @@ import pytest
 from grpc_status import rpc_status
 from wire_client import CLOSE, WireClient, chunk, init, kinds, pipeline, rest
 
+from bench.abuse.http2 import ACK, DATA, PREFACE, SETTINGS, call, connected, frame, until
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.testing import ProcessTree
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
 
+CALL_LOG = "penstock.service.call_log"
+STREAM = b"/remotemedia.v1.StreamingPipelineService/StreamPipeline"
+NO_WINDOW = struct.pack(">HI", 4, 0)
+"""The setting of a client that lets nothing come but what it asks for."""
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 
 
@@ -74,6 +82,12 @@ async def test_a_client_that_has_closed_may_wait_for_the_last_work(wire: WireCli
     assert kinds(responses)[-1] == "closed"
 
 
+def one_message(request: streaming.StreamRequest) -> bytes:
+    """The frame of a message on stream 1, behind which more may come."""
+    content = request.SerializeToString()
+    return frame(DATA, 0, 1, struct.pack(">BI", 0, len(content)) + content)
+
+
 async def read_all(call: Any, into: list[Any]) -> None:
     while (response := await call.read()) is not grpc.aio.EOF:
         into.append(response)
@@ -91,10 +105,7 @@ class TestUnread:
     ) -> None:
         """It is told when it reads at last; its messages that gRPC had taken come before."""
         caplog.set_level("INFO", "penstock.service")
-        told = asyncio.Event()
-        logger, handler = logging.getLogger("penstock.service.call_log"), _Heard(told)
-        logger.addHandler(handler)
-        try:
+        with call_logged() as told:
             async with WireClient(service) as wire:
                 call = wire.stream()
                 await call.write(init(pipeline("flood_outputs", params={"times": 200})))
@@ -106,8 +117,6 @@ class TestUnread:
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
                     await read_all(call, responses)
                 status = await rpc_status.aio.from_call(call)
-        finally:
-            logger.removeHandler(handler)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert "read nothing for 0.5 s (unread_secs)" in str(caught.value.details())
         assert 0 < kinds(responses).count("result") < 200
@@ -115,14 +124,45 @@ class TestUnread:
         assert status is not None
         assert status.details[0].Unpack(why)
         assert "session_idle_secs" in why.base_error.message
-        [line] = [r.message for r in caplog.records if r.name == "penstock.service.call_log"]
+        [line] = [r.message for r in caplog.records if r.name == CALL_LOG]
         assert "was not read to its end by its client: no input came" in line
+
+    @pytest.mark.parametrize(
+        ("node", "why"), [("EchoNode", "no input came"), ("raise_in_setup", "setup raised")]
+    )
+    async def test_a_client_that_takes_not_a_single_byte_keeps_nothing(
+        self, service: str, caplog: pytest.LogCaptureFixture, node: str, why: str
+    ) -> None:
+        """It isn't told that its session is ready, or can't be."""
+        caplog.set_level("INFO", "penstock.service")
+        with call_logged() as told:
+            async with connected(service) as (reader, writer):
+                writer.write(PREFACE + frame(SETTINGS, 0, 0, NO_WINDOW))
+                await until(reader, SETTINGS)
+                writer.write(ACK + call(STREAM) + one_message(init(pipeline(node))))
+                async with asyncio.timeout(20):
+                    await told.wait()
+        [line] = [r.message for r in caplog.records if r.name == CALL_LOG]
+        assert "was not read to its end by its client" in line
+        assert why in line
 
     async def test_who_reads_in_time_has_all_of_it(self, wire: WireClient) -> None:
         call = await opened(wire, "PassThrough")
         await call.write(chunk("x" * 100_000))
         await call.write(CLOSE)
         assert kinds(await rest(call)).count("result") == 1
+
+
+@contextlib.contextmanager
+def call_logged() -> Iterator[asyncio.Event]:
+    """Set when the service logs a call that has ended."""
+    told = asyncio.Event()
+    logger, handler = logging.getLogger(CALL_LOG), _Heard(told)
+    logger.addHandler(handler)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(handler)
 
 
 class _Heard(logging.Handler):

@@ -178,11 +178,11 @@ class StreamCall:
             try:
                 await session.start()
                 self.patience.begin(session.until_over, self._reason, session.session_id)
+                group.create_task(self._guard(session, self._end_when_idle))
                 await self.replies.ready(session)
                 feeding = self._guard(session, lambda s: self._feed.run(s, init.data_inputs))
                 taking.append(group.create_task(feeding))
                 group.create_task(self._guard(session, self._report))
-                group.create_task(self._guard(session, self._end_when_idle))
                 async for output in session.outputs():
                     await self.replies.result(output, self._feed.taken)
                     self._feed.touch()
@@ -192,6 +192,7 @@ class StreamCall:
                 for task in taking:
                     task.cancel()
                 self._over.set()
+                self.patience.begin(_at_once, self._reason, session.session_id)  # it never started
                 self._feed.give_up()
                 self.replies.finish()
                 await session.aclose()
