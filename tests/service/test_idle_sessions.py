@@ -6,27 +6,28 @@ import asyncio
 import contextlib
 import logging
 import os
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from closed_window import CLOSED_HELLO, unended
 from grpc_status import rpc_status
 from wire_client import CLOSE, WireClient, chunk, init, kinds, pipeline, rest
 
-from bench.abuse.http2 import ACK, DATA, PREFACE, SETTINGS, call, connected, frame, until
+from bench.abuse.http2 import ACK, SETTINGS, call, connected, until
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
+from penstock.service.reflection import SERVICES
 from penstock.testing import ProcessTree
+from penstock.wire.methods import ATTACH
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
 
 CALL_LOG = "penstock.service.call_log"
 STREAM = b"/remotemedia.v1.StreamingPipelineService/StreamPipeline"
-NO_WINDOW = struct.pack(">HI", 4, 0)
-"""The setting of a client that lets nothing come but what it asks for."""
+REFLECTION = [f"/{name}/ServerReflectionInfo" for name in SERVICES]
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 
 
@@ -62,6 +63,15 @@ async def test_a_silent_stream_ends_with_an_error_that_says_why(
     assert await call.code() is grpc.StatusCode.OK
 
 
+@pytest.mark.parametrize("path", [f"/{ATTACH.service}/{ATTACH.name}", *REFLECTION])
+async def test_a_call_that_says_nothing_is_ended(service: str, path: str) -> None:
+    async with grpc.aio.insecure_channel(service) as channel:
+        silent: Any = channel.stream_stream(path)()
+        with pytest.raises(grpc.aio.AioRpcError, match="no request came for") as caught:
+            await silent.read()
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
 async def test_each_input_starts_the_time_anew(wire: WireClient) -> None:
     """Ten waits for an output, together longer than the limit."""
     call = await opened(wire, "Slow", params={"seconds": 0.1})
@@ -80,12 +90,6 @@ async def test_a_client_that_has_closed_may_wait_for_the_last_work(wire: WireCli
     responses = await rest(call)
     assert "result" in kinds(responses)
     assert kinds(responses)[-1] == "closed"
-
-
-def one_message(request: streaming.StreamRequest) -> bytes:
-    """The frame of a message on stream 1, behind which more may come."""
-    content = request.SerializeToString()
-    return frame(DATA, 0, 1, struct.pack(">BI", 0, len(content)) + content)
 
 
 async def read_all(call: Any, into: list[Any]) -> None:
@@ -137,9 +141,9 @@ class TestUnread:
         caplog.set_level("INFO", "penstock.service")
         with call_logged() as told:
             async with connected(service) as (reader, writer):
-                writer.write(PREFACE + frame(SETTINGS, 0, 0, NO_WINDOW))
+                writer.write(CLOSED_HELLO)
                 await until(reader, SETTINGS)
-                writer.write(ACK + call(STREAM) + one_message(init(pipeline(node))))
+                writer.write(ACK + call(STREAM) + unended(init(pipeline(node))))
                 async with asyncio.timeout(20):
                     await told.wait()
         [line] = [r.message for r in caplog.records if r.name == CALL_LOG]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -16,7 +17,7 @@ from penstock.service.call_log import CallLog
 from penstock.service.callers import caller_of
 from penstock.service.endings import ending_of
 from penstock.service.events import LAST_EVENTS_S, Events
-from penstock.service.requests import HEAR_OUT_S, read_request
+from penstock.service.requests import HEAR_OUT_S, read_request, read_within
 from penstock.service.status import Context, Ending, abort, abort_invalid, abort_unforeseen
 from penstock.session import DEADLINE_S, Attachment, Intercept, NodeState, Session, Tap
 from penstock.wire import control as wire
@@ -43,7 +44,8 @@ class ControlServicer:
         """Serve one client, until it leaves or its session ends."""
         log = CallLog(ATTACH.name, context.peer())
         try:
-            hello = await _read_hello(context)
+            limit_s = self._admission.settings.service.session_idle_secs
+            hello = await _read_hello(context, limit_s)
             log.session_id = hello.session_id
             await self._serve(hello, context)
         except (asyncio.CancelledError, SessionCancelledError):
@@ -63,16 +65,18 @@ class ControlServicer:
         if session is not None and self._admission.may_see(caller, session_id):
             await ControlCall(session, hello, context, self._admission).serve()
         elif ending is not None:
-            await Events(context).write(ending)
+            with contextlib.suppress(TimeoutError):  # it doesn't read
+                async with asyncio.timeout(LAST_EVENTS_S):
+                    await Events(context).write(ending)
         else:
             said = f"session {session_id[:200]!r} not found"
             await abort(context, Ending(grpc.StatusCode.NOT_FOUND, said))
 
 
-async def _read_hello(context: Context) -> pb.Hello:
+async def _read_hello(context: Context, limit_s: float | None) -> pb.Hello:
     found: str
     try:
-        frame = await read_request(context)
+        frame = await read_within(context, limit_s)
         found = "nothing" if frame is grpc.aio.EOF else frame.WhichOneof("op") or "nothing"
     except InputError as exc:
         found = str(exc)
@@ -120,9 +124,8 @@ class ControlCall:
         """False where it was the client that has had enough."""
         try:
             async with self._session.attach(self._events.note) as attachment:
-                await self._events.write(
-                    wire.attached(self._hello)
-                )  # it misses nothing from here on
+                attached = wire.attached(self._hello)  # it misses nothing from here on
+                self._events.begin(self._events.write(attached))
                 over = await self._converse(attachment)
                 if over:
                     await self._events.finish()
