@@ -10,15 +10,13 @@ from typing import Any
 
 import grpc
 import pytest
-from bus_client import HOUR_MS, IN, OUT, PASS, Attached
+from bus_client import HOUR_MS, IN, OUT, PASS, Attached, Streaming, at, attached, hello
 from wire_client import (
     CANCEL,
     CLOSE,
     WireClient,
     calls_ended,
     chunk,
-    init,
-    pipeline,
     rest,
     text,
 )
@@ -41,67 +39,10 @@ def catalogue() -> Catalogue:
     return Catalogue.installed().extended("penstock.testing.faults", NODES)
 
 
-class Streaming:
-    """A stream that is open, and the ID of its session."""
-
-    def __init__(self, call: Any) -> None:
-        self.call = call
-        self.session_id = ""
-
-    async def begin(self, *types: str, **config: Any) -> None:
-        await self.call.write(init(pipeline(*types, **config)))
-        while (response := await self.call.read()).WhichOneof("response") != "ready":
-            continue
-        self.session_id = response.ready.session_id
-
-    async def said(self, *words: str) -> list[str]:
-        """What comes out for each of some texts."""
-        for word in words:
-            await self.call.write(chunk(word))
-        return [await self.heard() for _ in words]
-
-    async def heard(self) -> str:
-        while (response := await self.call.read()).WhichOneof("response") != "result":
-            assert response.WhichOneof("response") in ("metrics", "interrupted"), response
-        [buffer] = response.result.data_outputs.values()
-        return str(buffer.text.text_data.decode())
-
-    async def settled(self) -> None:
-        """Until a node has taken all that was sent; nothing comes out of that."""
-        while True:
-            response = await self.call.read()
-            assert response.WhichOneof("response") == "metrics", response
-            if response.metrics.chunks_processed and not response.metrics.buffer_items:
-                return
-
-    async def close(self) -> list[Any]:
-        await self.call.write(CLOSE)
-        return await rest(self.call)
-
-
-def at(node_id: str, direction: int = OUT, port: str = "") -> pb.ControlAddress:
-    return pb.ControlAddress(node_id=node_id, direction=direction, port=port)
-
-
-def hello(session_id: str, **fields: Any) -> pb.ControlFrame:
-    return pb.ControlFrame(hello=pb.Hello(session_id=session_id, attach_id="me", **fields))
-
-
 @pytest.fixture
 async def stream(wire: WireClient) -> AsyncIterator[Streaming]:
     call = wire.stream()
     yield Streaming(call)
-    call.cancel()
-
-
-@asynccontextmanager
-async def attached(wire: WireClient, session_id: str) -> AsyncIterator[Attached]:
-    call = wire.attach()
-    await call.write(hello(session_id, acknowledge=True))
-    one = Attached(call)
-    said = await one.event("attached")
-    assert (said.session_id, said.attach_id) == (session_id, "me")
-    yield one
     call.cancel()
 
 

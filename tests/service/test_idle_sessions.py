@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from closed_window import CLOSED_HELLO, unended
 from grpc_status import rpc_status
 from wire_client import CLOSE, WireClient, chunk, init, kinds, pipeline, rest
 
+from bench.abuse.http2 import ACK, SETTINGS, call, connected, until
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
+from penstock.service.reflection import SERVICES
 from penstock.testing import ProcessTree
+from penstock.wire.methods import ATTACH
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
 
+CALL_LOG = "penstock.service.call_log"
+STREAM = b"/remotemedia.v1.StreamingPipelineService/StreamPipeline"
+REFLECTION = [f"/{name}/ServerReflectionInfo" for name in SERVICES]
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 
 
@@ -52,6 +61,15 @@ async def test_a_silent_stream_ends_with_an_error_that_says_why(
     assert last.error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
     assert last.error.message == "no input came and no output went for 0.3 s (session_idle_secs)"
     assert await call.code() is grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("path", [f"/{ATTACH.service}/{ATTACH.name}", *REFLECTION])
+async def test_a_call_that_says_nothing_is_ended(service: str, path: str) -> None:
+    async with grpc.aio.insecure_channel(service) as channel:
+        silent: Any = channel.stream_stream(path)()
+        with pytest.raises(grpc.aio.AioRpcError, match="no request came for") as caught:
+            await silent.read()
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 async def test_each_input_starts_the_time_anew(wire: WireClient) -> None:
@@ -91,10 +109,7 @@ class TestUnread:
     ) -> None:
         """It is told when it reads at last; its messages that gRPC had taken come before."""
         caplog.set_level("INFO", "penstock.service")
-        told = asyncio.Event()
-        logger, handler = logging.getLogger("penstock.service.call_log"), _Heard(told)
-        logger.addHandler(handler)
-        try:
+        with call_logged() as told:
             async with WireClient(service) as wire:
                 call = wire.stream()
                 await call.write(init(pipeline("flood_outputs", params={"times": 200})))
@@ -106,8 +121,6 @@ class TestUnread:
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
                     await read_all(call, responses)
                 status = await rpc_status.aio.from_call(call)
-        finally:
-            logger.removeHandler(handler)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert "read nothing for 0.5 s (unread_secs)" in str(caught.value.details())
         assert 0 < kinds(responses).count("result") < 200
@@ -115,14 +128,45 @@ class TestUnread:
         assert status is not None
         assert status.details[0].Unpack(why)
         assert "session_idle_secs" in why.base_error.message
-        [line] = [r.message for r in caplog.records if r.name == "penstock.service.call_log"]
+        [line] = [r.message for r in caplog.records if r.name == CALL_LOG]
         assert "was not read to its end by its client: no input came" in line
+
+    @pytest.mark.parametrize(
+        ("node", "why"), [("EchoNode", "no input came"), ("raise_in_setup", "setup raised")]
+    )
+    async def test_a_client_that_takes_not_a_single_byte_keeps_nothing(
+        self, service: str, caplog: pytest.LogCaptureFixture, node: str, why: str
+    ) -> None:
+        """It isn't told that its session is ready, or can't be."""
+        caplog.set_level("INFO", "penstock.service")
+        with call_logged() as told:
+            async with connected(service) as (reader, writer):
+                writer.write(CLOSED_HELLO)
+                await until(reader, SETTINGS)
+                writer.write(ACK + call(STREAM) + unended(init(pipeline(node))))
+                async with asyncio.timeout(20):
+                    await told.wait()
+        [line] = [r.message for r in caplog.records if r.name == CALL_LOG]
+        assert "was not read to its end by its client" in line
+        assert why in line
 
     async def test_who_reads_in_time_has_all_of_it(self, wire: WireClient) -> None:
         call = await opened(wire, "PassThrough")
         await call.write(chunk("x" * 100_000))
         await call.write(CLOSE)
         assert kinds(await rest(call)).count("result") == 1
+
+
+@contextlib.contextmanager
+def call_logged() -> Iterator[asyncio.Event]:
+    """Set when the service logs a call that has ended."""
+    told = asyncio.Event()
+    logger, handler = logging.getLogger(CALL_LOG), _Heard(told)
+    logger.addHandler(handler)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(handler)
 
 
 class _Heard(logging.Handler):

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wire_client import CLOSE, WireClient, chunk, init, pipeline, rest
+from bus_client import Streaming, attached
+from wire_client import CLOSE, WireClient, chunk, init, pipeline, rest, text
 
 from penstock.cli.dialogue import MANIFEST
 from penstock.cli.utterance import Utterance
@@ -18,14 +19,16 @@ from penstock.errors import ServiceError
 from penstock.manifest import parse_manifest
 from penstock.nodes import Catalogue
 from penstock.session import Interruption
+from penstock.wire.v1 import control_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
 
 NODES = str(Path(__file__).parents[1] / "session" / "interrupted_nodes.py")
+SLOW = str(Path(__file__).with_name("slow_nodes.py"))
 
 
 @pytest.fixture
 def catalogue() -> Catalogue:
-    return Catalogue.installed().extended("penstock.testing.faults", NODES)
+    return Catalogue.installed().extended("penstock.testing.faults", NODES, SLOW)
 
 
 def interrupt(node_id: str = "") -> streaming.StreamRequest:
@@ -79,13 +82,56 @@ async def test_a_node_that_there_is_not_ends_the_stream(wire: WireClient) -> Non
 
 async def test_an_interrupt_before_ready_gives_up_what_was_sent(wire: WireClient) -> None:
     call = wire.stream()
-    await call.write(init(hops(0)))
+    await call.write(init(hops(0), data_inputs={"n0": text("older")}))
     await call.write(chunk("old"))
     await call.write(interrupt())
     await call.write(chunk("new"))
     await call.write(CLOSE)
     results = [said(one.result) for one in await rest(call) if one.HasField("result")]
     assert results == [f"new {number}" for number in range(1000)]
+
+
+@pytest.mark.parametrize("size", [1, 700_000])
+async def test_the_control_bus_gives_up_what_the_stream_is_ahead(
+    wire: WireClient, size: int
+) -> None:
+    """All of it is short, or it is more than the stream is read ahead, and its reader waits."""
+    call = wire.stream()
+    stream = Streaming(call)
+    await stream.begin("Slow", params={"seconds": 0.5}, channel_capacity=1)
+    async with attached(wire, stream.session_id) as one:
+        for number in range(5):
+            await call.write(chunk(f"old{number}" * size))
+        await stream.heard()
+        await one.do(interrupt=pb.Interrupt())
+        await call.write(chunk("new"))
+        await call.write(CLOSE)
+        responses = await rest(call)
+    assert responses[-1].HasField("closed")
+    at = [one.WhichOneof("response") for one in responses].index("interrupted")
+    assert [said(one.result) for one in responses[at:] if one.HasField("result")] == ["new"]
+
+
+async def test_all_values_of_a_chunk_are_given_up(wire: WireClient) -> None:
+    """One waits for room, and those behind it have not been sent yet."""
+    call = wire.stream()
+    manifest = pipeline("Slow", "PassThrough", params={"seconds": 0.2}, channel_capacity=1)
+    del manifest.connections[:]
+    await call.write(init(manifest))
+    for number in range(8):
+        named = {name: text(f"old{number}") for name in ("n0", "n1")}
+        data = streaming.DataChunk(named_buffers=named)
+        await call.write(streaming.StreamRequest(data_chunk=data))
+    while (response := await call.read()).WhichOneof("response") != "result":
+        continue
+    while "n0" not in response.result.data_outputs:
+        response = await call.read()
+    await call.write(interrupt())
+    await call.write(chunk("new", "n1"))
+    await call.write(CLOSE)
+    responses = await rest(call)
+    at = [one.WhichOneof("response") for one in responses].index("interrupted")
+    assert [said(one.result) for one in responses[at:] if one.HasField("result")] == ["new"]
 
 
 async def test_the_client_drops_what_had_come(service: str) -> None:

@@ -155,10 +155,9 @@ class Stream:
         """
         self._check_open()
         answer: asyncio.Future[Interruption] = asyncio.get_running_loop().create_future()
-        self._interrupts.append(answer)
         await self._results.hurry(on=True)  # the answer comes behind them
         try:
-            await self._control(pb.StreamControl.COMMAND_INTERRUPT, node_id or "")
+            await self._control(pb.StreamControl.COMMAND_INTERRUPT, node_id or "", answer)
             await asyncio.wait([answer])
         finally:
             await self._results.hurry(on=False)
@@ -200,13 +199,26 @@ class Stream:
             self._receiving.cancel()
             await asyncio.wait([self._receiving])
 
-    async def _control(self, command: pb.StreamControl.Command, node_id: str = "") -> None:
+    async def _control(
+        self,
+        command: pb.StreamControl.Command,
+        node_id: str = "",
+        answer: asyncio.Future[Interruption] | None = None,
+    ) -> None:
         control = pb.StreamControl(command=command, node_id=node_id)
-        await self._write(pb.StreamRequest(control=control))
+        await self._write(pb.StreamRequest(control=control), answer=answer)
 
-    async def _write(self, request: pb.StreamRequest, payload: memoryview | None = None) -> None:
+    async def _write(
+        self,
+        request: pb.StreamRequest,
+        payload: memoryview | None = None,
+        answer: asyncio.Future[Interruption] | None = None,
+    ) -> None:
+        """Write when it is its turn; only what is written has an ``answer``."""
         try:
             async with self._writing:
+                if answer is not None:
+                    self._interrupts.append(answer)
                 with translated():
                     await self._call.write(Parted(request, payload))
         except (asyncio.InvalidStateError, ServiceError) as exc:

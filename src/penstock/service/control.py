@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -16,7 +17,7 @@ from penstock.service.call_log import CallLog
 from penstock.service.callers import caller_of
 from penstock.service.endings import ending_of
 from penstock.service.events import LAST_EVENTS_S, Events
-from penstock.service.requests import HEAR_OUT_S, read_request
+from penstock.service.requests import HEAR_OUT_S, read_request, read_within
 from penstock.service.status import Context, Ending, abort, abort_invalid, abort_unforeseen
 from penstock.session import DEADLINE_S, Attachment, Intercept, NodeState, Session, Tap
 from penstock.wire import control as wire
@@ -30,7 +31,8 @@ from penstock.wire.v1 import control_pb2 as pb
 PUBLISHED_AHEAD = 4
 """Published values that wait for their nodes while frames behind them are read."""
 CONFIRMED_AHEAD = 64
-"""Frames that may wait for being heeded by their nodes; then nothing more is read."""
+"""Frames that may wait for being heeded by their nodes, be they answered or not; then nothing more
+is read. Each may have laid a lane, whose end waits for the node."""
 
 
 class ControlServicer:
@@ -43,7 +45,8 @@ class ControlServicer:
         """Serve one client, until it leaves or its session ends."""
         log = CallLog(ATTACH.name, context.peer())
         try:
-            hello = await _read_hello(context)
+            limit_s = self._admission.settings.service.session_idle_secs
+            hello = await _read_hello(context, limit_s)
             log.session_id = hello.session_id
             await self._serve(hello, context)
         except (asyncio.CancelledError, SessionCancelledError):
@@ -63,16 +66,18 @@ class ControlServicer:
         if session is not None and self._admission.may_see(caller, session_id):
             await ControlCall(session, hello, context, self._admission).serve()
         elif ending is not None:
-            await Events(context).write(ending)
+            with contextlib.suppress(TimeoutError):  # it doesn't read
+                async with asyncio.timeout(LAST_EVENTS_S):
+                    await Events(context).write(ending)
         else:
             said = f"session {session_id[:200]!r} not found"
             await abort(context, Ending(grpc.StatusCode.NOT_FOUND, said))
 
 
-async def _read_hello(context: Context) -> pb.Hello:
+async def _read_hello(context: Context, limit_s: float | None) -> pb.Hello:
     found: str
     try:
-        frame = await read_request(context)
+        frame = await read_within(context, limit_s)
         found = "nothing" if frame is grpc.aio.EOF else frame.WhichOneof("op") or "nothing"
     except InputError as exc:
         found = str(exc)
@@ -120,9 +125,8 @@ class ControlCall:
         """False where it was the client that has had enough."""
         try:
             async with self._session.attach(self._events.note) as attachment:
-                await self._events.write(
-                    wire.attached(self._hello)
-                )  # it misses nothing from here on
+                attached = wire.attached(self._hello)  # it misses nothing from here on
+                self._events.begin(self._events.write(attached))
                 over = await self._converse(attachment)
                 if over:
                     await self._events.finish()
@@ -201,9 +205,9 @@ class ControlCall:
             if not self._is_end(exc):
                 await self._refuse(exc, addr, number)
         else:
-            if self._hello.acknowledge:
+            if self._hello.acknowledge or done.heeds is not None:
                 await self._confirming.acquire()
-                self._events.begin(self._acknowledge(attachment, number, done))
+                self._events.begin(self._confirm(attachment, number, done))
 
     async def _refuse(
         self, error: PenstockError, addr: pb.ControlAddress | None, number: int
@@ -211,12 +215,13 @@ class ControlCall:
         if not self._ending:  # its end is the last that is told
             await self._events.say(wire.refused(error, addr, number))
 
-    async def _acknowledge(self, attachment: Attachment, number: int, done: Done) -> None:
-        """Tell of a frame that has taken effect: where it is a node's to heed it, once it has."""
+    async def _confirm(self, attachment: Attachment, number: int, done: Done) -> None:
+        """Wait until its node has heeded a frame, if it is a node's to do so; and tell of that."""
         try:
             if done.heeds is not None:
                 await attachment.confirmed(done.heeds)
-            await self._events.write(wire.acknowledged(number, done))
+            if self._hello.acknowledge:
+                await self._events.write(wire.acknowledged(number, done))
         except SessionCancelledError:
             raise  # nobody is there to be told
         except PenstockError as exc:
@@ -240,7 +245,7 @@ class ControlCall:
         if node_id not in self._taps:
             tap = attachment.tap_nowait(node_id)
             self._taps[node_id] = said.addr, tap
-            self._events.begin(self._events.forward_tap(said.addr, tap))
+            self._events.show(said.addr, tap)
         return Done(heeds=node_id)
 
     async def _unsubscribe(self, _attachment: Attachment, said: pb.Unsubscribe) -> Done:
@@ -253,7 +258,7 @@ class ControlCall:
         node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT)
         deadline_s = said.deadline_ms / 1e3 or DEADLINE_S
         intercept = self._intercepts[node_id] = attachment.intercept_nowait(node_id, deadline_s)
-        self._events.begin(self._events.forward_requests(said.addr, intercept))
+        self._events.ask(said.addr, intercept)
         return Done(heeds=node_id)
 
     async def _remove_intercept(self, _attachment: Attachment, said: pb.RemoveIntercept) -> Done:

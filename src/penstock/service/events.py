@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from penstock.errors import InputError, SessionCancelledError
 from penstock.service.status import LEAVING, Context
@@ -20,12 +20,15 @@ INTERRUPTS_KEPT = 1024
 LAST_EVENTS_S = 5.0
 """How long a client may take to read what came before the end."""
 
+_Key: TypeAlias = tuple[type, str]
+
 
 class Events:
     """Writes to the call from several tasks of its own; no write is given up half way.
 
-    What a tap shows is taken when its turn has come: of a client that doesn't read, one event is
-    in memory besides what waits in its taps.
+    There is one task for the taps of a node, and one for its intercepts, whatever the client does.
+    What they have is taken when the turn to be written has come, as it is by then: besides one
+    event, only what waits in its taps is in memory for a client that doesn't read.
     Events of a tap or an intercept are written until it is closed. What a task finds when the
     client has left is no failure: the call ends by itself.
     """
@@ -35,7 +38,8 @@ class Events:
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._interrupts: deque[Interruption] = deque(maxlen=INTERRUPTS_KEPT)
-        self._news = asyncio.Event()
+        self._telling = False
+        self._lines: dict[_Key, _Line] = {}
 
     async def write(self, event: pb.ControlEvent) -> None:
         """Raises ``SessionCancelledError`` once the call has ended."""
@@ -65,26 +69,45 @@ class Events:
     def note(self, said: Interruption) -> None:
         """Tell of an interrupt."""
         self._interrupts.append(said)
-        if len(self._interrupts) == 1:
+        if not self._telling:
+            self._telling = True
             self.begin(self._tell_interrupts())
 
-    async def forward_tap(self, addr: pb.ControlAddress, tap: Tap) -> None:
-        def shown() -> Parted[pb.ControlEvent] | None:
-            return wire.tapped(addr, tap.take()) if tap.waiting else None
+    def show(self, addr: pb.ControlAddress, tap: Tap) -> None:
+        """Tell what a tap shows; what a former one of that node showed is told no more."""
+        self._follow(_Line(addr, tap, lambda: wire.tapped(addr, tap.take())))
 
-        while await tap.ready():
-            try:
-                await self._write(shown)
-            except InputError as exc:  # a value that has no place in the protocol
-                await self.refuse(exc, addr)
+    def ask(self, addr: pb.ControlAddress, intercept: Intercept) -> None:
+        """Tell what an intercept asks; what a former one of that node asked is told no more."""
 
-    async def forward_requests(self, addr: pb.ControlAddress, intercept: Intercept) -> None:
-        async for request in intercept:
+        def asked() -> Parted[pb.ControlEvent]:
+            request = intercept.take()
             try:
-                await self._write(partial(wire.asked, addr, request))
-            except InputError as exc:
+                return wire.asked(addr, request)
+            except InputError:  # a value that has no place in the protocol
                 request.let_pass()
-                await self.refuse(exc, addr)
+                raise
+
+        self._follow(_Line(addr, intercept, asked))
+
+    def _follow(self, line: _Line) -> None:
+        is_followed = line.key in self._lines
+        self._lines[line.key] = line
+        if not is_followed:
+            self.begin(self._forward(line.key))
+
+    async def _forward(self, key: _Key) -> None:
+        """Events of a line, and of those that take its place, to the end of the last."""
+        while True:
+            line = self._lines[key]
+            if await line.source.ready():
+                try:
+                    await self._write(line.event)
+                except InputError as exc:
+                    await self.refuse(exc, line.addr)
+            elif self._lines[key] is line:
+                del self._lines[key]
+                return
 
     async def refuse(self, error: InputError, addr: pb.ControlAddress | None) -> None:
         await self.write(wire.refused(error, addr))
@@ -103,8 +126,25 @@ class Events:
 
     async def _tell_interrupts(self) -> None:
         while self._interrupts:
-            await self.write(wire.interrupted(self._interrupts[0]))
-            self._interrupts.popleft()
+            await self._write(lambda: Parted(wire.interrupted(self._interrupts.popleft())))
+        self._telling = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What is told of a node: what a tap of it shows, or what an intercept asks."""
+
+    addr: pb.ControlAddress
+    source: Tap | Intercept
+    make: Callable[[], Parted[pb.ControlEvent]]
+
+    @property
+    def key(self) -> _Key:
+        return type(self.source), self.source.node_id
+
+    def event(self) -> Parted[pb.ControlEvent] | None:
+        """Take the next, if there is one now; raises ``InputError`` where it can't be told."""
+        return self.make() if self.source.waiting else None
 
 
 async def _unless_left(work: Coroutine[Any, Any, None]) -> None:

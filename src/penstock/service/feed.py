@@ -54,6 +54,7 @@ class Feed:
         Raises ``InputError`` for what can't be taken, ``ResourceLimitError`` for what is too
         large, and as ``Session.send`` does.
         """
+        turn = self._inbox.turn
         try:
             number = self._numbering.take(chunk.sequence, sources_of(chunk))
             if self._files.may_be_read:
@@ -64,6 +65,8 @@ class Feed:
         except InputError as exc:
             exc.sequence = chunk.sequence
             raise
+        if self._inbox.turn != turn:
+            return  # given up while its files were read
         if not (self._inbox.is_passable and self._sent_at_once(inputs)):
             await self._inbox.put(inputs)
 
@@ -72,7 +75,7 @@ class Feed:
         self._inbox.end()
 
     def give_up(self) -> None:
-        """Forget what has been read ahead: it is stale, or nobody will take it."""
+        """Forget what has been read and not been sent: it is stale, or nobody will take it."""
         self._inbox.clear()
 
     async def run(self, session: Session, first: Mapping[str, pb.DataBuffer]) -> None:
@@ -82,6 +85,8 @@ class Feed:
         self._sources = session.sources
         texts = JsonTexts(self._largest)
         for node_id, buffer in first.items():
+            if self._inbox.turn:
+                break  # it was sent before anything else
             started = time.perf_counter()
             value = decode(buffer, placed[node_id], texts=texts)
             self._codec.decoding_s += time.perf_counter() - started
@@ -111,10 +116,12 @@ class Feed:
         return True
 
     async def _send_all(self, session: Session, inputs: Inputs) -> None:
-        """All values of a chunk have one number."""
-        number = inputs.sequence
+        """All values of a chunk have one number, and are given up together."""
+        number, turn = inputs.sequence, self._inbox.turn
         try:
             for node_id, value in inputs.values:
+                if self._inbox.turn != turn:
+                    break
                 number = await self._send(session, node_id, value, number, inputs.timestamp_ms)
         except InputError as exc:
             exc.sequence = inputs.sequence

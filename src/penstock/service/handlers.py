@@ -56,7 +56,7 @@ def handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
     yield _stream_handler(StreamingServicer(admission).stream)
     yield _handler(ATTACH, _responses, ControlServicer(admission).attach, write_event)
     if service.reflection:
-        yield from reflection_handlers(SERVED)
+        yield from reflection_handlers(SERVED, service.session_idle_secs)
 
 
 def _stream_handler(behaviour: Callable[..., Any]) -> grpc.GenericRpcHandler:

@@ -11,10 +11,14 @@ from penstock.service.chunks import Inputs
 
 
 class Inbox:
-    """A queue between one reader and one taker, with an end; bounded, but for a single chunk."""
+    """A queue between one reader and one taker, with an end; bounded, but for a single chunk.
+
+    ``turn`` counts how often it was cleared: who has something that came before can tell.
+    """
 
     def __init__(self) -> None:
         self.ended = False
+        self.turn = 0
         self._chunks: deque[tuple[Inputs, int]] = deque()
         self._bytes = 0
         self._is_taking = False
@@ -24,9 +28,11 @@ class Inbox:
     async def put(self, chunk: Inputs) -> None:
         """Wait for room; raises ``InputError`` after the end."""
         self._check()
-        nbytes = chunk.nbytes
+        turn, nbytes = self.turn, chunk.nbytes
         while not self._has_room(nbytes):
             await self._emptied.idle()
+        if self.turn != turn:
+            return
         self._chunks.append((chunk, nbytes))
         self._bytes += nbytes
         self._filled.notify()
@@ -37,7 +43,8 @@ class Inbox:
         self._filled.notify()
 
     def clear(self) -> None:
-        """Forget what waits; who waits for room has it."""
+        """Forget what waits, and what waits for room."""
+        self.turn += 1
         self._chunks.clear()
         self._bytes = 0
         self._emptied.notify()

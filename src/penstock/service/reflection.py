@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 )
 
 from penstock.errors import InputError
-from penstock.service.requests import heeding_leave, read_request
+from penstock.service.requests import heeding_leave, read_within
 from penstock.service.status import LEAVING, Context, abort_invalid
 from penstock.wire.parsing import parsing
 from penstock.wire.v1.pool import POOL
@@ -22,14 +22,17 @@ SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.Serv
 """Two names for the same messages: clients try the first, and older ones know the second."""
 
 
-def reflection_handlers(served: Iterable[str]) -> Iterator[grpc.GenericRpcHandler]:
-    """Handlers that tell of the services ``served``."""
+def reflection_handlers(
+    served: Iterable[str], limit_s: float | None
+) -> Iterator[grpc.GenericRpcHandler]:
+    """Handlers that tell of the services ``served``, while requests come within ``limit_s``."""
     # its type stubs take what it gives for one response
     standard: Any = reflection.aio.ReflectionServicer(tuple(served), pool=POOL)
 
     async def inform(_requests: Any, context: Context) -> None:
         try:
-            async for response in standard.ServerReflectionInfo(_requests_of(context), context):
+            requests = _requests_of(context, limit_s)
+            async for response in standard.ServerReflectionInfo(requests, context):
                 with LEAVING:
                     await context.write(response)
         except InputError as exc:
@@ -44,6 +47,6 @@ def reflection_handlers(served: Iterable[str]) -> Iterator[grpc.GenericRpcHandle
         yield grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler})
 
 
-async def _requests_of(context: Context) -> AsyncIterator[Any]:
-    while (request := await read_request(context)) is not grpc.aio.EOF:
+async def _requests_of(context: Context, limit_s: float | None) -> AsyncIterator[Any]:
+    while (request := await read_within(context, limit_s)) is not grpc.aio.EOF:
         yield request

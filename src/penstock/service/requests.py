@@ -28,11 +28,7 @@ def one_request(
 
     async def called(_requests: Any, context: Context) -> Answer:
         try:
-            async with asyncio.timeout(limit_s):
-                request = await read_request(context)
-        except TimeoutError:
-            message = f"no request came for {limit_s:g} s"
-            await abort(context, Ending(grpc.StatusCode.DEADLINE_EXCEEDED, message))
+            request = await read_within(context, limit_s)
         except InputError as exc:
             await abort_invalid(context, str(exc))
         if request is grpc.aio.EOF:
@@ -52,6 +48,16 @@ async def read_request(context: Context) -> Any:
     if isinstance(request, Malformed):
         raise InputError(str(request))
     return request
+
+
+async def read_within(context: Context, limit_s: float | None) -> Any:
+    """The same; where none comes for ``limit_s`` seconds (None: it waits), the call ends."""
+    try:
+        async with asyncio.timeout(limit_s):
+            return await read_request(context)
+    except TimeoutError:
+        message = f"no request came for {limit_s:g} s"
+        await abort(context, Ending(grpc.StatusCode.DEADLINE_EXCEEDED, message))
 
 
 def heeding_leave(

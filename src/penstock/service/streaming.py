@@ -26,7 +26,7 @@ from penstock.service.replies import Replies
 from penstock.service.requests import HEAR_OUT_S, read_request
 from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort
 from penstock.service.unread import Patience
-from penstock.session import Session
+from penstock.session import Interruption, Session
 from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.stream_errors import InitRequiredError, status_details
 from penstock.wire.v1 import streaming_pb2 as pb
@@ -83,7 +83,7 @@ class StreamCall:
             init.client_version,
             caller_of(self._context),
             on_progress=self.replies.progressed,
-            on_interrupt=self.replies.interrupted,
+            on_interrupt=self._interrupted,
             max_memory_bytes=self._limits.memory_bytes,
         )
         async with admitted as session:
@@ -96,6 +96,12 @@ class StreamCall:
                 raise self._failure
             reason = CANCELLED if self._cancelled else COMPLETED
             await self.replies.closed(session, reason)
+
+    def _interrupted(self, said: Interruption) -> None:
+        """Tell of an interrupt, whoever asked; where it names the client, all input is stale."""
+        if said.node_id is None:
+            self._feed.give_up()
+        self.replies.interrupted(said)
 
     def log_end(self) -> None:
         """Say that nobody is there any more to be told; or is there, and doesn't read."""
@@ -173,11 +179,11 @@ class StreamCall:
             try:
                 await session.start()
                 self.patience.begin(session.until_over, self._reason, session.session_id)
+                group.create_task(self._guard(session, self._end_when_idle))
                 await self.replies.ready(session)
                 feeding = self._guard(session, lambda s: self._feed.run(s, init.data_inputs))
                 taking.append(group.create_task(feeding))
                 group.create_task(self._guard(session, self._report))
-                group.create_task(self._guard(session, self._end_when_idle))
                 await group.create_task(self._give_results(session))
             except PenstockError as exc:
                 self._fail(exc)
@@ -185,6 +191,7 @@ class StreamCall:
                 for task in taking:
                     task.cancel()
                 self._over.set()
+                self.patience.begin(_at_once, self._reason, session.session_id)  # it never started
                 self._feed.give_up()
                 self.replies.finish()
                 await session.aclose()
@@ -240,8 +247,6 @@ class StreamCall:
                 self._cancelled = True
                 await session.cancel("cancelled by the client")
             case pb.StreamControl.COMMAND_INTERRUPT:
-                if not control.node_id:
-                    self._feed.give_up()
                 await session.interrupt(control.node_id or None)
             case command:
                 expected = "CLOSE, CANCEL or INTERRUPT"

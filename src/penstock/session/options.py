@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Self
 
 import msgspec
 
-from penstock.data import Value
+from penstock.data import Message, Value
 from penstock.executors.trail import NodeSpan
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue, Node
@@ -72,6 +73,12 @@ class Output(msgspec.Struct, frozen=True):
     part: int
     timestamp_us: int
     latency_s: float | None
+
+    @classmethod
+    def of(cls, node_id: str, message: Message, latency_s: float | None) -> Self:
+        """The message that came from there."""
+        part, timestamp_us = message.part, message.timestamp_us
+        return cls(node_id, message.value, message.sequence, part, timestamp_us, latency_s)
 
 
 @dataclass(frozen=True, slots=True)

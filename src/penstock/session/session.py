@@ -250,23 +250,12 @@ class Session:
                 await gateway.idle()
                 continue
             came_ns = time.perf_counter_ns() if self._trail is not None else 0
-            yield self._output(*taken)
+            self._outputs += 1
+            yield Output.of(*taken, self._latency.arrived(taken[1].sequence))
             if self._trail is not None:
                 self._trail.note(taken[1], came_ns)
         await life.over.wait()
         self._check_failure()
-
-    def _output(self, node_id: str, message: Message) -> Output:
-        """What a sink gave, as the session's user has it."""
-        self._outputs += 1
-        return Output(
-            node_id,
-            message.value,
-            message.sequence,
-            message.part,
-            message.timestamp_us,
-            self._latency.arrived(message.sequence),
-        )
 
     async def cancel(self, reason: str) -> None:
         """Stop at once and wait until everything is gone; what is on its way is lost."""

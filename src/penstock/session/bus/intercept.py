@@ -175,10 +175,26 @@ class Intercept:
         return self
 
     async def __anext__(self) -> InterceptRequest:
-        while self._pending is None or not self._unread:
+        if not await self.ready():
+            raise StopAsyncIteration
+        return self.take()
+
+    @property
+    def waiting(self) -> int:
+        """The requests that can be taken now: one, or none."""
+        return int(self._unread and self._pending is not None)
+
+    async def ready(self) -> bool:
+        """Wait until there is something to ``take``; False where there will be nothing more."""
+        while not self.waiting:
             if self._over:
-                raise StopAsyncIteration
+                return False
             await self._pump.idle()
+        return True
+
+    def take(self) -> InterceptRequest:
+        """What is ``waiting``."""
+        assert self._pending is not None  # noqa: S101  # else nothing waits
         self._unread = False
         return self._pending
 
