@@ -15,6 +15,7 @@ from penstock.session import Session
 from penstock.wire.metrics import CodecTime
 from penstock.wire.v1 import common_pb2 as pb
 
+LARGEST = 1 << 20
 ONE = {"version": "v1", "nodes": [{"id": "n0", "node_type": "PassThrough"}]}
 
 
@@ -22,7 +23,7 @@ class SlowFiles(Files):
     """Reads nothing before it is ``free`` to."""
 
     def __init__(self) -> None:
-        super().__init__((), 1 << 20)
+        super().__init__(("/",), LARGEST)
         self.free = asyncio.Event()
 
     async def load(self, buffers: Iterable[Placed]) -> None:
@@ -32,7 +33,7 @@ class SlowFiles(Files):
 
 async def test_a_chunk_whose_files_are_read_is_given_up_too() -> None:
     files = SlowFiles()
-    feed = Feed(CallLimits(pb.ResourceLimits()), files, CodecTime())
+    feed = Feed(CallLimits(pb.ResourceLimits()), files, CodecTime(), LARGEST)
     putting = asyncio.create_task(feed.put(chunk("old").data_chunk, None))
     await asyncio.sleep(0)
     feed.give_up()

@@ -103,9 +103,9 @@ async def test_a_chunk_may_pass_only_where_it_overtakes_none() -> None:
 async def test_what_waits_for_room_is_given_up_with_what_is_there() -> None:
     inbox = Inbox()
     await inbox.put(sized(READ_AHEAD_BYTES, 1))
-    waiting = asyncio.create_task(inbox.put(sized(1, 2)))
+    waiting = asyncio.create_task(inbox.put(sized(VALUE_BYTES, 2)))
     await settled()
     inbox.clear()
     await waiting
-    await inbox.put(sized(1, 3))
-    assert await inbox.take() == sized(1, 3)
+    await inbox.put(sized(VALUE_BYTES, 3))
+    assert await inbox.take() == sized(VALUE_BYTES, 3)
