@@ -381,6 +381,33 @@ async def test_who_calls_too_often_waits_and_others_do_not(
     await calls_ended()
 
 
+async def test_calls_that_wait_to_be_refused_take_no_more_than_their_share(
+    settings: Settings, catalogue: Catalogue
+) -> None:
+    """Nobody without a token keeps out who has one."""
+    connections = ConnectionSettings(max_calls=10, max_calls_per_peer=5, max_call_rate_per_peer=2)
+    service = settings.service.model_copy(update={"connections": connections})
+    request = execution.VersionRequest()
+    async with (
+        running(Settings(service=service), "127.0.0.1:0", catalogue) as address,
+        WireClient(address) as wire,
+    ):
+        waiting = {asyncio.create_task(status_of(wire.version(request))) for _ in range(30)}
+        told: Counter[grpc.StatusCode] = Counter()
+        while told.total() < 20:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            told.update(task.result()[0] for task in done)
+        assert await status_of(wire.version(request, **bearing(MASTER))) == (
+            grpc.StatusCode.OK,
+            "",
+        )
+        assert waiting
+        done, _ = await asyncio.wait(waiting)
+        told.update(task.result()[0] for task in done)
+    assert told.keys() == {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    await calls_ended()
+
+
 async def test_too_much_metadata_is_refused(crowded: str) -> None:
     async with WireClient(crowded) as wire:
         call = wire.version(execution.VersionRequest(), metadata=(("x", "y" * 4096),))

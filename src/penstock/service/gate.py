@@ -32,7 +32,8 @@ _UNKNOWN = Refusal(
 class Gate(grpc.aio.ServerInterceptor):
     """Asks every call of every service for a token of the file, where there is one.
 
-    Who is let in has its turns, and who is refused, too: by its address.
+    Who is let in has its turns, by its token, and so has who is refused, by its address: it waits
+    for its turn to be told, and counts meanwhile.
     """
 
     def __init__(self, settings: ServiceSettings, crowd: Crowd) -> None:
