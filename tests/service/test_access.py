@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from bearers import MASTER, OTHER, ROBOT, bearing, status_of, written
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 from wire_client import CLOSE, WireClient, calls_ended, chunk, init, pipeline, rest, text
@@ -34,18 +33,6 @@ from penstock.wire.v1 import penstock_pb2 as ours
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 
-MASTER, ROBOT, OTHER = new_token(), new_token(), new_token()
-
-
-def written(path: Path, robot: str = "") -> Path:
-    path.write_text(
-        f'[tokens.master]\nsha256 = "{digest_of(MASTER)}"\n'
-        f'[tokens.other]\nsha256 = "{digest_of(OTHER)}"\n'
-        f'[tokens.robot]\nsha256 = "{digest_of(ROBOT)}"\n{robot}'
-    )
-    path.chmod(0o640)
-    return path
-
 
 @pytest.fixture
 def robot() -> str:
@@ -57,18 +44,6 @@ def robot() -> str:
 def settings(tmp_path: Path, robot: str) -> Settings:
     tokens = written(tmp_path / "tokens.toml", robot)
     return Settings(service=ServiceSettings(tokens=str(tokens)))
-
-
-def bearing(token: str) -> dict[str, Any]:
-    return {"metadata": (("authorization", f"Bearer {token}"),)}
-
-
-async def status_of(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str]:
-    try:
-        await call
-    except grpc.aio.AioRpcError as exc:
-        return exc.code(), exc.details() or ""
-    return grpc.StatusCode.OK, ""
 
 
 def execute(wire: WireClient, token: str, *types: str) -> Awaitable[execution.ExecuteResponse]:
@@ -346,65 +321,6 @@ async def test_a_caller_s_calls_are_bounded_and_others_go_on(
         await closed(first)
         assert (await execute(wire, ROBOT)).WhichOneof("outcome") == "result"
         await closed(second)
-    await calls_ended()
-
-
-async def test_who_calls_too_often_waits_and_others_do_not(
-    settings: Settings, catalogue: Catalogue
-) -> None:
-    """20 calls come at once, whichever; of the rest each has to wait for its turn."""
-    connections = ConnectionSettings(max_call_rate_per_peer=20)
-    service = settings.service.model_copy(update={"connections": connections})
-    order: list[str] = []
-    flooded = asyncio.Event()
-
-    async def version(wire: WireClient, token: str, name: str) -> grpc.StatusCode:
-        call = wire.version(execution.VersionRequest(), **bearing(token))
-        code: grpc.StatusCode = await call.code()
-        order.append(name)
-        if len(order) == 20:
-            flooded.set()
-        return code
-
-    async with (
-        running(Settings(service=service), "127.0.0.1:0", catalogue) as address,
-        WireClient(address) as wire,
-    ):
-        flood = [asyncio.create_task(version(wire, ROBOT, "robot")) for _ in range(80)]
-        await flooded.wait()
-        assert await version(wire, OTHER, "other") is grpc.StatusCode.OK
-        codes = Counter(await asyncio.gather(*flood))
-    assert order.index("other") < 60
-    assert codes[grpc.StatusCode.RESOURCE_EXHAUSTED] > 0  # those behind two seconds of turns
-    assert codes[grpc.StatusCode.OK] >= 59
-    assert codes.total() == 80
-    await calls_ended()
-
-
-async def test_calls_that_wait_to_be_refused_take_no_more_than_their_share(
-    settings: Settings, catalogue: Catalogue
-) -> None:
-    """Nobody without a token keeps out who has one."""
-    connections = ConnectionSettings(max_calls=10, max_calls_per_peer=5, max_call_rate_per_peer=2)
-    service = settings.service.model_copy(update={"connections": connections})
-    request = execution.VersionRequest()
-    async with (
-        running(Settings(service=service), "127.0.0.1:0", catalogue) as address,
-        WireClient(address) as wire,
-    ):
-        waiting = {asyncio.create_task(status_of(wire.version(request))) for _ in range(30)}
-        told: Counter[grpc.StatusCode] = Counter()
-        while told.total() < 20:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            told.update(task.result()[0] for task in done)
-        assert await status_of(wire.version(request, **bearing(MASTER))) == (
-            grpc.StatusCode.OK,
-            "",
-        )
-        assert waiting
-        done, _ = await asyncio.wait(waiting)
-        told.update(task.result()[0] for task in done)
-    assert told.keys() == {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
     await calls_ended()
 
 
