@@ -229,6 +229,47 @@ async def test_health_may_be_open(tmp_path: Path, catalogue: Catalogue) -> None:
     await calls_ended()
 
 
+@pytest.mark.parametrize("robot", ['methods = ["StreamPipeline"]'])
+async def test_open_health_shows_sessions_to_who_may_see_them_only(
+    settings: Settings, catalogue: Catalogue
+) -> None:
+    opened_to_all = settings.service.model_copy(update={"open_health": True})
+    async with (
+        running(Settings(service=opened_to_all), "127.0.0.1:0", catalogue) as address,
+        grpc.aio.insecure_channel(address) as channel,
+        WireClient(address) as wire,
+    ):
+        call = wire.stream(**bearing(ROBOT))
+        await call.write(init(pipeline("PassThrough")))
+        while not (response := await call.read()).HasField("ready"):
+            continue
+        name = f"penstock.session/{response.ready.session_id}"
+        request = health.HealthCheckRequest(service=name).SerializeToString()
+        check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+        watch: Any = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        codes = {
+            who: (await status_of(check(request, **shown)))[0]
+            for who, shown in {
+                "nobody": {},
+                "other": bearing(OTHER),
+                "unknown": bearing(new_token()),
+                "its own": bearing(ROBOT),
+            }.items()
+        }
+        assert codes == {
+            "nobody": grpc.StatusCode.NOT_FOUND,
+            "other": grpc.StatusCode.NOT_FOUND,
+            "unknown": grpc.StatusCode.UNAUTHENTICATED,
+            "its own": grpc.StatusCode.OK,
+        }
+        watching = watch(request)
+        told = health.HealthCheckResponse.FromString(await watching.read())
+        assert told.status == health.HealthCheckResponse.SERVICE_UNKNOWN
+        watching.cancel()
+        await closed(call)
+    await calls_ended()
+
+
 async def test_the_file_is_read_again_when_it_changes(
     settings: Settings, wire: WireClient, caplog: pytest.LogCaptureFixture
 ) -> None:

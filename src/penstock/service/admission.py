@@ -186,7 +186,12 @@ class Admission:
         return encode_plan(plan, cost, self._budget.allowances(), self._budget.shortage(cost))
 
     def may_see(self, caller: Caller, session_id: str) -> bool:
-        """Whether a session is the caller's own, or it may see all: who has no token may."""
+        """Whether a session is the caller's own, or it may see all.
+
+        Who has shown no token may where none are in use; where they are, he sees none.
+        """
+        if caller.rights is None and self.settings.service.tokens is not None:
+            return False
         return caller.sees_all or any(
             caller.sees(holder)
             for session, (holder, _) in self._holders.items()

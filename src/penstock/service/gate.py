@@ -49,7 +49,7 @@ class Gate(grpc.aio.ServerInterceptor):
     ) -> Any:
         """The handler of the call, or one that ends it with what is wrong."""
         BEARER.set(None)
-        if self._tokens is not None and not (self._open and details.method.startswith(self._open)):
+        if self._tokens is not None:
             wrong = self._check(self._tokens, details)
             if wrong is not None:
                 return grpc.stream_stream_rpc_method_handler(
@@ -65,8 +65,14 @@ class Gate(grpc.aio.ServerInterceptor):
         return self._crowd.using(self._turns.in_turn(behaviour))
 
     def _check(self, tokens: TokenFile, details: grpc.HandlerCallDetails) -> Refusal | None:
-        """Note who calls; what is wrong with the call otherwise."""
+        """Note who calls; what is wrong with the call otherwise.
+
+        What is open needs no token, but one that is shown says who calls there, too.
+        """
+        is_open = self._open is not None and details.method.startswith(self._open)
         shown = [value for key, value in details.invocation_metadata or () if key == _HEADER]
+        if is_open and not shown:
+            return None
         if len(shown) != 1 or not str(shown[0]).lower().startswith(_SCHEME):
             return _NO_TOKEN
         known = tokens.current().bearer(str(shown[0])[len(_SCHEME) :].strip())
@@ -74,7 +80,7 @@ class Gate(grpc.aio.ServerInterceptor):
             return _UNKNOWN
         name, rights = known
         method = details.method.rpartition("/")[2]
-        if not rights.may_call(method):
+        if not (is_open or rights.may_call(method)):
             message = f"token {name} may not call {method}"
             ending = Ending(grpc.StatusCode.PERMISSION_DENIED, message)
             return Refusal(ending, "METHOD_NOT_ALLOWED")
