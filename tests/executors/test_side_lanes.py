@@ -3,7 +3,8 @@
 import pytest
 
 from penstock.bridges import DirectLane, LaneSpec, Purpose
-from penstock.data import CLIENT, Kind, Message, Text
+from penstock.bridges.direct import DirectProducer
+from penstock.data import CLIENT, Json, Kind, Message, Text
 from penstock.executors.side_lanes import NO_MORE, SideLanes, Verdict
 
 TEXT = frozenset({Kind.TEXT})
@@ -69,3 +70,22 @@ def test_a_tap_is_told_once_how_many_there_were_and_who_comes_later_that_it_is_o
     ]  # fmt: skip
     assert first.consumer.ended
     assert late.consumer.ended
+
+
+class Lagging(DirectProducer):
+    """As one to another process, where what was shown last lies in this one's memory still."""
+
+    lent = 1
+
+
+def test_a_tap_that_lags_holds_no_more_json_than_anything_else():
+    json = frozenset({Kind.JSON})
+    lane = DirectLane(
+        LaneSpec(1, "n", CLIENT, json, max_buffered_bytes=4 << 10, purpose=Purpose.TAP)
+    )
+    side = SideLanes()
+    side.attach(Lagging(lane))
+    for value in (Json(["x" * 4096]), Json(["x"])):
+        side.show(Message(value, 1, origin="n"))
+    shown = [lane.consumer.take() for _ in range(2)]
+    assert [message and message.epoch for message in shown] == [2, None]

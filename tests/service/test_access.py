@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
@@ -207,6 +205,47 @@ async def test_health_may_be_open(tmp_path: Path, catalogue: Catalogue) -> None:
     await calls_ended()
 
 
+@pytest.mark.parametrize("robot", ['methods = ["StreamPipeline"]'])
+async def test_open_health_shows_sessions_to_who_may_see_them_only(
+    settings: Settings, catalogue: Catalogue
+) -> None:
+    opened_to_all = settings.service.model_copy(update={"open_health": True})
+    async with (
+        running(Settings(service=opened_to_all), "127.0.0.1:0", catalogue) as address,
+        grpc.aio.insecure_channel(address) as channel,
+        WireClient(address) as wire,
+    ):
+        call = wire.stream(**bearing(ROBOT))
+        await call.write(init(pipeline("PassThrough")))
+        while not (response := await call.read()).HasField("ready"):
+            continue
+        name = f"penstock.session/{response.ready.session_id}"
+        request = health.HealthCheckRequest(service=name).SerializeToString()
+        check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+        watch: Any = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        codes = {
+            who: (await status_of(check(request, **shown)))[0]
+            for who, shown in {
+                "nobody": {},
+                "other": bearing(OTHER),
+                "unknown": bearing(new_token()),
+                "its own": bearing(ROBOT),
+            }.items()
+        }
+        assert codes == {
+            "nobody": grpc.StatusCode.NOT_FOUND,
+            "other": grpc.StatusCode.NOT_FOUND,
+            "unknown": grpc.StatusCode.UNAUTHENTICATED,
+            "its own": grpc.StatusCode.OK,
+        }
+        watching = watch(request)
+        told = health.HealthCheckResponse.FromString(await watching.read())
+        assert told.status == health.HealthCheckResponse.SERVICE_UNKNOWN
+        watching.cancel()
+        await closed(call)
+    await calls_ended()
+
+
 async def test_the_file_is_read_again_when_it_changes(
     settings: Settings, wire: WireClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -308,38 +347,6 @@ async def test_a_caller_s_calls_are_bounded_and_others_go_on(
         await closed(first)
         assert (await execute(wire, ROBOT)).WhichOneof("outcome") == "result"
         await closed(second)
-    await calls_ended()
-
-
-async def test_who_calls_too_often_waits_and_others_do_not(
-    settings: Settings, catalogue: Catalogue
-) -> None:
-    """20 calls come at once, whichever; of the rest each has to wait for its turn."""
-    connections = ConnectionSettings(max_call_rate_per_peer=20)
-    service = settings.service.model_copy(update={"connections": connections})
-    order: list[str] = []
-    flooded = asyncio.Event()
-
-    async def version(wire: WireClient, token: str, name: str) -> grpc.StatusCode:
-        call = wire.version(execution.VersionRequest(), **bearing(token))
-        code: grpc.StatusCode = await call.code()
-        order.append(name)
-        if len(order) == 20:
-            flooded.set()
-        return code
-
-    async with (
-        running(Settings(service=service), "127.0.0.1:0", catalogue) as address,
-        WireClient(address) as wire,
-    ):
-        flood = [asyncio.create_task(version(wire, ROBOT, "robot")) for _ in range(80)]
-        await flooded.wait()
-        assert await version(wire, OTHER, "other") is grpc.StatusCode.OK
-        codes = Counter(await asyncio.gather(*flood))
-    assert order.index("other") < 60
-    assert codes[grpc.StatusCode.RESOURCE_EXHAUSTED] > 0  # those behind two seconds of turns
-    assert codes[grpc.StatusCode.OK] >= 59
-    assert codes.total() == 80
     await calls_ended()
 
 

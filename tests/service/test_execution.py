@@ -10,9 +10,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from wire_client import WireClient, init, pipeline, text
+from wire_client import WireClient, pipeline, text
 
-from penstock.manifest import Limits, Settings
 from penstock.nodes import Catalogue
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
@@ -323,72 +322,6 @@ class TestProducers:
         limits = pb.ResourceLimits(max_timeout_ms=500)
         request = execution.ExecuteRequest(manifest=pipeline("Endless"), resource_limits=limits)
         assert (await wire.execute(request)).error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
-
-
-NOTHINGS = """
-from collections.abc import Iterator
-from itertools import repeat
-
-from penstock import BatchHint, Control, Json, Node, NodeParams, Text, node
-
-
-class Params(NodeParams):
-    value: str
-
-
-@node("Nothings")
-class Nothings(Node):
-    Params = Params
-
-    def produce(self) -> Iterator[Text | Control | Json]:
-        yield from repeat({"text": Text(""), "json": Json(0), "control": Control(BatchHint(0))}[
-            self.params.value
-        ])
-"""
-
-
-class TestSmallService:
-    """With room for one session and small messages."""
-
-    @pytest.fixture
-    def settings(self) -> Settings:
-        return Settings(limits=Limits(max_sessions=1, max_message_bytes=20_000))
-
-    @pytest.fixture
-    def catalogue(self, catalogue: Catalogue, tmp_path: Path) -> Catalogue:
-        path = tmp_path / "nothings.py"
-        path.write_text(NOTHINGS)
-        return catalogue.extended(path)
-
-    async def test_outputs_that_are_too_large_together_are_refused(self, wire: WireClient) -> None:
-        manifest = pipeline("flood_outputs", params={"times": 30})
-        refused = await error(wire, manifest, "x" * 1000)
-        assert refused.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
-        assert json.loads(refused.context)["resource"] == "max_message_bytes"
-
-    @pytest.mark.parametrize("value", ["text", "control", "json"])
-    async def test_outputs_without_a_payload_are_bounded_too(
-        self, wire: WireClient, value: str
-    ) -> None:
-        """The node gives as many as it is asked for, without end."""
-        manifest = pipeline("Nothings", params={"value": value})
-        response = await wire.execute(execution.ExecuteRequest(manifest=manifest))
-        assert json.loads(response.error.context)["resource"] == "max_message_bytes"
-
-    async def test_a_session_beyond_the_limit_is_refused(self, wire: WireClient) -> None:
-        call = wire.stream()
-        await call.write(init(pipeline("PassThrough")))
-        while not (await call.read()).HasField("ready"):
-            continue
-        refused = await error(wire, pipeline("PassThrough"))
-        assert refused.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
-        assert json.loads(refused.context)["resource"] == "sessions"
-        call.cancel()
-
-    async def test_a_request_that_is_too_large_is_refused(self, wire: WireClient) -> None:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await run(wire, pipeline("PassThrough"), "x" * 200_000)
-        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 @pytest.mark.parametrize(

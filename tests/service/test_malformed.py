@@ -38,6 +38,18 @@ async def test_a_request_that_is_no_message(service: str, method: Method[Any, An
         assert await call.details() == f"the bytes that came are no {wanted}"
 
 
+async def test_a_message_of_millions_of_parts_is_none_either(service: str) -> None:
+    many = b"\x78\x01" * (1 << 20)
+    async with grpc.aio.insecure_channel(service) as channel:
+        call = channel.unary_unary(EXECUTE_PIPELINE.path)(many)
+        assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+        streamed = channel.stream_stream(STREAM_PIPELINE.path)(iter([many]))
+        answers = [streaming.StreamResponse.FromString(answer) async for answer in streamed]
+    assert answers[-1].error.error_type == pb.ERROR_TYPE_VALIDATION
+    assert "parts" in answers[-1].error.message
+    assert "parts" in (await call.details() or "")
+
+
 @pytest.mark.parametrize("first", [[], [init(pipeline("EchoNode")).SerializeToString()]])
 async def test_a_streams_message_that_is_none(service: str, first: list[bytes]) -> None:
     async with grpc.aio.insecure_channel(service) as channel:

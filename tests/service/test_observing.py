@@ -53,6 +53,7 @@ class Watcher:
         self.calls: list[tuple[str, str]] = []
         self.metadata: list[Metadata] = []
         self.ended: list[tuple[Session, SessionMetrics]] = []
+        self.refused: list[str] = []
         self.heard = asyncio.Event()
         self.view: ServiceView | None = None
 
@@ -72,6 +73,9 @@ class Watcher:
     def session_ended(self, session: Session, metrics: SessionMetrics) -> None:
         self.ended.append((session, metrics))
         self.heard.set()
+
+    def session_refused(self, session_id: str) -> None:
+        self.refused.append(session_id)
 
     async def until(self, true: Callable[[], Any]) -> None:
         async with asyncio.timeout(10):
@@ -154,7 +158,7 @@ async def test_one_that_was_refused_has_never_been() -> None:
         assert answer.error.message.startswith("sessions: 1 wished, 0 free")
         assert watcher.view is not None
         assert watcher.view.budget.refusals == {"sessions": 1}
-        assert watcher.ended == []
+        assert (watcher.ended, len(watcher.refused)) == ([], 1)
         assert watcher.calls == [(EXECUTE, "OK")]
         await call.write(CLOSE)
         await rest(call)
@@ -183,6 +187,8 @@ class Broken:
 
     def session_ended(self, *_: Any) -> None:
         raise ValueError("no sessions today")
+
+    session_refused = session_ended
 
 
 @pytest.mark.parametrize("at_the_end", [False, True])

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from certificates import Authority, Pair
+from shortage import no_descriptors
 from wire_client import calls_ended
 
 from penstock.errors import ConfigurationError
@@ -17,6 +18,7 @@ from penstock.manifest import ServiceSettings, Settings, TlsSettings
 from penstock.nodes import Catalogue
 from penstock.service import running
 from penstock.service.address import check_is_safe, parse_address
+from penstock.service.tls import Certificate
 
 OURS = Authority("ours")
 VERSION = "/remotemedia.v1.PipelineExecutionService/GetVersion"
@@ -93,6 +95,20 @@ async def test_a_new_certificate_holds_for_new_connections(
             assert await asked(address, renewed) is grpc.StatusCode.OK
         assert "the certificate stays as it was" in caplog.text
     await calls_ended()
+
+
+def test_a_certificate_that_changes_while_no_descriptor_is_left_is_read_then(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tls = encrypted(tmp_path, OURS.issue("service")).service.tls
+    assert tls is not None
+    certificate = Certificate(tls)
+    OURS.issue("service").write(tmp_path, "service")
+    with no_descriptors():
+        assert [certificate._changed() for _ in range(3)] == [None] * 3
+    assert certificate._changed() is not None
+    assert certificate._changed() is None
+    assert caplog.text.count("the certificate stays as it was") == 1
 
 
 async def test_a_key_of_another_certificate_is_refused_at_the_start(

@@ -21,6 +21,7 @@ from penstock.manifest import Settings, TelemetrySettings, TraceSettings
 from penstock.nodes import Catalogue
 from penstock.service import running
 from penstock.telemetry import Telemetry, traces
+from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import health_pb2 as health
 
@@ -33,12 +34,14 @@ NODES = ("PassThrough", "EchoNode")
 
 @contextlib.asynccontextmanager
 async def traced(
-    exporter: InMemorySpanExporter | None = None, **wishes: Any
+    exporter: InMemorySpanExporter | None = None,
+    settings: Settings | None = None,
+    **wishes: Any,
 ) -> AsyncIterator[tuple[WireClient, Telemetry]]:
-    settings = TelemetrySettings(traces=TraceSettings(**{"enabled": True, **wishes}))
-    telemetry = Telemetry(settings, exporter)
+    traces = TelemetrySettings(traces=TraceSettings(**{"enabled": True, **wishes}))
+    telemetry = Telemetry(traces, exporter)
     catalogue = Catalogue.installed().extended("penstock.testing.faults")
-    serving = running(Settings(), "127.0.0.1:0", catalogue, telemetry)
+    serving = running(settings or Settings(), "127.0.0.1:0", catalogue, telemetry)
     async with serving as address, WireClient(address) as wire:
         yield wire, telemetry
     await calls_ended()
@@ -155,6 +158,38 @@ async def test_rubbish_for_a_context_is_no_context(traceparent: str) -> None:
             await stream(wire, "PassThrough", chunks=1)
     [root] = [span for span in exporter.get_finished_spans() if span.name == STREAM]
     assert root.parent is None
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "memory": {
+        "manifest": pipeline("EchoNode"),
+        "resource_limits": pb.ResourceLimits(max_memory_bytes=1 << 20),
+    },
+    "processes": {"manifest": pipeline("EchoNode")},
+    "sessions": {"manifest": pipeline("EchoNode")},
+}
+"""By what is too little; the last is the caller's share."""
+
+
+@pytest.mark.parametrize("resource", REFUSED)
+async def test_nothing_is_kept_of_a_session_that_is_refused(resource: str) -> None:
+    shares = {"max_sessions_per_peer": 1 if resource == "sessions" else 2}
+    settings = Settings.model_validate(
+        {"limits": {"max_processes": 1}, "service": {"connections": shares}}
+    )
+    refused = init(**REFUSED[resource])
+    async with traced(InMemorySpanExporter(), settings) as (wire, telemetry):
+        call = wire.stream()
+        await call.write(init(pipeline("EchoNode")))
+        while not (await call.read()).HasField("ready"):
+            continue
+        for _ in range(5):
+            [response] = [one async for one in wire.stream(iter([refused]))]
+            assert resource in response.error.message
+        assert telemetry._tracing is not None
+        assert len(telemetry._tracing._sessions) == 1
+        await call.write(CLOSE)
+        await rest(call)
 
 
 async def test_health_checks_leave_no_traces() -> None:

@@ -194,6 +194,13 @@ MALFORMED: dict[str, tuple[pb.DataBuffer, str]] = {
         pb.DataBuffer(tensor=pb.TensorBuffer(shape=[0, 2**63], dtype=pb.TENSOR_DTYPE_F32)),
         "",
     ),
+    "as many as fit": (
+        pb.DataBuffer(tensor=pb.TensorBuffer(shape=[2**63] * 20_000, dtype=pb.TENSOR_DTYPE_F32)),
+        "shape: expected at most 64 dimensions, got 20000",
+    ),
+    "more strides than fit": (
+        numpy_buffer(data=bytes(8), shape=[1], dtype="<f8", strides=[1] * 65), "at most 64",
+    ),
     "many dimensions": (numpy_buffer(data=b"\0", shape=[1] * 80, dtype="|u1"), ""),
     "objects": (numpy_buffer(dtype="O"), "got 'O'"),
     "a structure": (numpy_buffer(dtype="f4,f4"), "numeric"),

@@ -43,11 +43,12 @@ class LaneSpec(msgspec.Struct, frozen=True):
     ``backpressure`` a full lane makes its producer wait and nothing is dropped; without, it
     keeps the newest or the oldest messages, as ``keep`` says, and counts the others (between
     processes each end keeps some, so that up to twice as many may wait).
-    Within a process, ``max_buffered_bytes`` bounds what they hold (0: nothing does); one message
-    of any size always passes. ``verify`` adds a checksum to every payload. ``slot`` is the place
-    of the source in the page of epochs: what it gave in an older epoch is dropped when it would be
-    taken, and counted as ``INTERRUPTED``. Lanes on which a message's epoch is the number that it
-    has there, and nothing is stale, say so by their ``purpose``.
+    Within a process, ``max_buffered_bytes`` bounds what they hold, in ``held_bytes`` (0: nothing
+    does); one message of any size always passes. Between processes, ``max_message_bytes`` bounds
+    the ``payload_bytes`` of each. ``verify`` adds a checksum to every payload. ``slot`` is the
+    place of the source in the page of epochs: what it gave in an older epoch is dropped when it
+    would be taken, and counted as ``INTERRUPTED``. Lanes on which a message's epoch is the number
+    that it has there, and nothing is stale, say so by their ``purpose``.
     """
 
     lane_id: int

@@ -12,7 +12,7 @@ from enum import IntEnum
 from msgspec.structs import replace
 
 from penstock.bridges import ConsumerEnd, ProducerEnd, Purpose
-from penstock.data import Json, Message, payload_bytes
+from penstock.data import Json, Message, held_bytes
 from penstock.errors import LaneError
 
 NUMBERS = 1 << 32
@@ -155,7 +155,7 @@ class _Tap:
     def _has_room(self, message: Message) -> bool:
         """A tap that lags must not hold the memory that the node needs for its outputs."""
         lent = self.end.lent
-        return not lent or (lent + 1) * payload_bytes(message.value) <= self._most
+        return not lent or (lent + 1) * held_bytes(message.value) <= self._most
 
     @property
     def _most(self) -> int:

@@ -30,7 +30,8 @@ class Limits(Document):
     """``[limits]``: what all sessions of one service may use together.
 
     What ends in ``_per_session`` binds each of them. Buffered bytes are values in queues
-    outside shared memory: between native nodes, for taps, and what a service reads ahead.
+    outside shared memory, by their ``held_bytes``: between native nodes, for taps, and what a
+    service reads ahead. ``max_message_bytes`` are ``payload_bytes``.
     ``max_node_memory_bytes`` and ``max_open_files`` bind the process of each node (None:
     nothing does).
     """

@@ -1,4 +1,9 @@
-"""The gRPC service: admission, codec and status codes around sessions. It runs no node."""
+"""The gRPC service: admission, codec and status codes around sessions.
+
+It runs no node, but all its clients share its event loop. On that their messages are decoded, their
+manifests read and planned, and up to 64 KiB of JSON parsed: what a client can make large is bounded
+before that, or done on a thread.
+"""
 
 import logging
 import os

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
-from penstock.errors import ServiceError, SessionCancelledError, SessionError
+from penstock.errors import ServiceError, SessionCancelledError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import NodeExecutionPlan
@@ -110,8 +110,12 @@ class Admission:
             on_interrupt=on_interrupt,
             max_memory_bytes=max_memory_bytes,
         )
-        session = Session(plan, options)
-        self._note(session, caller, cost_of(plan, hosted=True))
+        try:
+            session = Session(plan, options)
+            self._note(session, caller, cost_of(plan, hosted=True))
+        except BaseException:
+            self._observer.session_refused(options.session_id or "")
+            raise
         try:
             yield session
         except BaseException:
@@ -153,8 +157,10 @@ class Admission:
     async def _close(self, session: Session) -> None:
         try:
             await session.aclose()
-            with contextlib.suppress(SessionError):  # it was never started
+            if session.is_started:
                 self._observer.session_ended(session, await session.metrics())
+            else:
+                self._observer.session_refused(session.session_id)
         finally:
             self._open.discard(session)
             holder, cost = self._holders.pop(session)
@@ -180,7 +186,12 @@ class Admission:
         return encode_plan(plan, cost, self._budget.allowances(), self._budget.shortage(cost))
 
     def may_see(self, caller: Caller, session_id: str) -> bool:
-        """Whether a session is the caller's own, or it may see all: who has no token may."""
+        """Whether a session is the caller's own, or it may see all.
+
+        Who has shown no token may where none are in use; where they are, he sees none.
+        """
+        if caller.rights is None and self.settings.service.tokens is not None:
+            return False
         return caller.sees_all or any(
             caller.sees(holder)
             for session, (holder, _) in self._holders.items()

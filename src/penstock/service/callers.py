@@ -8,6 +8,7 @@ from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from penstock.errors import AccessError, ConfigurationError, ResourceLimitError
 from penstock.manifest import TokenRights, Tokens, load_tokens
@@ -17,6 +18,7 @@ from penstock.session import Cost
 
 _log = logging.getLogger(__name__)
 _COMMON_NAME = "x509_common_name"
+_Stamp: TypeAlias = tuple[int, ...] | None
 BEARER: ContextVar[Caller | None] = ContextVar("bearer", default=None)
 """Who has shown a token in the call that this task serves."""
 
@@ -75,25 +77,35 @@ class TokenFile:
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._seen = self._stamp()
+        self._fault = ""
         self._tokens = load_tokens(path)
 
     def current(self) -> Tokens:
-        """What holds now: it costs a look at the file's date and at who may write to it."""
+        """What holds now: it costs a look at the file's date and at who may write to it.
+
+        A read that failed for a reason that passes is tried again.
+        """
         stamp = self._stamp()
         if stamp != self._seen:
-            self._seen = stamp
-            self._reload()
+            self._reload(stamp)
         return self._tokens
 
-    def _reload(self) -> None:
+    def _reload(self, stamp: _Stamp) -> None:
+        """What keeps the file from being read may pass without a change of it; it is told once."""
         try:
             self._tokens = load_tokens(self._path)
         except ConfigurationError as exc:
-            _log.error("the tokens stay as they were: %s", exc)
+            if self._fault != (fault := f"{stamp}: {exc}"):
+                _log.error("the tokens stay as they were: %s", exc)
+            self._fault = fault
+            if isinstance(exc.__cause__, OSError):
+                return
         else:
+            self._fault = ""
             _log.info("the tokens have been read again from %s", self._path)
+        self._seen = stamp
 
-    def _stamp(self) -> tuple[int, ...] | None:
+    def _stamp(self) -> _Stamp:
         try:
             found = os.stat(self._path)
         except OSError:

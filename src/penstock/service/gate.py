@@ -32,7 +32,8 @@ _UNKNOWN = Refusal(
 class Gate(grpc.aio.ServerInterceptor):
     """Asks every call of every service for a token of the file, where there is one.
 
-    Who is let in has its turns, and who is refused, too: by its address.
+    Who is let in has its turns, by its token, and so has who is refused, by its address: it waits
+    for its turn to be told, and counts meanwhile.
     """
 
     def __init__(self, settings: ServiceSettings, crowd: Crowd) -> None:
@@ -49,7 +50,7 @@ class Gate(grpc.aio.ServerInterceptor):
     ) -> Any:
         """The handler of the call, or one that ends it with what is wrong."""
         BEARER.set(None)
-        if self._tokens is not None and not (self._open and details.method.startswith(self._open)):
+        if self._tokens is not None:
             wrong = self._check(self._tokens, details)
             if wrong is not None:
                 refusing = self._refusing(wrong, details.method)
@@ -72,8 +73,14 @@ class Gate(grpc.aio.ServerInterceptor):
         return self._crowd.using(self._turns.in_turn(behaviour, method))
 
     def _check(self, tokens: TokenFile, details: grpc.HandlerCallDetails) -> Refusal | None:
-        """Note who calls; what is wrong with the call otherwise."""
+        """Note who calls; what is wrong with the call otherwise.
+
+        What is open needs no token, but one that is shown says who calls there, too.
+        """
+        is_open = self._open is not None and details.method.startswith(self._open)
         shown = [value for key, value in details.invocation_metadata or () if key == _HEADER]
+        if is_open and not shown:
+            return None
         if len(shown) != 1 or not str(shown[0]).lower().startswith(_SCHEME):
             return _NO_TOKEN
         known = tokens.current().bearer(str(shown[0])[len(_SCHEME) :].strip())
@@ -81,7 +88,7 @@ class Gate(grpc.aio.ServerInterceptor):
             return _UNKNOWN
         name, rights = known
         method = details.method.rpartition("/")[2]
-        if not rights.may_call(method):
+        if not (is_open or rights.may_call(method)):
             message = f"token {name} may not call {method}"
             ending = Ending(grpc.StatusCode.PERMISSION_DENIED, message)
             return Refusal(ending, "METHOD_NOT_ALLOWED")

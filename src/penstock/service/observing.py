@@ -39,6 +39,9 @@ class Nobody:
     def session_ended(self, session: Session, metrics: SessionMetrics) -> None:
         """Nobody wants to know."""
 
+    def session_refused(self, session_id: str) -> None:
+        """Nobody wants to know."""
+
 
 class _Unwatched:
     def ended(self, code: str) -> None:
@@ -69,6 +72,9 @@ class Harmless:
 
     def session_ended(self, session: Session, metrics: SessionMetrics) -> None:
         _tried(lambda: self._observer.session_ended(session, metrics), None)
+
+    def session_refused(self, session_id: str) -> None:
+        _tried(lambda: self._observer.session_refused(session_id), None)
 
 
 class _HarmlessCall:

@@ -36,6 +36,7 @@ class Certificate:
 
     def __init__(self, settings: TlsSettings) -> None:
         self._settings = settings
+        self._fault = ""
         try:
             self._seen = self._stamp()
             self._pair = self._read()
@@ -51,16 +52,22 @@ class Certificate:
         )
 
     def _changed(self) -> Any:
-        """Asked by gRPC for each handshake: the new pair, or None where there is none."""
+        """Asked by gRPC for each handshake: the new pair, or None where there is none.
+
+        A pair that can't be read is tried again at the next: why may pass without a change of the
+        files. It is told once.
+        """
         try:
             stamp = self._stamp()
             if stamp == self._seen:
                 return None
-            self._seen = stamp
             self._pair = self._read()
         except (OSError, ssl.SSLError, ValueError) as exc:
-            _log.error("the certificate stays as it was: %s", _said(exc))
+            if self._fault != (fault := _said(exc)):
+                _log.error("the certificate stays as it was: %s", fault)
+            self._fault = fault
             return None
+        self._seen, self._fault = stamp, ""
         _log.info("the certificate has been read again from %s", self._settings.certificate)
         return self._pair.configuration
 

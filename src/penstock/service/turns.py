@@ -15,7 +15,7 @@ from penstock.service.refusal import Refusal, Refusals
 from penstock.service.status import Context, Ending
 
 MOST_WAITING_S = 2.0
-"""How long a call may have to wait for its turn; who has more calls ahead is refused."""
+"""A call waits for less than that; who has more calls ahead is refused at once."""
 _RETRY_S = 1.0
 _PEERS_KNOWN = 4096
 """After so many, those that are within their rate are forgotten."""
@@ -25,7 +25,8 @@ Behaviour = Callable[[Any, Context], Awaitable[Any]]
 class Turns:
     """Keeps a caller within ``max_calls_per_peer`` and ``max_call_rate_per_peer``.
 
-    A call before its turn waits, and has not been read meanwhile.
+    A call before its turn waits, and has not been read meanwhile. It counts as one that goes on, so
+    that a caller's share of all calls is no more than that, whatever they are at.
     """
 
     def __init__(self, settings: ConnectionSettings, refusals: Refusals) -> None:
@@ -40,14 +41,17 @@ class Turns:
 
         async def call(requests: Any, context: Context) -> Any:
             name = caller_of(context).name
-            if not await self._turn(name):
-                refusal = _refused("TOO_OFTEN", "max_call_rate_per_peer")
-                await self._refusals.tell(refusal, method, context)
             if self._calls[name] >= self._most:
                 refusal = _refused("TOO_MANY_CALLS", "max_calls_per_peer")
                 await self._refusals.tell(refusal, method, context)
+            waits_s = self._turn(name)
+            if waits_s >= MOST_WAITING_S:
+                refusal = _refused("TOO_OFTEN", "max_call_rate_per_peer")
+                await self._refusals.tell(refusal, method, context)
             self._calls[name] += 1
             try:
+                if waits_s > 0:
+                    await asyncio.sleep(waits_s)
                 return await behaviour(requests, context)
             finally:
                 self._calls[name] -= 1
@@ -56,20 +60,18 @@ class Turns:
 
         return call
 
-    async def _turn(self, name: str) -> bool:
-        """Wait for the caller's next turn; false where there are too many before it.
+    def _turn(self, name: str) -> float:
+        """In how many seconds the caller's next turn comes; it is taken where that is not too long.
 
         A second's turns can be taken at once.
         """
         now = asyncio.get_running_loop().time()
         turn = max(self._next.get(name, 0.0), now - 1) + self._each_s
-        waits_s = min(turn - now, MOST_WAITING_S)
-        self._next[name] = now + waits_s
-        if len(self._next) > _PEERS_KNOWN:
-            self._next = {who: when for who, when in self._next.items() if when > now - 1}
-        if waits_s > 0:
-            await asyncio.sleep(waits_s)
-        return waits_s < MOST_WAITING_S
+        if turn - now < MOST_WAITING_S:
+            self._next[name] = turn
+            if len(self._next) > _PEERS_KNOWN:
+                self._next = {who: when for who, when in self._next.items() if when > now - 1}
+        return turn - now
 
 
 def _refused(reason: str, setting: str) -> Refusal:

@@ -55,3 +55,6 @@ class Observer(Protocol):
 
     def session_ended(self, session: Session, metrics: SessionMetrics) -> None:
         """A session that was started is gone, with everything that it had."""
+
+    def session_refused(self, session_id: str) -> None:
+        """One whose spans were asked for was never started, and never ends."""

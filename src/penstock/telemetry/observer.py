@@ -77,6 +77,10 @@ class Telemetry:
         if self._tracing is not None:
             self._tracing.session_ended(session.session_id)
 
+    def session_refused(self, session_id: str) -> None:
+        if self._tracing is not None:
+            self._tracing.session_ended(session_id)
+
     def _count_spans(self, tally: Tally) -> None:
         if self._tracing is not None:
             tally.counters[f.SPANS, ()] = self._tracing.made

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ _VIDEO_CODECS: dict[VideoCodec, pb.VideoCodec] = {
     own: getattr(pb, f"VIDEO_CODEC_{own.name}") for own in VideoCodec
 }
 _TENSOR_FORMATS = {dtype.str: number for number, dtype in _TENSOR_DTYPES.items()}
+_MOST_DIMENSIONS = 64
 _NUMERIC = re.compile(r"[<>|=]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16|32))")
 _NUMERIC_NAME = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64|128)|complex(64|128|256)")
 
@@ -123,17 +124,17 @@ def decode_tensor(
     dtype = _TENSOR_DTYPES.get(message.dtype)
     if dtype is None:
         raise ValueError(f"dtype: expected F32, F16, I32, I8 or U8, got {message.dtype}")
-    shape = tuple(message.shape)
+    shape = _extents("shape", message.shape)
     data = _checked_size(payload, shape, dtype)
     return Tensor(np.frombuffer(data, dtype).reshape(shape), message.layout, metadata)
 
 
 def decode_numpy(message: pb.NumpyBuffer, payload: Payload, metadata: Mapping[str, str]) -> Tensor:
     dtype = _numeric(message.dtype)
-    shape = tuple(message.shape)
+    shape = _extents("shape", message.shape)
     data = _checked_size(payload, shape, dtype)
     if message.strides:
-        array = _strided(data, shape, dtype, tuple(message.strides))
+        array = _strided(data, shape, dtype, _extents("strides", message.strides))
     else:
         fortran = message.f_contiguous and not message.c_contiguous
         array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
@@ -142,6 +143,13 @@ def decode_numpy(message: pb.NumpyBuffer, payload: Payload, metadata: Mapping[st
     if message.f_contiguous > array.flags.f_contiguous:
         raise ValueError(f"f_contiguous: is set, but the strides are {array.strides}")
     return Tensor(array, message.layout, metadata)
+
+
+def _extents(name: str, said: Sequence[int]) -> tuple[int, ...]:
+    """As many as an array can have; to multiply thousands of large ones takes seconds."""
+    if len(said) > _MOST_DIMENSIONS:
+        raise ValueError(f"{name}: expected at most {_MOST_DIMENSIONS} dimensions, got {len(said)}")
+    return tuple(said)
 
 
 def _strided(

@@ -73,7 +73,7 @@ class VerdictLane:
 
 @dataclass(frozen=True, slots=True)
 class Intercepted:
-    """The node that is intercepted, what it may give, and in how many bytes."""
+    """The node that is intercepted, what it may give, and in how many ``payload_bytes``."""
 
     node_id: str
     emits: frozenset[Kind]

@@ -1,0 +1,83 @@
+"""Who calls too often, and what becomes of others meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import grpc
+import pytest
+from bearers import MASTER, OTHER, ROBOT, bearing, status_of, written
+from wire_client import WireClient, calls_ended
+
+from penstock.manifest import ConnectionSettings, ServiceSettings, Settings
+from penstock.nodes import Catalogue
+from penstock.service import running
+from penstock.wire.v1 import execution_pb2 as execution
+
+pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(service=ServiceSettings(tokens=str(written(tmp_path / "tokens.toml"))))
+
+
+async def test_who_calls_too_often_waits_and_others_do_not(
+    settings: Settings, catalogue: Catalogue
+) -> None:
+    """20 calls come at once, whichever; of the rest each has to wait for its turn."""
+    connections = ConnectionSettings(max_call_rate_per_peer=20)
+    service = settings.service.model_copy(update={"connections": connections})
+    order: list[str] = []
+    flooded = asyncio.Event()
+
+    async def version(wire: WireClient, token: str, name: str) -> grpc.StatusCode:
+        call = wire.version(execution.VersionRequest(), **bearing(token))
+        code: grpc.StatusCode = await call.code()
+        order.append(name)
+        if len(order) == 20:
+            flooded.set()
+        return code
+
+    async with (
+        running(Settings(service=service), "127.0.0.1:0", catalogue) as address,
+        WireClient(address) as wire,
+    ):
+        flood = [asyncio.create_task(version(wire, ROBOT, "robot")) for _ in range(80)]
+        await flooded.wait()
+        assert await version(wire, OTHER, "other") is grpc.StatusCode.OK
+        codes = Counter(await asyncio.gather(*flood))
+    assert order.index("other") < 60
+    assert codes[grpc.StatusCode.RESOURCE_EXHAUSTED] > 0  # those behind two seconds of turns
+    assert codes[grpc.StatusCode.OK] >= 59
+    assert codes.total() == 80
+    await calls_ended()
+
+
+async def test_calls_that_wait_to_be_refused_take_no_more_than_their_share(
+    settings: Settings, catalogue: Catalogue
+) -> None:
+    """Nobody without a token keeps out who has one."""
+    connections = ConnectionSettings(max_calls=10, max_calls_per_peer=5, max_call_rate_per_peer=2)
+    service = settings.service.model_copy(update={"connections": connections})
+    request = execution.VersionRequest()
+    async with (
+        running(Settings(service=service), "127.0.0.1:0", catalogue) as address,
+        WireClient(address) as wire,
+    ):
+        waiting = {asyncio.create_task(status_of(wire.version(request))) for _ in range(30)}
+        told: Counter[grpc.StatusCode] = Counter()
+        while told.total() < 20:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            told.update(task.result()[0] for task in done)
+        assert await status_of(wire.version(request, **bearing(MASTER))) == (
+            grpc.StatusCode.OK,
+            "",
+        )
+        assert waiting
+        done, _ = await asyncio.wait(waiting)
+        told.update(task.result()[0] for task in done)
+    assert told.keys() == {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    await calls_ended()
