@@ -214,7 +214,7 @@ async def test_nodes_that_there_are_not(around: dict[str, Any]) -> None:
                 attachment.set_state("x", NodeState.BYPASS),
                 attachment.confirmed("x"),
             ):
-                with pytest.raises(UnknownNodeError, match="expected one of n0, got 'x'"):
+                with pytest.raises(UnknownNodeError, match="no node has the ID 'x'"):
                     await attempt
         with pytest.raises(SessionClosedError, match="attachment has been closed"):
             await attachment.tap("n0")
