@@ -134,12 +134,17 @@ class InvalidValueError(InputError):
 
 
 class UnknownNodeError(InputError):
-    """A node that the session doesn't have."""
+    """A node that the session doesn't have.
 
-    def __init__(self, found: str, known: Sequence[str]) -> None:
+    ``suggestion`` is the one that may be meant, where one is called much like it.
+    """
+
+    def __init__(self, found: str, known: Sequence[str], suggestion: str | None = None) -> None:
         self.found = found
         self.known = tuple(known)
-        super().__init__(f"expected one of {', '.join(self.known)}, got {found!r}")
+        self.suggestion = suggestion
+        near = f"did you mean {suggestion!r}?" if suggestion else f"there are {', '.join(known)}"
+        super().__init__(f"no node has the ID {found[:128]!r} ({near})")
 
 
 class NodeAddressError(InputError):

@@ -232,6 +232,8 @@ def test_a_failing_node_is_named_with_its_traceback(manifest: Any) -> None:
     ("arguments", "message"),
     [
         (["-i", "n1=text:x"], "node 'n1' takes no inputs (these do: n0)"),
+        (["-i", "n00=text:x"], "no node has the ID 'n00' (did you mean 'n0'?)"),
+        (["-o", "N1=x.txt"], "no node has the ID 'N1' (did you mean 'n1'?)"),
         (["-o", "n0=x.txt"], "node 'n0' gives no outputs (these do: n1)"),
         (["-i", "n0=/no/such.wav"], "/no/such.wav can't be read"),
         (["-i", "n0"], "expected NODE=FILE"),

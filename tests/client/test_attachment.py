@@ -361,17 +361,17 @@ async def test_a_callback_that_raises_is_heard_by_who_reads_and_who_asks(client:
 
 
 REFUSED: list[tuple[str, tuple[Any, ...], type[PenstockError], str]] = [
-    ("tap", ("x",), UnknownNodeError, "expected one of n0, n1, n2, got 'x'"),
-    ("intercept", ("x",), UnknownNodeError, "expected one of n0, n1, n2, got 'x'"),
+    ("tap", ("x",), UnknownNodeError, "no node has the ID 'x'"),
+    ("intercept", ("x",), UnknownNodeError, "no node has the ID 'x'"),
     ("intercept", ("n0", 0.0), InputError, "deadline_s: expected more than 0"),
     ("intercept", ("n0", float("nan")), InputError, "deadline_s: expected more than 0"),
-    ("publish", ("x", "y"), UnknownNodeError, "expected one of n0, n1, n2, got 'x'"),
+    ("publish", ("x", "y"), UnknownNodeError, "no node has the ID 'x'"),
     ("publish", ("n0", Json(1)), InvalidValueError, "node 'n0' accepts text, got json"),
     ("publish", ("n0", Text("\ud800")), InvalidValueError, "can't be sent"),
     ("publish", ("n0", 7), InvalidValueError, "got int"),
-    ("set_state", ("x", NodeState.BYPASS), UnknownNodeError, "got 'x'"),
+    ("set_state", ("x", NodeState.BYPASS), UnknownNodeError, "the ID 'x'"),
     ("set_state", ("n0", "off"), InputError, "one of enabled, bypass, disabled, got 'off'"),
-    ("interrupt", ("x",), UnknownNodeError, "got 'x'"),
+    ("interrupt", ("x",), UnknownNodeError, "the ID 'x'"),
 ]
 
 

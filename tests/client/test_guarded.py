@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,43 @@ def test_certificates_are_bytes(name: str, given: Any) -> None:
 def test_tls_has_a_class_of_its_own(tls: Any) -> None:
     with pytest.raises(TypeError, match=r"^tls: expected a ClientTls"):
         ClientOptions(tls=tls)
+
+
+@pytest.mark.parametrize("certified", [True, False])
+async def test_who_can_not_connect_is_told_of_tls(
+    settings: Settings, tmp_path: Path, *, certified: bool
+) -> None:
+    """Without TLS at all, and with it, where the service wants a certificate, too."""
+    authorities = (tmp_path / "authority.pem").read_bytes()  # a few bytes
+    options = ClientOptions(tls=ClientTls(authorities) if certified else None)
+    async with (
+        running(settings, "127.0.0.1:0", Catalogue.installed()) as address,
+        Client(address, options) as client,
+    ):
+        for opening in (client.stream(ECHO), client.attach("x")):
+            with pytest.raises(ServiceError, match="may want TLS, or a certificate") as caught:
+                async with opening:
+                    pass
+            assert caught.value.error_type == "UNAVAILABLE"
+        with pytest.raises(ServiceError, match="may want TLS, or a certificate"):
+            await client.version()
+
+
+async def test_who_wants_tls_of_a_service_without_is_told_so() -> None:
+    async with (
+        running(Settings(), "127.0.0.1:0", Catalogue.installed()) as address,
+        Client(address, ClientOptions(tls=ClientTls())) as client,
+    ):
+        with pytest.raises(ServiceError, match="may not speak TLS"):
+            await client.version()
+
+
+async def test_where_nobody_is_nothing_is_said_of_tls() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        async with Client(f"127.0.0.1:{free.getsockname()[1]}") as client:
+            with pytest.raises(ServiceError, match=r"Connection refused$"):
+                await client.version()
 
 
 @pytest.mark.parametrize("target", ["192.0.2.1:50051", "service.example:50051", "[2001:db8::1]:1"])

@@ -215,7 +215,7 @@ async def test_nodes_that_there_are_not(around: dict[str, Any]) -> None:
                 attachment.set_state("x", NodeState.BYPASS),
                 attachment.confirmed("x"),
             ):
-                with pytest.raises(UnknownNodeError, match="expected one of n0, got 'x'"):
+                with pytest.raises(UnknownNodeError, match="no node has the ID 'x'"):
                     await attempt
             with pytest.raises(InputError, match="one of enabled, bypass, disabled, got 'off'"):
                 await attachment.set_state("n0", "off")  # type: ignore[arg-type]  # that is what is tried

@@ -30,6 +30,7 @@ NORMAL, ERROR = pb.CLOSE_REASON_CODE_NORMAL, pb.CLOSE_REASON_CODE_ERROR
     "error",
     [
         UnknownNodeError("n", ["a", "b"]),
+        UnknownNodeError("n", ["a", "na"], "na"),
         NodeAddressError("n", "is a join"),
         InvalidValueError("node 'n' accepts text, got json"),
         InputError("correlation_id: nothing was ever asked by the number 7"),

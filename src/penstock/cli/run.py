@@ -11,6 +11,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TextIO
 
 from penstock.cli.inputs import Input, read_input
@@ -18,7 +19,8 @@ from penstock.cli.lanes import lane_table, left_out
 from penstock.cli.outputs import Files, as_data, as_line, parse_outputs, refuse_unfitting
 from penstock.cli.surroundings import add_manifest, add_surroundings, surroundings
 from penstock.data import Value
-from penstock.errors import InputError, PenstockError
+from penstock.errors import InputError, PenstockError, UnknownNodeError
+from penstock.manifest import Closest
 from penstock.session import NodeOutput, NodeProgress, Session, SessionOptions
 
 
@@ -75,8 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
             on_output=_tell_output,
         )
         session = Session(arguments.manifest, options)
-        _check_names([one.node_id for one in inputs], session.sources, "takes no inputs")
-        _check_names(list(paths), session.sinks, "gives no outputs")
+        check = partial(_check_names, session.plan.order)
+        check([one.node_id for one in inputs], session.sources, "takes no inputs")
+        check(list(paths), session.sinks, "gives no outputs")
         for node_id, path in paths.items():
             refuse_unfitting(path, node_id, session.plan.node(node_id).emits)
         if session.sources and not inputs:
@@ -105,9 +108,14 @@ def _warn(faults: Iterable[str]) -> None:
         print(f"warning: {fault}", file=sys.stderr)
 
 
-def _check_names(named: Sequence[str], known: Sequence[str], fact: str) -> None:
+def _check_names(
+    order: Sequence[str], named: Sequence[str], known: Sequence[str], fact: str
+) -> None:
     """Before anything starts."""
+    closest = Closest()
     for node_id in named:
+        if node_id not in order:
+            raise UnknownNodeError(node_id, order, closest(node_id, order))
         if node_id not in known:
             these = ", ".join(known) or "none"
             raise InputError(f"node {node_id!r} {fact} (these do: {these})")

@@ -15,6 +15,14 @@ _UNBOUNDED = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 )
+_NO_CONNECTION = "failed to connect"
+_CLOSED = "the service may want TLS, or a certificate of its clients"
+_MEANINGS = {
+    "Socket closed": _CLOSED,
+    "Connection reset": _CLOSED,
+    "WRONG_VERSION_NUMBER": "the service may not speak TLS",
+}
+"""By what gRPC says of a connection that was closed before it began to be one of gRPC's."""
 
 
 def open_channel(target: str, options: ClientOptions) -> grpc.aio.Channel:
@@ -39,9 +47,19 @@ def translated() -> Iterator[None]:
     try:
         yield
     except grpc.aio.AioRpcError as exc:
-        raise ServiceError(exc.details() or exc.code().name, error_type=exc.code().name) from exc
+        raise ServiceError(_said(exc), error_type=exc.code().name) from exc
     except asyncio.CancelledError as exc:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         raise ServiceError("the call was given up", error_type="CANCELLED") from exc
+
+
+def _said(error: grpc.aio.AioRpcError) -> str:
+    """What gRPC says, with what may be behind it where no connection comes about."""
+    said = error.details() or error.code().name
+    if said.startswith(_NO_CONNECTION):
+        for sign, meaning in _MEANINGS.items():
+            if sign in said:
+                return f"{said} ({meaning})"
+    return said

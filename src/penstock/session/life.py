@@ -21,6 +21,7 @@ from penstock.errors import (
     SessionCancelledError,
     StallError,
     SupervisionError,
+    UnknownNodeError,
 )
 from penstock.executors.multiprocess.limits import unavailable
 from penstock.executors.multiprocess.messages import HOST
@@ -156,14 +157,14 @@ class Life:
         return self.context.epochs.words[_INPUTS_AT]
 
     def interrupt_wanted(self, by: str, node_id: str) -> None:
-        known = self.context.plan.order
         if self.over.is_set():
             return
-        if node_id in known:
-            self.interrupt(node_id, by)
+        try:
+            self.bus.node(node_id)
+        except UnknownNodeError as exc:
+            self.failed(NodeError(by, f"it interrupts another, but {exc}"))
         else:
-            said = f"it interrupts {node_id!r}; expected one of {', '.join(known)}"
-            self.failed(NodeError(by, said))
+            self.interrupt(node_id, by)
 
     async def measure(self) -> None:
         """Bring all counters up to date; a node that has finished has told its last."""

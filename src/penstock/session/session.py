@@ -332,6 +332,8 @@ class Session:
         life = self._running()
         number = self._sequence + 1 if sequence is None else sequence
         message = input_message(value, number, timestamp_us, life.turn_of_inputs)
+        if node_id not in life.gateway.inlets:
+            life.bus.node(node_id)  # raises where there is no such node at all
         inlet = life.gateway.inlet(node_id, message)
         life.begin()
         return inlet, message

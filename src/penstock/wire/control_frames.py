@@ -109,7 +109,7 @@ def decode_refusal(said: pb.ErrorEvent, node_id: str) -> PenstockError:
     facts = _facts(said.error)
     match said.code:
         case pb.CONTROL_ERROR_CODE_UNKNOWN_NODE if "known" in facts:
-            return UnknownNodeError(node_id, facts["known"])
+            return UnknownNodeError(node_id, facts["known"], facts.get("suggestion"))
         case pb.CONTROL_ERROR_CODE_INVALID_ADDRESS if "fact" in facts:
             return NodeAddressError(node_id, facts["fact"])
         case pb.CONTROL_ERROR_CODE_PROTOCOL:

@@ -19,6 +19,7 @@ from penstock.errors import (
     UnknownNodeError,
 )
 from penstock.executors.node_state import NodeState, as_state
+from penstock.manifest import Closest
 from penstock.planning import NodeAssignment
 from penstock.session.bus.backlog import Room
 from penstock.session.bus.intercept import Intercept, Intercepted, VerdictLane
@@ -68,6 +69,7 @@ class Bus:
         self._finished: set[str] = set()
         self._confirming: dict[int, asyncio.Future[None]] = {}
         self._confirms = 0
+        self._closest = Closest()
 
     def tap(self, node_id: str) -> Tap:
         """Show a node's outputs from now on."""
@@ -167,7 +169,8 @@ class Bus:
     def node(self, node_id: str) -> NodeAssignment:
         """Raises ``UnknownNodeError`` where there is none."""
         if node_id not in self._plan.order:
-            raise UnknownNodeError(node_id, self._plan.order)
+            known = self._plan.order
+            raise UnknownNodeError(node_id, known, self._closest(node_id, known))
         return self._plan.node(node_id)
 
     def wake(self) -> None:
