@@ -155,7 +155,7 @@ class Client:
             response_deserializer=read_response,
         )
         call = partial(method, timeout=timeout_s, metadata=self.options.metadata)
-        return Stream(call, init, on_progress, on_interrupt)
+        return Stream(call, init, on_progress, on_interrupt, self.attach)
 
     def attach(
         self,
