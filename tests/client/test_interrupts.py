@@ -1,4 +1,4 @@
-"""Interrupts by the client of a stream whose inputs wait for room."""
+"""Interrupts by the client of a stream whose inputs wait for room: at the service, or here."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 from attaching import chain
+from wire_client import calls_ended
 
-from penstock.client import Client, Stream
+from penstock.client import Client, ClientOptions, Stream
 from penstock.data import Text
+from penstock.manifest import ServiceSettings, Settings, digest_of, new_token
 from penstock.nodes import Catalogue
+from penstock.service import running
 from penstock.session import Interruption
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 NODES = str(Path(__file__).parents[1] / "session" / "graph_nodes.py")
-LARGE = Text("x" * 3_000_000)
+LARGE = "x" * 3_000_000
 
 
 @pytest.fixture
@@ -33,13 +36,18 @@ class Gated:
         self._gate = gate
         params = {"path": str(gate)}
         manifest = chain("gated", "PassThrough", params=params, channel_capacity=1)
-        self.stream: Stream = client.stream(manifest)
+        self.told: list[Interruption] = []
+        self.stream: Stream = client.stream(manifest, on_interrupt=self.told.append)
         self.sent = 0
 
     async def send(self, count: int) -> None:
         for _ in range(count):
-            await self.stream.send("n0", LARGE)
+            await self.stream.send("n0", Text(f"{self.sent} {LARGE}"))
             self.sent += 1
+
+    async def send_small(self, count: int) -> None:
+        for number in range(count):
+            await self.stream.send("n0", Text(f"{number} {LARGE[:1000]}"))
 
     async def until_it_waits(self) -> None:
         """Nothing more goes."""
@@ -47,6 +55,19 @@ class Gated:
         while before != self.sent:
             before = self.sent
             await asyncio.sleep(0.2)
+
+    async def rest(self, sending: asyncio.Task[None]) -> list[str]:
+        """The first word of everything that comes out, once the gate is open."""
+
+        async def close() -> None:
+            await sending
+            await self.stream.close()
+
+        await self.open()
+        closing = asyncio.create_task(close())
+        values = [output.value async for output in self.stream.outputs()]
+        await closing
+        return [value.text.partition(" ")[0] for value in values if isinstance(value, Text)]
 
     async def open(self) -> None:
         await asyncio.to_thread(lambda: os.close(os.open(self._gate, os.O_WRONLY)))
@@ -74,3 +95,54 @@ async def test_an_interrupt_that_is_given_up_leaves_the_next_its_answer(gated: G
     await sending
     async with asyncio.timeout(10):
         assert await gated.stream.interrupt() == Interruption(None, None, 1, ("n1",))
+
+
+async def test_an_interrupt_overtakes_what_waits_for_room(gated: Gated) -> None:
+    """Neither the service nor this client could take another message of the stream."""
+    sending = asyncio.create_task(gated.send(30))
+    await gated.until_it_waits()
+    begun = gated.sent
+    async with asyncio.timeout(10):
+        assert await gated.stream.interrupt() == Interruption(None, None, 1, ("n1",))
+    assert await gated.rest(sending) == [str(number) for number in range(begun + 1, 30)]
+    assert len(gated.told) == 1
+
+
+@pytest.mark.parametrize("node_id", [None, "n0"])
+async def test_an_interrupt_overtakes_what_has_yet_to_be_read(
+    gated: Gated, node_id: str | None
+) -> None:
+    """It has been written itself: the service is read ahead as far as it may, and a little more."""
+    await gated.send_small(720)
+    async with asyncio.timeout(10):
+        said = await gated.stream.interrupt(node_id)
+    assert said == Interruption(node_id, None, 1, ("n1",))
+    new = asyncio.create_task(gated.stream.send("n0", Text("new")))
+    came = await gated.rest(new)
+    assert came[-1] == "new"
+    assert len(came) == 1 or node_id is not None
+    assert gated.told == [said]  # the one on the stream was this
+
+
+async def test_who_may_not_attach_waits_for_the_stream(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    token = new_token()
+    tokens = tmp_path / "tokens.toml"
+    methods = 'methods = ["StreamPipeline"]'
+    tokens.write_text(f'[tokens.robot]\nsha256 = "{digest_of(token)}"\n{methods}\n')
+    tokens.chmod(0o600)
+    settings = Settings(service=ServiceSettings(tokens=str(tokens)))
+    async with (
+        running(settings, "127.0.0.1:0", catalogue) as address,
+        Client(address, ClientOptions(token=token)) as client,
+    ):
+        gated = Gated(client, tmp_path / "gate")
+        async with gated.stream:
+            await gated.send_small(720)
+            interrupting = asyncio.create_task(gated.stream.interrupt())
+            _, waiting = await asyncio.wait([interrupting], timeout=0.5)
+            assert waiting
+            await gated.open()
+            assert (await interrupting).epoch == 1
+    await calls_ended()

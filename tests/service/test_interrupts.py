@@ -112,6 +112,37 @@ async def test_the_control_bus_gives_up_what_the_stream_is_ahead(
     assert [said(one.result) for one in responses[at:] if one.HasField("result")] == ["new"]
 
 
+async def test_an_interrupt_beside_the_stream_overtakes_what_is_sent_before_it(
+    wire: WireClient,
+) -> None:
+    call = wire.stream()
+    stream = Streaming(call)
+    await stream.begin("PassThrough")
+    async with attached(wire, stream.session_id) as one:
+        assert (await one.do(interrupt=pb.Interrupt(overtakes=4))).epoch == 1
+        for number in (1, 2):
+            await call.write(chunk("old", sequence=number))
+        await call.write(interrupt())  # the fourth message, with init
+        await call.write(chunk("new", sequence=3))
+        assert await stream.heard() == "new"
+        late = await one.do(interrupt=pb.Interrupt(overtakes=5))
+        assert (late.late, late.epoch) == (True, 0)
+        assert (await one.do(interrupt=pb.Interrupt())).epoch == 2
+    assert (await stream.close())[-1].HasField("closed")
+
+
+async def test_of_a_node_it_overtakes_no_inputs(wire: WireClient) -> None:
+    call = wire.stream()
+    stream = Streaming(call)
+    await stream.begin("PassThrough")
+    async with attached(wire, stream.session_id) as one:
+        assert (await one.do(interrupt=pb.Interrupt(node_id="n0", overtakes=3))).epoch == 1
+        await call.write(chunk("kept"))
+        await call.write(interrupt("n0"))
+        assert await stream.heard() == "kept"
+        assert (await one.do(interrupt=pb.Interrupt())).epoch == 2
+
+
 async def test_all_values_of_a_chunk_are_given_up(wire: WireClient) -> None:
     """One waits for room, and those behind it have not been sent yet."""
     call = wire.stream()

@@ -118,9 +118,19 @@ class Attachment:
     async def interrupt(self, node_id: str | None = None) -> int:
         """Stop what is downstream of a node for the current turn (barge-in); see ``Session``.
 
-        None names the client: all that was sent is given up. Gives the number of the interrupt.
+        None names the client: all is given up that the service has read of the stream. Gives the
+        number of the interrupt.
         """
         return (await self._call.ask(wire.interrupt(node_id), node_id or "")).epoch
+
+    async def overtake(self, node_id: str | None, messages: int) -> bool:
+        """As ``Stream.interrupt``, past what the service has yet to read of the session's stream.
+
+        It is heeded as if it came behind so many ``messages`` of the stream, ``init`` among them.
+        False where the service has read as many: nothing has been done.
+        """
+        frame = wire.interrupt(node_id, messages)
+        return not (await self._call.ask(frame, node_id or "")).late
 
     def _give_back(self, tap: Tap, reason: BaseException) -> None:
         """Nobody has got it; the service may show the node all the same, unless it refused."""

@@ -153,7 +153,7 @@ class Client:
         call = partial(
             self._duplex, STREAM_PIPELINE, write_request, read_response, timeout_s=timeout_s
         )
-        return Stream(call, init, on_progress, on_interrupt)
+        return Stream(call, init, on_progress, on_interrupt, self.attach)
 
     def attach(
         self,

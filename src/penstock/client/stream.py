@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Self
 
 import grpc
 
+from penstock.client.attachment import Attachment
 from penstock.client.duplex import DuplexCall
+from penstock.client.interrupts import Asked, Beside, Interrupts
 from penstock.client.metrics import ExecutionReport, StreamReport, execution_report, stream_report
 from penstock.client.results import Result, Results
 from penstock.client.transport import translated
@@ -59,6 +60,7 @@ class Stream:
         init: pb.StreamInit,
         on_progress: Callable[[NodeProgress], None] | None,
         on_interrupt: Callable[[Interruption], None] | None,
+        attach: Callable[[str], Attachment],
     ) -> None:
         self.session_id = ""
         self.metrics: StreamReport | None = None
@@ -77,7 +79,11 @@ class Stream:
         self._over = asyncio.Event()
         self._writing = asyncio.Lock()
         self._results = Results(READ_AHEAD)
-        self._interrupts: deque[asyncio.Future[Interruption]] = deque()
+        self._sent = 0
+        self._beside = Beside(lambda: attach(self.session_id))
+        self._interrupts = Interrupts(
+            self._write_interrupt, self._beside.overtake, lambda: self._sent
+        )
         self._receiving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -151,19 +157,19 @@ class Stream:
         """Stop what is downstream of a node for the current turn (barge-in); see ``Session``.
 
         When this returns, ``outputs`` gives nothing stale any more: what had come is dropped, too.
-        None names the client: all that was sent is given up. Raises as ``send`` does.
+        None names the client: all that was sent is given up. Where the service is held up by that,
+        it hears of this beside the stream, if this client may ``attach``; a ``send`` that waits
+        behind another is of the new turn. Raises as ``send`` does.
         """
         self._check_open()
-        answer: asyncio.Future[Interruption] = asyncio.get_running_loop().create_future()
         await self._results.hurry(on=True)  # the answer comes behind them
         try:
-            await self._control(pb.StreamControl.COMMAND_INTERRUPT, node_id or "", answer)
-            await asyncio.wait([answer])
+            said = await self._interrupts.ask(node_id or None)
         finally:
             await self._results.hurry(on=False)
-        if answer.cancelled():
+        if said is None:
             raise self._failure or SessionClosedError("the stream has ended")
-        return answer.result()
+        return said
 
     async def outputs(self) -> AsyncGenerator[Output, None]:
         """What leaves the pipeline, as it comes; raises the stream's ``ServiceError``."""
@@ -198,27 +204,28 @@ class Stream:
         if self._receiving is not None:
             self._receiving.cancel()
             await asyncio.wait([self._receiving])
+        await self._interrupts.aclose()
+        await self._beside.aclose()
 
-    async def _control(
-        self,
-        command: pb.StreamControl.Command,
-        node_id: str = "",
-        answer: asyncio.Future[Interruption] | None = None,
-    ) -> None:
-        control = pb.StreamControl(command=command, node_id=node_id)
-        await self._write(pb.StreamRequest(control=control), answer=answer)
+    async def _control(self, command: pb.StreamControl.Command) -> None:
+        await self._write(pb.StreamRequest(control=pb.StreamControl(command=command)))
+
+    async def _write_interrupt(self, asked: Asked) -> None:
+        command = pb.StreamControl.COMMAND_INTERRUPT
+        control = pb.StreamControl(command=command, node_id=asked.node_id or "")
+        await self._write(pb.StreamRequest(control=control), asked=asked)
 
     async def _write(
         self,
         request: pb.StreamRequest,
         payload: memoryview | None = None,
-        answer: asyncio.Future[Interruption] | None = None,
+        asked: Asked | None = None,
     ) -> None:
-        """Write when it is its turn; only what is written has an ``answer``."""
         try:
             async with self._writing:
-                if answer is not None:
-                    self._interrupts.append(answer)
+                self._sent += 1
+                if asked is not None:
+                    asked.place, asked.is_sent = self._sent, True
                 with translated():
                     await self._call.write(Parted(request, payload))
         except (asyncio.InvalidStateError, ServiceError) as exc:
@@ -261,8 +268,7 @@ class Stream:
         finally:
             self._over.set()
             self._ready.set()
-            for answer in self._interrupts:
-                answer.cancel()
+            self._interrupts.end()
         await self._results.end(forget=self._given_up)
 
     async def _take(self, parted: Parted[pb.StreamResponse]) -> None:
@@ -288,10 +294,8 @@ class Stream:
 
     async def _note_interrupt(self, said: Interruption) -> None:
         await self._results.drop_of(said.sinks)
-        if said.by is None and self._interrupts:
-            answer = self._interrupts.popleft()
-            if not answer.done():
-                answer.set_result(said)
+        if said.by is None:
+            self._interrupts.note(said)
         if self._on_interrupt is not None:
             self._on_interrupt(said)
 

@@ -10,12 +10,14 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from penstock.errors import ServiceError, SessionCancelledError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import NodeExecutionPlan
 from penstock.service.callers import ANYBODY, Caller, Shares
+from penstock.service.course import Course
 from penstock.service.endings import Endings
 from penstock.service.files import Files
 from penstock.service.observing import NOBODY
@@ -63,6 +65,7 @@ class Admission:
         self.hosts = Hosts(settings.service.spare_hosts, orders)
         self.files = Files(settings.service.files, settings.limits.max_message_bytes)
         self.endings = Endings()
+        self.courses: WeakKeyDictionary[Session, Course] = WeakKeyDictionary()
         self.stopping = False
         self.refusing = False
         self._budget = Budget(settings.limits)

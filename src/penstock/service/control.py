@@ -292,7 +292,14 @@ class ControlCall:
         return Done(heeds=said.node_id)
 
     async def _interrupt(self, _attachment: Attachment, said: pb.Interrupt) -> Done:
-        return Done(epoch=await self._session.interrupt(said.node_id or None))
+        """One that comes beside a stream, which has read it itself by now, changes nothing."""
+        course = self._admission.courses.get(self._session) if said.overtakes else None
+        if said.overtakes and (course is None or not course.lies_ahead(said.overtakes)):
+            return Done(late=True)
+        epoch = await self._session.interrupt(said.node_id or None)
+        if course is not None:
+            course.overtake(said.overtakes, everything=not said.node_id)
+        return Done(epoch=epoch)
 
     async def _publish(self, attachment: Attachment) -> None:
         """Values, in their order; each waits for room at its node."""

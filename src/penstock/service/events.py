@@ -27,8 +27,9 @@ class Events:
     """Writes to the call from several tasks of its own; no write is given up half way.
 
     There is one task for the taps of a node, and one for its intercepts, whatever the client does.
-    What they have is taken when the turn to be written has come, as it is by then: besides one
-    event, only what waits in its taps is in memory for a client that doesn't read.
+    What they have is taken when the turn to be written has come, as it is by then: for a client
+    that doesn't read one event is in memory, besides what waits in its taps and for its verdicts,
+    and the last interrupts and answers.
     Events of a tap or an intercept are written until it is closed. What a task finds when the
     client has left is no failure: the call ends by itself.
     """

@@ -70,6 +70,14 @@ class Feed:
         if not (self._inbox.is_passable and self._sent_at_once(inputs)):
             await self._inbox.put(inputs)
 
+    def skip(self, chunk: Chunk) -> None:
+        """Take no more than the number of a chunk; raises ``InputError`` for one that is wrong."""
+        try:
+            self._numbering.take(chunk.sequence, sources_of(chunk))
+        except InputError as exc:
+            exc.sequence = chunk.sequence
+            raise
+
     def end(self) -> None:
         """Nothing more comes; doing it twice is harmless."""
         self._inbox.end()

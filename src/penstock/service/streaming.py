@@ -19,6 +19,8 @@ from penstock.errors import (
 from penstock.service.admission import Admission, ServiceStoppingError
 from penstock.service.call_log import CallLog
 from penstock.service.callers import caller_of
+from penstock.service.chunks import Chunk
+from penstock.service.course import Course
 from penstock.service.feed import Feed
 from penstock.service.limits import CallLimits
 from penstock.service.pacing import comes_within, steadily
@@ -71,6 +73,7 @@ class StreamCall:
         self._admission = admission
         self._context = context
         self._over = asyncio.Event()
+        self._course = Course()
         self._reading: asyncio.Task[None] | None = None
         self._failure: PenstockError | None = None
         self._cancelled = False
@@ -90,6 +93,7 @@ class StreamCall:
             self.log.session_id = session.session_id
             largest = session.plan.configuration.max_message_bytes
             self._feed = Feed(self._limits, self._admission.files, self.replies.codec, largest)
+            self._admission.courses[session] = self._course
             await self._converse(session, init)
             if self._failure is not None and not self._ended_by_client:
                 await self.replies.undelivered(session)
@@ -162,6 +166,7 @@ class StreamCall:
         found = None if request is grpc.aio.EOF else request.message.WhichOneof("request")
         if found != "init":
             raise InitRequiredError(found or "nothing")
+        self._course.advance()
         init: pb.StreamInit = request.message.init
         return init
 
@@ -227,17 +232,24 @@ class StreamCall:
         while (request := await read_request(self._context)) is not grpc.aio.EOF:
             if self._over.is_set():
                 continue
+            self._course.advance()
             message = request.message
             match message.WhichOneof("request"):
                 case "data_chunk":
-                    await self._feed.put(message.data_chunk, request.payload)
+                    await self._take(message.data_chunk, request.payload)
                 case "audio_chunk":
-                    await self._feed.put(message.audio_chunk, request.payload)
+                    await self._take(message.audio_chunk, request.payload)
                 case "control":
                     await self._obey(session, message.control)
                 case found:
                     raise InputError(f"expected a chunk or control, got {found or 'nothing'}")
         self._feed.end()
+
+    async def _take(self, chunk: Chunk, payload: memoryview | None) -> None:
+        if self._course.is_stale:
+            self._feed.skip(chunk)
+        else:
+            await self._feed.put(chunk, payload)
 
     async def _obey(self, session: Session, control: pb.StreamControl) -> None:
         match control.command:
@@ -246,6 +258,8 @@ class StreamCall:
             case pb.StreamControl.COMMAND_CANCEL:
                 self._cancelled = True
                 await session.cancel("cancelled by the client")
+            case pb.StreamControl.COMMAND_INTERRUPT if self._course.is_heeded:
+                return  # it came beside the stream, and overtook this
             case pb.StreamControl.COMMAND_INTERRUPT:
                 await session.interrupt(control.node_id or None)
             case command:

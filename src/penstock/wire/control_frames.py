@@ -95,9 +95,10 @@ def set_state(node_id: str, state: NodeState) -> pb.ControlFrame:
     return pb.ControlFrame(set_node_state=said)
 
 
-def interrupt(node_id: str | None) -> pb.ControlFrame:
-    """None is the client, and so everything."""
-    return pb.ControlFrame(interrupt=pb.Interrupt(node_id=node_id or ""))
+def interrupt(node_id: str | None, overtakes: int = 0) -> pb.ControlFrame:
+    """None is the client, and so everything; what it ``overtakes`` are a stream's messages."""
+    said = pb.Interrupt(node_id=node_id or "", overtakes=overtakes)
+    return pb.ControlFrame(interrupt=said)
 
 
 def decode_refusal(said: pb.ErrorEvent, node_id: str) -> PenstockError:

@@ -170,10 +170,12 @@ class ClearNodeState(_message.Message):
     def __init__(self, node_id: _Optional[str] = ...) -> None: ...
 
 class Interrupt(_message.Message):
-    __slots__ = ("node_id",)
+    __slots__ = ("node_id", "overtakes")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    OVERTAKES_FIELD_NUMBER: _ClassVar[int]
     node_id: str
-    def __init__(self, node_id: _Optional[str] = ...) -> None: ...
+    overtakes: int
+    def __init__(self, node_id: _Optional[str] = ..., overtakes: _Optional[int] = ...) -> None: ...
 
 class ControlEvent(_message.Message):
     __slots__ = ("attached", "tap", "intercept_request", "error", "session_closed", "interrupted", "acknowledged")
