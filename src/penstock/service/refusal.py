@@ -26,15 +26,21 @@ _NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """``reason`` is for programs; after ``retry_s`` they may try again (None: it is no use)."""
+    """``reason`` is for programs; after ``retry_s`` they may try again (None: it is no use).
+
+    One that is told ``at_once`` isn't held: it takes no room from others, and its client may see
+    INTERNAL.
+    """
 
     ending: Ending
     reason: str
     retry_s: float | None = None
+    at_once: bool = False
 
     async def tell(self, context: Context) -> NoReturn:
         """End the call, of which no request is asked for."""
-        await asyncio.sleep(HOLD_S)
+        if not self.at_once:
+            await asyncio.sleep(HOLD_S)
         ending = self.ending
         details = refusal_details(ending.number, ending.message, self.reason, self.retry_s)
         context.set_trailing_metadata(details)

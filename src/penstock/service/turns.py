@@ -75,5 +75,8 @@ class Turns:
 
 
 def _refused(reason: str, setting: str) -> Refusal:
-    message = f"this caller has too many calls ({setting})"
-    return Refusal(Ending(grpc.StatusCode.RESOURCE_EXHAUSTED, message), reason, _RETRY_S)
+    """It counts among nobody's calls, so it must not last."""
+    ending = Ending(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, f"this caller has too many calls ({setting})"
+    )
+    return Refusal(ending, reason, _RETRY_S, at_once=True)
