@@ -2,7 +2,8 @@
 //
 //     npm install && node client.js 127.0.0.1:50051 "my name is Ada"
 //
-// PENSTOCK_TOKEN, where it is set, is shown with each call.
+// PENSTOCK_TOKEN, where it is set, is shown with each call. With PENSTOCK_CA, a PEM file of the
+// authorities to trust, what goes over the connection is encrypted: a token needs that on a network.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -24,7 +25,10 @@ const { remotemedia } = grpc.loadPackageDefinition(
 );
 
 const [target = "127.0.0.1:50051", ...said] = process.argv.slice(2);
-const credentials = grpc.credentials.createInsecure();
+const authorities = process.env.PENSTOCK_CA;
+const credentials = authorities
+  ? grpc.credentials.createSsl(readFileSync(authorities))
+  : grpc.credentials.createInsecure();
 const metadata = new grpc.Metadata();
 if (process.env.PENSTOCK_TOKEN) {
   metadata.set("authorization", `Bearer ${process.env.PENSTOCK_TOKEN}`);

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from penstock.bridges import strategy_for
+from penstock.cli.reaching import add_reaching, client_options, refuse_without_address
 from penstock.cli.status import report
 from penstock.cli.surroundings import Surroundings, add_manifest, add_surroundings, surroundings
 from penstock.cli.table import columns
@@ -19,7 +20,7 @@ from penstock.session import Budget, cost_of
 from penstock.session.hosting import prewarm_orders, reserve_prewarmed
 
 if TYPE_CHECKING:
-    from penstock.client import PipelinePlan
+    from penstock.client import ClientOptions, PipelinePlan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,11 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limits", action="store_true", help="show what a session takes, and what there is"
     )
-    parser.add_argument(
-        "--address",
-        metavar="HOST:PORT|unix:PATH",
-        help="ask a running service, which knows what is free; implies --limits",
-    )
+    add_reaching(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _planned(arguments: argparse.Namespace) -> dict[str, Any]:
+    refuse_without_address(arguments)
     around = surroundings(arguments)
     found = check_manifest(arguments.manifest, around.catalogue, around.settings)
     report("warning", found.warnings)
@@ -53,13 +51,14 @@ def _planned(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
-    return asyncio.run(_plan_of_service(arguments.address, arguments.manifest))
+    options = client_options(arguments)
+    return asyncio.run(_plan_of_service(arguments.address, options, arguments.manifest))
 
 
-async def _plan_of_service(address: str, manifest: Any) -> dict[str, Any]:
+async def _plan_of_service(address: str, options: ClientOptions, manifest: Any) -> dict[str, Any]:
     from penstock.client import Client  # noqa: PLC0415  # gRPC, which a local plan doesn't need
 
-    async with Client(address) as client:
+    async with Client(address, options) as client:
         return _service_data(await client.plan(manifest))
 
 

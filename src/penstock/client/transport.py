@@ -21,6 +21,8 @@ _MEANINGS = {
     "Socket closed": _CLOSED,
     "Connection reset": _CLOSED,
     "WRONG_VERSION_NUMBER": "the service may not speak TLS",
+    "CERTIFICATE_VERIFY_FAILED": "the service's certificate is not trusted",
+    "create security handshaker": "the authorities, or the certificate and its key, may be no PEM",
 }
 """By what gRPC says of a connection that was closed before it began to be one of gRPC's."""
 
