@@ -95,6 +95,7 @@ async def test_an_output_that_is_intercepted_anew_is_asked_about_once(
             for _ in range(10):
                 await unread.send(intercept=intercept)
             await unread.obeyed()
+        await other.do(subscribe=pb.Subscribe(addr=at("n1")))  # it has heeded all of them
         assert len(asyncio.all_tasks()) - before < 10
     request = await unread.event("intercept_request")
     reply = pb.InterceptReply(correlation_id=request.correlation_id, decision=PASS)
