@@ -12,6 +12,7 @@ from attaching import chain
 from wire_client import calls_ended
 
 from penstock.client import Client, ClientOptions, Stream
+from penstock.client.interrupts import Asked, Interrupts
 from penstock.data import Text
 from penstock.manifest import ServiceSettings, Settings, digest_of, new_token
 from penstock.nodes import Catalogue
@@ -95,6 +96,35 @@ async def test_an_interrupt_that_is_given_up_leaves_the_next_its_answer(gated: G
     await sending
     async with asyncio.timeout(10):
         assert await gated.stream.interrupt() == Interruption(None, None, 1, ("n1",))
+
+
+async def test_one_that_is_given_up_as_it_overtakes_in_vain_leaves_the_next_its_answer() -> None:
+    """The service had read up to its place, and this client never came to write it."""
+    trying, late = asyncio.Event(), asyncio.Event()
+
+    async def write(asked: Asked) -> None:
+        if not late.is_set():
+            await asyncio.Event().wait()
+        asked.place, asked.is_sent = 1, True
+
+    async def overtake(_node_id: str | None, _place: int) -> bool:
+        trying.set()
+        await late.wait()
+        return False
+
+    interrupts = Interrupts(write, overtake, lambda: 1)
+    first = asyncio.create_task(interrupts.ask("n0"))
+    await trying.wait()
+    first.cancel()
+    await asyncio.wait([first])
+    late.set()
+    second = asyncio.create_task(interrupts.ask("n0"))
+    await asyncio.sleep(0.1)
+    said = Interruption("n0", None, 1)
+    interrupts.note(said)
+    async with asyncio.timeout(10):
+        assert await second == said
+    await interrupts.aclose()
 
 
 async def test_an_interrupt_overtakes_what_waits_for_room(gated: Gated) -> None:

@@ -27,12 +27,14 @@ class Asked:
     """An interrupt that somebody waits for.
 
     ``place`` is its number among the stream's messages, from its turn to be written on; until then
-    0. ``is_sent`` says that the service may have heard of it.
+    0. ``is_sent`` says that the service may have heard of it, ``is_given_up`` that nobody waits any
+    more.
     """
 
     node_id: str | None
     place: int = 0
     is_sent: bool = False
+    is_given_up: bool = False
     answer: asyncio.Future[Interruption] = field(default_factory=_future)
 
 
@@ -70,8 +72,8 @@ class Interrupts:
                 patience_s *= 2
             await asyncio.wait([asked.answer])
         finally:
-            if not asked.is_sent:
-                self._awaited.remove(asked)
+            asked.is_given_up = True
+            self._forget_unsent(asked)
         return None if asked.answer.cancelled() else asked.answer.result()
 
     def note(self, said: Interruption) -> None:
@@ -104,11 +106,23 @@ class Interrupts:
                 writing.cancel()
         if asked.answer.done():
             return True
-        place, asked.is_sent = asked.place or self._sent(), True
-        overtaking = self._begin(self._overtake(asked.node_id, place))
+        overtaking = self._begin(self._send_beside(asked, asked.place or self._sent()))
         await asyncio.wait([overtaking, asked.answer], return_when=asyncio.FIRST_COMPLETED)
-        asked.is_sent = bool(asked.place) or asked.answer.done() or overtaking.result()
-        return asked.is_sent
+        if overtaking.done() and not overtaking.cancelled():
+            overtaking.result()
+        return asked.is_sent or asked.answer.done()
+
+    async def _send_beside(self, asked: Asked, place: int) -> None:
+        """Until this is done the service may have heard of it, whoever waits for that or not."""
+        asked.is_sent = True
+        asked.is_sent = await self._overtake(asked.node_id, place) or bool(asked.place)
+        if asked.is_given_up:
+            self._forget_unsent(asked)
+
+    def _forget_unsent(self, asked: Asked) -> None:
+        """One that the service never hears of takes no answer from another."""
+        if not asked.is_sent and asked in self._awaited:
+            self._awaited.remove(asked)
 
     def _begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
