@@ -65,7 +65,6 @@ class NodeLoop:
     ) -> None:
         self.node = node
         self.direct = direct
-        self.works_at_once = direct and not isinstance(node, Join)
         self.stats = NodeStatistics()
         self.producing = True
         self.state = NodeState.ENABLED
@@ -74,6 +73,7 @@ class NodeLoop:
         self._pump = pump
         self._call = call
         self._is_join = isinstance(node, Join)
+        self.works_at_once = direct and not self._is_join
         process = getattr(node, "process", None)
         self._context = node.ctx
         self._process = by_name(process) if process and self._is_join else process
