@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,6 +12,9 @@ from wire_client import CLOSE, WireClient, chunk, init, pipeline, rest
 
 from penstock.wire.v1 import control_pb2 as pb
 
+NODES = str(Path(__file__).parent.parent / "session" / "bus_nodes.py")
+MIXED = ("PassThrough", "EchoNode", "PassThrough")
+"""Nodes in the session's process, and one in a process of its own between them."""
 IN, OUT = pb.CONTROL_DIRECTION_IN, pb.CONTROL_DIRECTION_OUT
 PASS = pb.InterceptDecision(**{"pass": pb.Empty()})
 HOUR_MS = 3_600_000

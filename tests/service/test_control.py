@@ -5,12 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from bus_client import HOUR_MS, IN, OUT, PASS, Attached, Streaming, at, attached, hello
+from bus_client import (
+    HOUR_MS,
+    IN,
+    MIXED,
+    NODES,
+    OUT,
+    PASS,
+    Attached,
+    Streaming,
+    at,
+    attached,
+    hello,
+)
 from wire_client import (
     CANCEL,
     CLOSE,
@@ -29,8 +40,6 @@ from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import control_pb2 as pb
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-NODES = str(Path(__file__).parent.parent / "session" / "bus_nodes.py")
-MIXED = ("PassThrough", "EchoNode", "PassThrough")
 DROP = pb.InterceptDecision(drop=pb.Empty())
 
 

@@ -6,11 +6,10 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from bus_client import HOUR_MS, PASS, Attached, Streaming, at, attached, hello
+from bus_client import HOUR_MS, MIXED, NODES, PASS, Attached, Streaming, at, attached, hello
 from wire_client import WireClient, chunk
 
 from penstock.nodes import Catalogue
@@ -19,8 +18,6 @@ from penstock.testing import ProcessTree
 from penstock.wire.v1 import control_pb2 as pb
 
 pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-NODES = str(Path(__file__).parent.parent / "session" / "bus_nodes.py")
-MIXED = ("PassThrough", "EchoNode", "PassThrough")
 FILLER = "x" * 3_000_000
 """More than gRPC takes for a client that doesn't read."""
 
