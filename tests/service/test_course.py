@@ -27,6 +27,13 @@ def test_it_is_late_where_all_has_been_read() -> None:
     assert [course.lies_ahead(place) for place in (2, 3, 4)] == [False, False, True]
 
 
+def test_whether_it_has_advanced_is_since_that_was_asked_last() -> None:
+    course = at(2)
+    assert [course.has_advanced(), course.has_advanced()] == [True, False]
+    course.advance()
+    assert course.has_advanced()
+
+
 def test_who_claims_too_many_places_waits_until_they_have_been_reached() -> None:
     course = at(1)
     for place in range(2, MOST_BESIDE + 2):

@@ -37,7 +37,7 @@ class LatencyHistogram:
     @classmethod
     def merged(cls, parts: Iterable[Iterable[int]]) -> LatencyHistogram:
         """Of several lists of counts, which may differ in length."""
-        return cls(tuple(sum(column) for column in zip_longest(*parts, fillvalue=0)))
+        return cls(tuple(map(sum, zip_longest(*parts, fillvalue=0))))
 
     @property
     def count(self) -> int:

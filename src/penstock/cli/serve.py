@@ -19,6 +19,7 @@ from penstock.executors.multiprocess.leftovers import find_leftovers, sweep
 from penstock.executors.multiprocess.limits import memory_limiter
 from penstock.manifest import Capacity, Settings, filled_in
 from penstock.service import check, serve
+from penstock.service.coalescing import CoalescingLoop
 from penstock.service.fitting import fitted, lowered_in
 from penstock.telemetry import Telemetry, check_telemetry, configure_logs
 
@@ -66,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     telemetry = Telemetry(settings.telemetry)
     _sweep()
     around = replace(around, settings=settings)
-    asyncio.run(_serve(around, telemetry, supervision, insecure=arguments.insecure))
+    with asyncio.Runner(loop_factory=CoalescingLoop) as runner:
+        runner.run(_serve(around, telemetry, supervision, insecure=arguments.insecure))
     return 0
 
 

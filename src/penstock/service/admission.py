@@ -81,6 +81,10 @@ class Admission:
         self._empty = asyncio.Event()
         self._empty.set()
 
+    def active_streams(self) -> int:
+        """How many streams have sent something since this was asked last."""
+        return sum(course.has_advanced() for course in self.courses.values())
+
     @contextlib.asynccontextmanager
     async def session(
         self,

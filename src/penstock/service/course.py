@@ -15,6 +15,7 @@ class Course:
 
     def __init__(self) -> None:
         self._read = 0
+        self._read_before = 0
         self._stale = 0
         self._heeded: set[int] = set()
 
@@ -22,6 +23,11 @@ class Course:
         """Another message has been read."""
         self._heeded.discard(self._read)
         self._read += 1
+
+    def has_advanced(self) -> bool:
+        """Whether a message has been read since this was asked last."""
+        before, self._read_before = self._read_before, self._read
+        return self._read > before
 
     @property
     def is_stale(self) -> bool:

@@ -22,6 +22,7 @@ from penstock.service.address import (
 )
 from penstock.service.admission import Admission
 from penstock.service.beneath import say_how_files_are_found
+from penstock.service.coalescing import coalescing
 from penstock.service.crowding import Crowd
 from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
 from penstock.service.gate import Gate
@@ -138,8 +139,10 @@ async def _serving(
         clients = await listener.start()
         admission.hosts.refill()
         try:
-            async with admission.readiness.watching(), crowd.watching(parse_address(clients).port):
-                yield _Service(clients, admission)
+            watching = crowd.watching(parse_address(clients).port)
+            with coalescing(admission.active_streams):
+                async with admission.readiness.watching(), watching:
+                    yield _Service(clients, admission)
         finally:
             admission.readiness.board.close()
             refusing = asyncio.create_task(listener.stop(STOP_S))

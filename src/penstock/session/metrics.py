@@ -132,7 +132,7 @@ def node_metrics(executors: Iterable[NodeRecords]) -> dict[str, NodeMetrics]:
             cpu_time_s=stats.cpu_ns / 1e9,
             peak_memory_bytes=stats.peak_memory_bytes,
             unmatched=stats.unmatched,
-            processing=LatencyHistogram.merged((stats.processing,)),
+            processing=LatencyHistogram(tuple(stats.processing)),
             processing_time_s=stats.processing_ns / 1e9,
             interrupted=stats.interrupted,
             skipped=stats.skipped,
@@ -188,7 +188,7 @@ def _lane_metrics(
         held_up_by=cause,
         conversion=LatencyHistogram.merged((producer.conversion, consumer.conversion)),
         conversion_time_s=(producer.conversion_ns + consumer.conversion_ns) / 1e9,
-        transit=LatencyHistogram.merged((consumer.transit,)),
+        transit=LatencyHistogram(tuple(consumer.transit)),
         transit_time_s=consumer.transit_ns / 1e9,
     )
 

@@ -31,6 +31,7 @@ cdef class Ring:
     cdef uint64_t _position
     cdef uint64_t _count
     cdef uint64_t _known
+    cdef bint _is_held
 
     cdef int map(self, size_t token_slots) except -1
     cdef int close(self) noexcept
@@ -47,3 +48,4 @@ cdef class Ring:
     cdef int starve(self) noexcept
     cdef bint _has_room(self, size_t size) except -1
     cdef int _publish(self) except -1
+    cdef int ring_bell(self) except -1

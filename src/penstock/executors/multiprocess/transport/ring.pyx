@@ -48,6 +48,31 @@ cdef enum:
     PREFIX_BYTES = 8
     SKIP = 0xFFFFFFFF
 
+cdef list _held = None
+"""The rings whose consumers are to be woken later; None: each at once."""
+
+
+def hold_bells():
+    """Have this process wake no consumer of its rings until ``release_bells``.
+
+    That is for who puts something into many rings, one after the other: on a machine that has
+    no core to spare, each consumer that wakes takes the place of who has woken it.
+    """
+    global _held
+    if _held is None:
+        _held = []
+
+
+def release_bells():
+    """Wake who has been put something since ``hold_bells``, and from now on at once."""
+    global _held
+    cdef list held = _held
+    cdef Ring ring
+    _held = None
+    if held:
+        for ring in held:
+            ring.ring_bell()
+
 
 cdef class Ring:
     """One side's view of the ring; a process is either its producer or its consumer.
@@ -113,6 +138,8 @@ cdef class Ring:
         if self.fd >= 0:
             close_fd(self.fd)
         if self.bell >= 0:
+            if self._is_held:
+                eventfd_write(self.bell, 1)
             close_fd(self.bell)
         self.fd = self.bell = -1
 
@@ -156,8 +183,18 @@ cdef class Ring:
         if load_flag(&self._header.consumer_sleeps) and exchange(
             &self._header.consumer_sleeps, 0
         ):
-            if eventfd_write(self.bell, 1) < 0 and errno != EAGAIN:
-                PyErr_SetFromErrno(OSError)
+            if _held is None:
+                self.ring_bell()
+            else:
+                self._is_held = True
+                _held.append(self)
+        return 0
+
+    cdef int ring_bell(self) except -1:
+        """Wake the consumer; what has been closed has woken it."""
+        self._is_held = False
+        if self.bell >= 0 and eventfd_write(self.bell, 1) < 0 and errno != EAGAIN:
+            PyErr_SetFromErrno(OSError)
         return 0
 
     cdef uint64_t taken(self, uint64_t least, uint64_t most) except? 0xFFFFFFFF:
