@@ -157,3 +157,29 @@ def test_a_token_does_not_go_there_in_clear(target: str) -> None:
 @pytest.mark.parametrize("target", ["127.0.0.1:1", "localhost:1", "[::1]:1", "unix:/tmp/x"])
 def test_to_this_machine_it_does(target: str) -> None:
     Client(target, ClientOptions(token=TOKEN))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"token": "abc\n"}, "token: expected visible ASCII without blanks, got a text that ends"),
+        ({"token": "a b"}, "token: expected visible ASCII without blanks, got a text$"),
+        ({"token": "schlüssel"}, "token: expected visible ASCII"),
+        ({"token": ""}, "token: expected visible ASCII"),
+        ({"compression": "zstd"}, "compression: expected one of none, deflate, gzip, got 'zstd'"),
+        ({"keepalive_s": 0}, "keepalive_s: expected more than 0, got 0"),
+        ({"keepalive_s": float("nan")}, "keepalive_s: expected more than 0, got nan"),
+    ],
+)
+def test_options_that_can_not_be_are_refused(given: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{said}") as caught:
+        ClientOptions(**given)
+    assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"), [({"certificate": b"PEM"}, "key"), ({"key": b"PEM"}, "certificate")]
+)
+def test_a_certificate_comes_with_its_key(given: Any, missing: str) -> None:
+    with pytest.raises(ValueError, match=f"^{missing}: expected the one of the"):
+        ClientTls(**given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +12,7 @@ import grpc
 from penstock.errors import InputError
 
 UNIX = "unix:"
+_TOKEN = re.compile(r"[!-~]+")
 _COMPRESSIONS = {
     "none": grpc.Compression.NoCompression,
     "deflate": grpc.Compression.Deflate,
@@ -22,7 +24,8 @@ _COMPRESSIONS = {
 class ClientTls:
     """PEM, as bytes: the authorities to trust (None: the system's), and the client's own pair.
 
-    Each is the content of a file, not its path. Raises ``TypeError`` for anything else.
+    Each is the content of a file, not its path. Raises ``TypeError`` for anything else, and
+    ``ValueError`` for half a pair.
     """
 
     authorities: bytes | None = None
@@ -35,6 +38,9 @@ class ClientTls:
             if not isinstance(given, bytes | None):
                 kind = type(given).__name__
                 raise TypeError(f"{name}: expected the bytes of a PEM file, got {kind}")
+        if (self.certificate is None) != (self.key is None):
+            alone, missing = ("key", "certificate") if self.key else ("certificate", "key")
+            raise ValueError(f"{missing}: expected the one of the {alone}, got nothing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,8 @@ class ClientOptions:
 
     A token goes to another machine in clear only with ``token_in_clear``. Requests are compressed
     by ``compression``. A service that doesn't answer a ping each ``keepalive_s`` seconds is taken
-    for gone (None: none is sent). Raises ``TypeError`` for a ``tls`` that is no ``ClientTls``.
+    for gone (None: none is sent). Raises ``TypeError`` for a ``tls`` that is no ``ClientTls``, and
+    ``ValueError`` for what can't be: a token is visible ASCII, as ``penstock token`` makes it.
     """
 
     tls: ClientTls | None = None
@@ -57,6 +64,14 @@ class ClientOptions:
         if not isinstance(tls, ClientTls | None):
             said = "expected a ClientTls (ClientTls() trusts the system's authorities)"
             raise TypeError(f"tls: {said}, got {tls!r}")
+        if self.token is not None and not _TOKEN.fullmatch(self.token):
+            ends = " that ends in one: strip it" if self.token != self.token.strip() else ""
+            raise ValueError(f"token: expected visible ASCII without blanks, got a text{ends}")
+        if self.compression not in _COMPRESSIONS:
+            known = ", ".join(_COMPRESSIONS)
+            raise ValueError(f"compression: expected one of {known}, got {self.compression!r}")
+        if self.keepalive_s is not None and not self.keepalive_s > 0:
+            raise ValueError(f"keepalive_s: expected more than 0, got {self.keepalive_s!r}")
 
     def check(self, target: str) -> None:
         """Raises ``InputError`` where the token would be read by others on its way."""
