@@ -6,16 +6,19 @@ import argparse
 import asyncio
 import statistics
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from bench.abuse.attacker import attacking
 from bench.abuse.attacks import ATTACKS
 from bench.abuse.neighbour import Neighbour, Seen, neighbour
-from bench.storm.service import Service, service
+from bench.rpc.servers import server_process
+from bench.storm.service import service
 from penstock.manifest import digest_of, new_token
 
+Serving = Callable[[str, str], AbstractContextManager[tuple[str, int]]]
+"""A server that knows two tokens, by its address and its process."""
 _COLUMNS = (
     f"{'beside':28} {'chunk p50':>10} {'p99':>8} {'newcomer':>10} {'refused':>8} {'memory':>8}"
 )
@@ -28,26 +31,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     median). Memory is what the service's own process has at the end of the row, in MiB.
     """
     given = _parser().parse_args(arguments)
-    asyncio.run(_measure(given.only or list(ATTACKS), given.seconds, given.share))
+    serving = _bare if given.bare else _guarded
+    asyncio.run(_measure(serving, given.only or list(ATTACKS), given.seconds, given.share))
     return 0
 
 
-async def _measure(names: Sequence[str], duration_s: float, share: float) -> None:
+async def _measure(serving: Serving, names: Sequence[str], duration_s: float, share: float) -> None:
     print(_COLUMNS, flush=True)
     ours, theirs = new_token(), new_token()
-    with _guarded(ours, theirs) as running:
-        async with neighbour(running.address, ours) as client:
+    with serving(ours, theirs) as (address, pid):
+        async with neighbour(address, ours) as client:
             await client.see(1)  # warm
             for name in names:
-                await _row("nobody", running, client, duration_s)
+                await _row("nobody", pid, client, duration_s)
                 count = max(round(ATTACKS[name][1] * share), 1)
-                with attacking(name, running.address, theirs, count):
-                    await _row(f"{count} {name}", running, client, duration_s)
-            await _row("nobody", running, client, duration_s)
+                with attacking(name, address, theirs, count):
+                    await _row(f"{count} {name}", pid, client, duration_s)
+            await _row("nobody", pid, client, duration_s)
 
 
 @contextmanager
-def _guarded(*tokens: str) -> Iterator[Service]:
+def _bare(*_tokens: str) -> Iterator[tuple[str, int]]:
+    """A server without Penstock, which knows no tokens and has gRPC's own limits."""
+    with server_process("bench.abuse.bare") as (process, address):
+        yield address, process.pid
+
+
+@contextmanager
+def _guarded(*tokens: str) -> Iterator[tuple[str, int]]:
     """A service that knows these tokens, and limits as they are by default."""
     with tempfile.TemporaryDirectory(prefix="penstock-abuse-") as folder:
         known, config = Path(folder, "tokens.toml"), Path(folder, "penstock.toml")
@@ -56,12 +67,12 @@ def _guarded(*tokens: str) -> Iterator[Service]:
         known.chmod(0o600)
         config.write_text(f'[service]\ntokens = "{known}"\n')
         with service("--config", str(config)) as running:
-            yield running
+            yield running.address, running.process.pid
 
 
-async def _row(name: str, running: Service, client: Neighbour, duration_s: float) -> None:
+async def _row(name: str, pid: int, client: Neighbour, duration_s: float) -> None:
     seen = await client.see(duration_s)
-    print(f"{name:28} {_said(seen)} {_memory_mib(running.process.pid):8.0f}", flush=True)
+    print(f"{name:28} {_said(seen)} {_memory_mib(pid):8.0f}", flush=True)
 
 
 def _said(seen: Seen) -> str:
@@ -80,5 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.abuse", description=main.__doc__)
     parser.add_argument("--only", action="append", choices=list(ATTACKS), help="one sort of abuse")
     parser.add_argument("--seconds", type=float, default=10, help="for each (default: 10)")
+    parser.add_argument(
+        "--bare", action="store_true", help="of a bare grpc.aio server, in the place of a service"
+    )
     parser.add_argument("--share", type=float, default=1, help="of the full number of each")
     return parser
