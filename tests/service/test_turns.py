@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from bearers import MASTER, OTHER, ROBOT, bearing, status_of, written
 from wire_client import WireClient, calls_ended
 
+from bench.abuse.http2 import END_HEADERS, HEADERS, HELLO, RESET, connected, frame, headers
 from penstock.manifest import ConnectionSettings, ServiceSettings, Settings
 from penstock.nodes import Catalogue
 from penstock.service import running
@@ -81,3 +83,29 @@ async def test_calls_that_wait_to_be_refused_take_no_more_than_their_share(
         told.update(task.result()[0] for task in done)
     assert told.keys() == {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
     await calls_ended()
+
+
+async def test_who_calls_too_often_and_leaves_is_no_failure_in_the_log(
+    settings: Settings, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """gRPC would write a traceback for each; a client can give up thousands of calls a second."""
+    connections = ConnectionSettings(max_call_rate_per_peer=1)
+    service = settings.service.model_copy(update={"connections": connections})
+    head = headers(more=[(b"authorization", b"Bearer " + MASTER.encode())])
+    calls = b"".join(
+        frame(HEADERS, END_HEADERS, stream, head) + frame(RESET, 0, stream, (8).to_bytes(4, "big"))
+        for stream in range(1, 400, 2)
+    )
+    async with (
+        running(Settings(service=service), "127.0.0.1:0", catalogue) as address,
+        connected(address) as (_, writer),
+        WireClient(address) as wire,
+    ):
+        writer.write(HELLO + calls)
+        request = execution.VersionRequest()
+        while await wire.version(request, **bearing(MASTER)).code() is grpc.StatusCode.OK:
+            continue  # until those have come
+        assert await wire.version(request, **bearing(OTHER))
+    await calls_ended()
+    told = {(one.name, one.levelno) for one in caplog.records if one.levelno > logging.WARNING}
+    assert not told

@@ -11,7 +11,6 @@ from penstock.manifest import ServiceSettings
 from penstock.service.callers import BEARER, Caller, TokenFile
 from penstock.service.crowding import Crowd
 from penstock.service.refusal import Refusal, Refusals
-from penstock.service.requests import heeding_leave
 from penstock.service.status import Context, Ending
 from penstock.service.turns import Behaviour, Turns
 from penstock.wire.methods import HEALTH
@@ -55,7 +54,7 @@ class Gate(grpc.aio.ServerInterceptor):
             if wrong is not None:
                 refusing = self._refusing(wrong, details.method)
                 return grpc.stream_stream_rpc_method_handler(
-                    self._bounded(heeding_leave(refusing), details.method)
+                    self._bounded(refusing, details.method)
                 )
         handler = await continuation(details)
         if handler is None:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import NoReturn
 
+from penstock.errors import SessionCancelledError
 from penstock.service.call_log import CallLog
 from penstock.service.status import Context, Ending, abort
 from penstock.wire.refusals import refusal_details
@@ -55,14 +56,20 @@ class Refusals:
         self._untold = 0
 
     async def tell(self, refusal: Refusal, method: str, context: Context) -> NoReturn:
-        """End a call of ``method``, which is a path or a name, as its client said it."""
+        """End a call of ``method``, which is a path or a name, as its client said it.
+
+        Raises ``asyncio.CancelledError`` where that has left: gRPC's log is to say nothing of it.
+        """
         if self._may_log():
             log = CallLog(method.rpartition("/")[2][:_NAME], context.peer())
             log.refused(refusal.ending.message, refusal.reason, self._untold)
             self._untold = 0
         else:
             self._untold += 1
-        await refusal.tell(context)
+        try:
+            await refusal.tell(context)
+        except SessionCancelledError as exc:
+            raise asyncio.CancelledError from exc
 
     def _may_log(self) -> bool:
         now = time.monotonic()
