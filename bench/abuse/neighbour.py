@@ -18,6 +18,7 @@ from penstock.wire.v1 import streaming_pb2 as streaming
 
 CHUNK_S = 0.02
 _SAMPLES = 320
+_PATIENCE_S = 20.0
 _OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 
 
@@ -64,11 +65,15 @@ class Neighbour:
                 seen.chunks.append(took_s * 1e3)
 
     async def _newcomers(self, seen: Seen, duration_s: float) -> None:
+        """One each second, until it is answered or the server has had far more than its time."""
+        until = time.perf_counter() + duration_s + _PATIENCE_S
         for _ in range(max(round(duration_s), 1)):
             begin = time.perf_counter()
             async with grpc.aio.insecure_channel(self._address, _OWN_CONNECTION) as channel:
-                while not await _answered(channel, self._token):
+                while not await _answered(channel, self._token, until):
                     seen.refused += 1
+                    if time.perf_counter() >= until:
+                        break
             seen.newcomers.append((time.perf_counter() - begin) * 1e3)
             await asyncio.sleep(max(begin + 1 - time.perf_counter(), 0))
 
@@ -96,10 +101,11 @@ def bearing(token: str) -> tuple[tuple[str, str]]:
     return (("authorization", f"Bearer {token}"),)
 
 
-async def _answered(channel: grpc.aio.Channel, token: str) -> bool:
+async def _answered(channel: grpc.aio.Channel, token: str, until: float) -> bool:
     version: Any = channel.unary_unary(GET_VERSION.path)
+    left_s = until - time.perf_counter()
     try:
-        await version(b"", metadata=bearing(token), wait_for_ready=True, timeout=30)
+        await version(b"", metadata=bearing(token), wait_for_ready=True, timeout=left_s)
     except grpc.aio.AioRpcError:
         return False
     return True

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
 _Ts = TypeVarTuple("_Ts")
-STREAMS = 16
+STREAMS = 32
 """Streams that have sent something lately, from which on it rests: fewer have nothing to add up."""
 REST_S = 0.001
 """The longest rest; a chunk comes and goes, so that its result is later by two of them."""
