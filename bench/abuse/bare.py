@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 
@@ -36,7 +37,7 @@ async def _stream(
 async def main() -> None:
     """Serve until killed; says where on stdout, as Penstock's service does."""
     server = grpc.aio.server(options=_OPTIONS)
-    methods: dict[str, grpc.RpcMethodHandler] = {
+    methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         GET_VERSION.path: grpc.unary_unary_rpc_method_handler(_version),
         STREAM_PIPELINE.path: grpc.stream_stream_rpc_method_handler(
             _stream,
