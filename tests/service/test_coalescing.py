@@ -180,10 +180,9 @@ def test_a_service_that_rests_gives_everything_in_order(monkeypatch: pytest.Monk
             WireClient(address) as wire,
         ):
             said = await asyncio.gather(*(talk(wire, 150) for _ in range(4)))
-            assert loop.selector.resting
         assert not loop.selector.active_streams()
         return said
 
     with asyncio.Runner(loop_factory=Loop) as runner:
         assert runner.run(talk_at_once()) == [[str(number) for number in range(150)]] * 4
-    assert max(surplus) > 0
+    assert max(surplus, default=0) > 0  # it has rested
