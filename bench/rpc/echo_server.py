@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 import grpc
 
 from bench.rpc.echo import SERVICE, STREAM, UNARY
+from bench.rpc.listening import serve
 from penstock.wire.v1.common_pb2 import DataBuffer
-
-_OPTIONS = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1))
 
 
 async def echo(request: DataBuffer, _context: object) -> DataBuffer:
@@ -23,18 +22,13 @@ async def echo_stream(requests: AsyncIterator[DataBuffer], _: object) -> AsyncIt
 
 
 async def main() -> None:
-    """Serve until killed; says where on stdout, as Penstock's service does."""
-    server = grpc.aio.server(options=_OPTIONS)
+    """Serve until killed."""
     codec = (DataBuffer.FromString, DataBuffer.SerializeToString)
-    handlers: dict[str, grpc.RpcMethodHandler[DataBuffer, DataBuffer]] = {
+    handlers = {
         UNARY: grpc.unary_unary_rpc_method_handler(echo, *codec),
         STREAM: grpc.stream_stream_rpc_method_handler(echo_stream, *codec),
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    print(f"listening on 127.0.0.1:{port}", flush=True)
-    await server.wait_for_termination()
+    await serve({SERVICE: handlers}, ("grpc.max_receive_message_length", -1))
 
 
 if __name__ == "__main__":
