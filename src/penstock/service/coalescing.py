@@ -26,12 +26,13 @@ _Ts = TypeVarTuple("_Ts")
 STREAMS = 32
 """Streams that have sent something lately, from which on it rests: fewer have nothing to add up."""
 REST_S = 0.001
-"""The longest rest; a chunk comes and goes, so that its result is later by two of them."""
+"""The longest rest; a chunk waits for two at most, and each time for what was found with it."""
 BUSY, STILL_BUSY = 0.5, 0.2
 """The share of its time that a loop is at work from which on it rests, and goes on to."""
 JUDGED_EACH_S = 0.1
 _WORK_TO_REST = 2.0
-_WAKEUPS = 4096
+_MOST_WAKEUPS = 4096
+"""More than the bytes that gRPC's pair of sockets has room for, as each takes a buffer."""
 
 
 class RestingSelector(selectors.EpollSelector):
@@ -110,7 +111,7 @@ class CoalescingLoop(asyncio.SelectorEventLoop):
         where a few hundred of them lie unread. The last is left to gRPC, which waits for one.
         """
         if self.selector.resting:
-            surplus = len(wakeups.recv(_WAKEUPS, socket.MSG_PEEK)) - 1
+            surplus = len(wakeups.recv(_MOST_WAKEUPS, socket.MSG_PEEK)) - 1
             if surplus > 0:
                 wakeups.recv(surplus)
         take()
