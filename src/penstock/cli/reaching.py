@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.errors import InputError
+from penstock.manifest import can_be_token
 
 if TYPE_CHECKING:
     from penstock.client import ClientOptions, ClientTls
@@ -81,7 +81,7 @@ def _token(path: Path | None) -> str | None:
     token = said.strip()
     if not (token or path):
         return None
-    if not re.fullmatch(r"[!-~]+", token):  # else ClientOptions refuses it, in other words
+    if not can_be_token(token):
         raise InputError(f"{path or f'${TOKEN}'}: expected a token, and nothing else")
     return token
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 import grpc
 
 from penstock.errors import InputError
+from penstock.manifest import can_be_token
 
 UNIX = "unix:"
-_TOKEN = re.compile(r"[!-~]+")
 _COMPRESSIONS = {
     "none": grpc.Compression.NoCompression,
     "deflate": grpc.Compression.Deflate,
@@ -39,8 +38,9 @@ class ClientTls:
                 kind = type(given).__name__
                 raise TypeError(f"{name}: expected the bytes of a PEM file, got {kind}")
         if (self.certificate is None) != (self.key is None):
-            alone, missing = ("key", "certificate") if self.key else ("certificate", "key")
-            raise ValueError(f"{missing}: expected the one of the {alone}, got nothing")
+            pair = ("certificate", "key")
+            missing, given = pair if self.certificate is None else reversed(pair)
+            raise ValueError(f"{missing}: expected that of the {given}, got None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,9 @@ class ClientOptions:
         if not isinstance(tls, ClientTls | None):
             said = "expected a ClientTls (ClientTls() trusts the system's authorities)"
             raise TypeError(f"tls: {said}, got {tls!r}")
-        if self.token is not None and not _TOKEN.fullmatch(self.token):
-            ends = " that ends in one: strip it" if self.token != self.token.strip() else ""
-            raise ValueError(f"token: expected visible ASCII without blanks, got a text{ends}")
+        if self.token is not None and not can_be_token(self.token):
+            around = " with some around it: strip it" if can_be_token(self.token.strip()) else ""
+            raise ValueError(f"token: expected visible ASCII without blanks, got a text{around}")
         if self.compression not in _COMPRESSIONS:
             known = ", ".join(_COMPRESSIONS)
             raise ValueError(f"compression: expected one of {known}, got {self.compression!r}")

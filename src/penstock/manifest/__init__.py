@@ -36,7 +36,14 @@ from penstock.manifest.settings import (
     load_settings,
 )
 from penstock.manifest.telemetry import TelemetrySettings, TraceSettings
-from penstock.manifest.tokens import TokenRights, Tokens, digest_of, load_tokens, new_token
+from penstock.manifest.tokens import (
+    TokenRights,
+    Tokens,
+    can_be_token,
+    digest_of,
+    load_tokens,
+    new_token,
+)
 
 __all__ = [
     "MAX_BYTES",
@@ -67,6 +74,7 @@ __all__ = [
     "TokenRights",
     "Tokens",
     "TraceSettings",
+    "can_be_token",
     "configure",
     "digest_of",
     "faults_of",

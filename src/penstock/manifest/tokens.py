@@ -89,6 +89,11 @@ class Tokens:
         return found
 
 
+def can_be_token(text: str) -> bool:
+    """Whether a text can be shown as a bearer token: visible ASCII, without blanks."""
+    return re.fullmatch(r"[!-~]+", text) is not None
+
+
 def new_token() -> str:
     """A token that nobody can guess."""
     return PREFIX + secrets.token_urlsafe(_BYTES)
