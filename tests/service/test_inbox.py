@@ -10,7 +10,7 @@ from wire_client import text
 from penstock.data import VALUE_BYTES, Binary
 from penstock.errors import InputError
 from penstock.manifest import READ_AHEAD_BYTES
-from penstock.service.chunks import Inputs, decode_chunk
+from penstock.service.chunks import Inputs, decode_chunk, parts_of
 from penstock.service.inbox import Inbox
 from penstock.wire.json_texts import JsonTexts
 from penstock.wire.v1 import common_pb2 as pb
@@ -58,7 +58,7 @@ async def test_a_reader_waits_for_room(size: int, room: int) -> None:
 def test_a_chunk_counts_with_all_that_it_holds(buffer: pb.DataBuffer) -> None:
     """Were an empty one free, a client could have as many as it likes waiting."""
     named = streaming.DataChunk(named_buffers={"a": buffer, "b": buffer})
-    inputs = decode_chunk(named, 0, JsonTexts(1 << 20))
+    inputs = decode_chunk(named, parts_of(named), 0, JsonTexts(1 << 20))
     assert inputs.nbytes >= max(buffer.ByteSize(), VALUE_BYTES) * 2
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from penstock.data import Value, held_bytes
@@ -13,7 +13,7 @@ from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import streaming_pb2 as pb
 
 Chunk: TypeAlias = pb.DataChunk | pb.AudioChunk
-_BUFFER = "data_chunk.buffer"
+_BUFFER, _AUDIO = "data_chunk.buffer", "audio_chunk.buffer"
 _MAX_TIMESTAMP_MS = (1 << 64) // 1000 - 1
 
 
@@ -33,51 +33,49 @@ class Inputs(NamedTuple):
         return sum(held_bytes(value) for _, value in self.values)
 
 
-def sources_of(chunk: Chunk) -> tuple[str, ...]:
-    """The nodes that a chunk is for, by the names that the client gives them."""
-    if isinstance(chunk, pb.AudioChunk) or not chunk.named_buffers:
-        return (chunk.node_id,)
-    named = tuple(chunk.named_buffers)
-    return (chunk.node_id, *named) if chunk.HasField("buffer") else named
+class Part(NamedTuple):
+    """One buffer of a chunk: the node that it is for, as the client says, and where it stands."""
+
+    node_id: str
+    buffer: common.DataBuffer | common.AudioBuffer
+    where: str
 
 
-def buffers_of(chunk: Chunk) -> Iterator[tuple[str, common.DataBuffer]]:
-    """A chunk's buffers, and where in it they are; the buffer of an audio chunk is none."""
-    if isinstance(chunk, pb.DataChunk):
-        yield _BUFFER, chunk.buffer
-        for node_id, buffer in chunk.named_buffers.items():
-            yield _named(node_id), buffer
+def parts_of(chunk: Chunk) -> list[Part]:
+    """A chunk's own buffer, if it has one or no other, and those that are named."""
+    if isinstance(chunk, pb.AudioChunk):
+        return [Part(chunk.node_id, chunk.buffer, _AUDIO)]
+    named = chunk.named_buffers
+    if not named:
+        return [Part(chunk.node_id, chunk.buffer, _BUFFER)]
+    own = [Part(chunk.node_id, chunk.buffer, _BUFFER)] if chunk.HasField("buffer") else []
+    return own + [
+        Part(node_id, buffer, f"data_chunk.named_buffers[{node_id!r}]")
+        for node_id, buffer in named.items()
+    ]
 
 
 def decode_chunk(
-    chunk: Chunk, sequence: int | None, texts: JsonTexts, payload: memoryview | None = None
+    chunk: Chunk,
+    parts: Sequence[Part],
+    sequence: int | None,
+    texts: JsonTexts,
+    payload: memoryview | None = None,
 ) -> Inputs:
-    """The values of a chunk, whose own buffer's ``payload`` may lie beside it; JSON as ``texts``.
+    """The values of a chunk of these parts; the ``payload`` of its own buffer may lie beside it.
 
-    Raises ``InputError`` for what is no value, or comes from too far in the future, and
-    ``ResourceLimitError`` for a text that is too long.
+    JSON as ``texts``. Raises ``InputError`` for what is no value, or comes from too far in the
+    future, and ``ResourceLimitError`` for a text that is too long.
     """
-    if chunk.timestamp_ms > _MAX_TIMESTAMP_MS:
-        raise InputError(f"timestamp_ms: {chunk.timestamp_ms} is too far in the future")
-    if isinstance(chunk, pb.AudioChunk):
-        value = decode_audio_buffer(chunk.buffer, "audio_chunk.buffer", payload)
-        values: tuple[tuple[str, Value], ...] = ((chunk.node_id, value),)
-    elif not chunk.named_buffers:
-        values = ((chunk.node_id, decode(chunk.buffer, _BUFFER, payload, texts)),)
-    else:
-        values = tuple(_values(chunk, texts, payload))
-    return Inputs(values, sequence, chunk.timestamp_ms)
+    timestamp_ms = chunk.timestamp_ms
+    if timestamp_ms > _MAX_TIMESTAMP_MS:
+        raise InputError(f"timestamp_ms: {timestamp_ms} is too far in the future")
+    values = [(part.node_id, _value(part, texts, payload)) for part in parts]
+    return Inputs(tuple(values), sequence, timestamp_ms)
 
 
-def _values(
-    chunk: pb.DataChunk, texts: JsonTexts, payload: memoryview | None
-) -> Iterator[tuple[str, Value]]:
-    """Those of a chunk for several nodes."""
-    if chunk.HasField("buffer"):
-        yield chunk.node_id, decode(chunk.buffer, _BUFFER, payload, texts)
-    for node_id, buffer in chunk.named_buffers.items():
-        yield node_id, decode(buffer, _named(node_id), texts=texts)
-
-
-def _named(node_id: str) -> str:
-    return f"data_chunk.named_buffers[{node_id!r}]"
+def _value(part: Part, texts: JsonTexts, payload: memoryview | None) -> Value:
+    buffer, where = part.buffer, part.where
+    if isinstance(buffer, common.AudioBuffer):
+        return decode_audio_buffer(buffer, where, payload)
+    return decode(buffer, where, payload if where is _BUFFER else None, texts)

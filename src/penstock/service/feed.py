@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from penstock.data import Value
 from penstock.errors import InputError
-from penstock.service.chunks import Chunk, Inputs, buffers_of, decode_chunk, sources_of
+from penstock.service.chunks import Chunk, Inputs, Part, decode_chunk, parts_of
 from penstock.service.files import Files
 from penstock.service.inbox import Inbox
 from penstock.service.limits import CallLimits
@@ -54,13 +54,13 @@ class Feed:
         Raises ``InputError`` for what can't be taken, ``ResourceLimitError`` for what is too
         large, and as ``Session.send`` does.
         """
-        turn = self._inbox.turn
+        turn, parts = self._inbox.turn, parts_of(chunk)
         try:
-            number = self._numbering.take(chunk.sequence, sources_of(chunk))
+            number = self._number(chunk, parts)
             if self._files.may_be_read:
-                await self._files.load(buffers_of(chunk))
+                await self._files.load((part.where, part.buffer) for part in parts)
             started = time.perf_counter()
-            inputs = decode_chunk(chunk, number, JsonTexts(self._largest), payload)
+            inputs = decode_chunk(chunk, parts, number, JsonTexts(self._largest), payload)
             self._codec.decoding_s += time.perf_counter() - started
         except InputError as exc:
             exc.sequence = chunk.sequence
@@ -73,7 +73,7 @@ class Feed:
     def skip(self, chunk: Chunk) -> None:
         """Take no more than the number of a chunk; raises ``InputError`` for one that is wrong."""
         try:
-            self._numbering.take(chunk.sequence, sources_of(chunk))
+            self._number(chunk, parts_of(chunk))
         except InputError as exc:
             exc.sequence = chunk.sequence
             raise
@@ -103,6 +103,9 @@ class Feed:
         while (inputs := await self._inbox.take()) is not None:
             await self._send_all(session, inputs)
         await session.end()
+
+    def _number(self, chunk: Chunk, parts: Sequence[Part]) -> int | None:
+        return self._numbering.take(chunk.sequence, [part.node_id for part in parts])
 
     def _sent_at_once(self, inputs: Inputs) -> bool:
         """Whether the session has taken a chunk, without a wait; one of several values is left."""

@@ -11,8 +11,8 @@ from penstock.errors import InvalidValueError, ResourceLimitError
 from penstock.service.beneath import open_beneath
 from penstock.wire.v1 import common_pb2 as pb
 
-Placed = tuple[str, pb.DataBuffer]
-"""Where a buffer stands in its message, and the buffer."""
+Placed = tuple[str, pb.DataBuffer | pb.AudioBuffer]
+"""Where a buffer stands in its message, and the buffer; one of audio is no file."""
 
 
 class Files:
@@ -36,11 +36,15 @@ class Files:
         """
         if not self._folders:
             return
-        files = [(where, buffer) for where, buffer in buffers if buffer.HasField("file")]
+        files = [
+            (where, buffer)
+            for where, buffer in buffers
+            if isinstance(buffer, pb.DataBuffer) and buffer.HasField("file")
+        ]
         if files:
             await asyncio.to_thread(self._load, files)
 
-    def _load(self, files: Sequence[Placed]) -> None:
+    def _load(self, files: Sequence[tuple[str, pb.DataBuffer]]) -> None:
         free = self._largest
         for where, buffer in files:
             data = self._read(buffer.file, where, free)

@@ -235,21 +235,17 @@ class StreamCall:
             self._course.advance()
             message = request.message
             match message.WhichOneof("request"):
-                case "data_chunk":
-                    await self._take(message.data_chunk, request.payload)
-                case "audio_chunk":
-                    await self._take(message.audio_chunk, request.payload)
+                case "data_chunk" | "audio_chunk" as found:
+                    chunk: Chunk = getattr(message, found)
+                    if self._course.is_stale:
+                        self._feed.skip(chunk)
+                    else:
+                        await self._feed.put(chunk, request.payload)
                 case "control":
                     await self._obey(session, message.control)
                 case found:
                     raise InputError(f"expected a chunk or control, got {found or 'nothing'}")
         self._feed.end()
-
-    async def _take(self, chunk: Chunk, payload: memoryview | None) -> None:
-        if self._course.is_stale:
-            self._feed.skip(chunk)
-        else:
-            await self._feed.put(chunk, payload)
 
     async def _obey(self, session: Session, control: pb.StreamControl) -> None:
         match control.command:

@@ -61,19 +61,14 @@ def decode_audio(message: pb.AudioBuffer, payload: Payload, metadata: Mapping[st
             f"samples: expected whole frames of {channels} × {dtype.itemsize} bytes "
             f"({dtype.name}), got {nbytes} bytes{_assumed(message)}"
         )
-    samples = np.frombuffer(payload, dtype)
-    _check_count(message, samples.size)
+    samples = np.frombuffer(payload, dtype)  # clients count those of all channels, or of each
+    if message.num_samples not in (0, samples.size, samples.size // channels):
+        raise ValueError(
+            f"num_samples: says {message.num_samples}, but samples holds {samples.size}"
+            f"{_assumed(message)}"
+        )
     said = message.metadata_json if message.HasField("metadata_json") else None
     return Audio(samples.reshape(-1, channels), message.sample_rate, metadata, said)
-
-
-def _check_count(message: pb.AudioBuffer, samples: int) -> None:
-    """Clients count the samples of all channels, or of each; 0 says nothing."""
-    said = message.num_samples
-    if said not in (0, samples, samples // message.channels):
-        raise ValueError(
-            f"num_samples: says {said}, but samples holds {samples}{_assumed(message)}"
-        )
 
 
 def _assumed(message: pb.AudioBuffer) -> str:

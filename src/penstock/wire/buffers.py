@@ -65,7 +65,8 @@ def decode(
     name = buffer.WhichOneof("data_type")
     if name is None:
         raise InvalidValueError(f"{where}: expected one of {', '.join(_KNOWN)}, got nothing")
-    metadata = dict(buffer.metadata) if buffer.metadata else NO_METADATA
+    said = buffer.metadata
+    metadata = dict(said) if said else NO_METADATA
     return _decoded(name, getattr(buffer, name), payload, metadata, where, texts=texts)
 
 
