@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         SessionMetrics,
         SessionOptions,
         SessionStatus,
+        SessionTotals,
         Tap,
         TapEvent,
     )
@@ -140,6 +141,7 @@ __all__ = [
     "SessionMetrics",
     "SessionOptions",
     "SessionStatus",
+    "SessionTotals",
     "Settings",
     "StallError",
     "SupervisionError",

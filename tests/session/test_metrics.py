@@ -235,6 +235,44 @@ async def test_what_a_killed_process_used_is_told_by_the_kernel():
     assert killed.peak_memory_bytes > 1 << 20
 
 
+async def test_totals_say_what_all_the_metrics_add_up_to(around):
+    """While messages wait, and after some were given up."""
+    manifest = chain("PassThrough", "EchoNode")
+    session = Session(manifest, options(**around))
+    async with session:
+        for _ in range(5):
+            await session.send("n0", Text("x"))
+        outputs = session.outputs()
+        await anext(outputs)
+        while (totals := await session.totals()).items_processed < 10:
+            pass
+        metrics = await session.metrics()
+        assert (totals.inputs, totals.waiting, totals.dropped) == (5, 4, 0)
+        assert_same(totals, metrics)
+        await session.interrupt()
+        await session.end()
+        async for _ in outputs:
+            raise AssertionError("it was interrupted")
+    totals = await session.totals()
+    assert (totals.inputs, totals.waiting, totals.dropped) == (5, 0, 4)
+    assert_same(totals, await session.metrics())
+
+
+def assert_same(totals, metrics):
+    same = [
+        "session_id",
+        "inputs",
+        "items_by_kind",
+        "waiting",
+        "dropped",
+        "peak_memory_bytes",
+        "average_latency_s",
+    ]
+    assert [getattr(totals, name) for name in same] == [getattr(metrics, name) for name in same]
+    items = sum(node.items_processed for node in metrics.nodes.values())
+    assert totals.items_processed == items
+
+
 async def test_a_second_session_of_the_same_plan_counts_from_zero():
     first = Session(chain("PassThrough", "EchoNode"), options())
     async with first:

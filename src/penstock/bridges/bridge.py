@@ -53,9 +53,14 @@ class Lane:
     @property
     def waiting(self) -> int:
         """Messages between the two ends, as far as both have told."""
+        return self.in_transit[0]
+
+    @property
+    def in_transit(self) -> tuple[int, int]:
+        """Messages that wait between the two ends, and those that were dropped there."""
         producer, consumer = self.producer, self.consumer
         gone = sum(producer.dropped.values()) + sum(consumer.dropped.values())
-        return max(producer.sent - consumer.received - gone, 0)
+        return max(producer.sent - consumer.received - gone, 0), gone
 
     def close(self) -> None:
         for end in (self._producer, self._consumer):

@@ -84,17 +84,17 @@ class Replies:
         await self._write(response, payload)
 
     async def metrics(self, session: Session) -> None:
-        message = encode_stream_metrics(await session.metrics())
+        message = encode_stream_metrics(await session.totals())
         await self._write(pb.StreamResponse(metrics=message))
 
     async def undelivered(self, session: Session) -> None:
         """The metrics of a session that failed, where it leaves something undelivered."""
         try:
-            metrics = await session.metrics()
+            totals = await session.totals()
         except SessionError:
             return  # it was never started
-        if metrics.waiting:
-            await self._write(pb.StreamResponse(metrics=encode_stream_metrics(metrics)))
+        if totals.waiting:
+            await self._write(pb.StreamResponse(metrics=encode_stream_metrics(totals)))
 
     async def closed(self, session: Session, reason: str) -> None:
         """The last word of a stream that ended as its client wished."""
@@ -113,18 +113,14 @@ class Replies:
         self._has_news.set()
 
     async def _tell_news(self) -> None:
-        async with self._writing:
-            while self._news:
-                await self._send(Parted(self._news.popleft()))
+        while self._news:
+            await self._write(self._news.popleft())
 
     async def _write(self, response: pb.StreamResponse, payload: memoryview | None = None) -> None:
-        async with self._writing:
-            await self._send(Parted(response, payload))
-
-    async def _send(self, message: Parted[pb.StreamResponse]) -> None:
-        self.writing_since = time.monotonic()
-        try:
-            with LEAVING:
-                await self._context.write(message)
-        finally:
-            self.writing_since = None
+        async with self._writing:  # which has who waits go on in turn
+            self.writing_since = time.monotonic()
+            try:
+                with LEAVING:
+                    await self._context.write(Parted(response, payload))
+            finally:
+                self.writing_since = None

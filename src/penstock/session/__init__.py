@@ -17,7 +17,13 @@ from penstock.session.context import (
 )
 from penstock.session.cost import Cost, cost_of, smallest_cost
 from penstock.session.durations import Durations
-from penstock.session.metrics import HostMetrics, LaneMetrics, NodeMetrics, SessionMetrics
+from penstock.session.metrics import (
+    HostMetrics,
+    LaneMetrics,
+    NodeMetrics,
+    SessionMetrics,
+    SessionTotals,
+)
 from penstock.session.options import (
     Interruption,
     NodeOutput,
@@ -58,6 +64,7 @@ __all__ = [
     "SessionMetrics",
     "SessionOptions",
     "SessionStatus",
+    "SessionTotals",
     "Tap",
     "TapEvent",
     "cost_of",

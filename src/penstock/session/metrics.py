@@ -96,6 +96,23 @@ class LaneMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionTotals:
+    """What ``SessionMetrics`` say of the session as a whole, for who asks again and again.
+
+    ``items_processed`` are those of all nodes.
+    """
+
+    session_id: str
+    inputs: int
+    items_processed: int
+    items_by_kind: Mapping[Kind, int]
+    waiting: int
+    dropped: int
+    peak_memory_bytes: int
+    average_latency_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionMetrics:
     """One session, from zero: it runs once. ``waiting`` and ``dropped`` count on all lanes.
 
@@ -148,6 +165,12 @@ def host_metrics(host: ProcessStatistics | None) -> HostMetrics | None:
     if host is None:
         return None
     return HostMetrics(host.pid, host.cpu_ns / 1e9, host.peak_memory_bytes)
+
+
+def in_transit(bridges: Iterable[DataBridge]) -> tuple[int, int]:
+    """How many messages wait on all lanes, and how many have been dropped there."""
+    counted = [lane.in_transit for bridge in bridges for lane in bridge.lanes.values()]
+    return sum(waiting for waiting, _ in counted), sum(dropped for _, dropped in counted)
 
 
 def lane_metrics(bridges: Iterable[DataBridge], joins: Set[str]) -> tuple[LaneMetrics, ...]:

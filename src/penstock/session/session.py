@@ -6,12 +6,11 @@ import asyncio
 import os
 import time
 import uuid
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Self
 
-from penstock.data import CLIENT, Kind, Message, Value
+from penstock.data import CLIENT, Message, Value
 from penstock.errors import (
     PenstockError,
     SessionCancelledError,
@@ -26,18 +25,11 @@ from penstock.session.admissible import ManifestSource, planned, within
 from penstock.session.budget import Budget
 from penstock.session.bus import Attachment
 from penstock.session.context import SessionExecutionContext
+from penstock.session.counters import Counters
 from penstock.session.gateway import Inlet
 from penstock.session.inputs import input_message
 from penstock.session.life import Life
-from penstock.session.metrics import (
-    HostMetrics,
-    Latency,
-    NodeMetrics,
-    SessionMetrics,
-    host_metrics,
-    lane_metrics,
-    node_metrics,
-)
+from penstock.session.metrics import SessionMetrics, SessionTotals
 from penstock.session.options import Interruption, Output, SessionOptions
 
 
@@ -75,11 +67,9 @@ class Session:
         self._budget = self._options.budget or Budget(self._options.settings.limits)
         self._life: Life | None = None
         self._root: asyncio.Task[None] | None = None
-        self._latency = Latency()
         self._trail: Trail | None = None
-        self._kinds: Counter[Kind] = Counter()
         self._sequence = 0
-        self._outputs = 0
+        self._counters = Counters(self.context)
         self._read = False
         self._told = False
 
@@ -250,8 +240,8 @@ class Session:
                 await gateway.idle()
                 continue
             came_ns = time.perf_counter_ns() if self._trail is not None else 0
-            self._outputs += 1
-            yield Output.of(*taken, self._latency.arrived(taken[1].sequence))
+            self._counters.outputs += 1
+            yield Output.of(*taken, self._counters.latency.arrived(taken[1].sequence))
             if self._trail is not None:
                 self._trail.note(taken[1], came_ns)
         await life.over.wait()
@@ -283,33 +273,21 @@ class Session:
 
     async def metrics(self) -> SessionMetrics:
         """What has been measured so far; after the end, the final word."""
+        life = await self._measured()
+        wall_time_s = (life.ended_at or time.monotonic()) - life.started_at
+        return self._counters.metrics(life.ensemble, wall_time_s)
+
+    async def totals(self) -> SessionTotals:
+        """The same of the session as a whole, which costs a fraction."""
+        return self._counters.totals((await self._measured()).ensemble)
+
+    async def _measured(self) -> Life:
+        """The session's life, all of which has been measured."""
         life = self._started()
         if self._trail is not None:
             self._trail.flush()
         await life.measure()
-        return self._metrics(life)
-
-    def _metrics(self, life: Life) -> SessionMetrics:
-        nodes = node_metrics(life.ensemble.executors)
-        host = host_metrics(life.ensemble.host)
-        processes: list[NodeMetrics | HostMetrics] = [*nodes.values(), *([host] if host else [])]
-        bridges = tuple(bridge.statistics() for bridge in self.context.data_bridges)
-        return SessionMetrics(
-            session_id=self.session_id,
-            wall_time_s=(life.ended_at or time.monotonic()) - life.started_at,
-            cpu_time_s=sum(one.cpu_time_s for one in processes),
-            peak_memory_bytes=sum(one.peak_memory_bytes for one in processes),
-            nodes=nodes,
-            bridges=bridges,
-            lanes=lane_metrics(self.context.data_bridges, self.plan.joins),
-            inputs=self._kinds.total(),
-            outputs=self._outputs,
-            items_by_kind=dict(self._kinds),
-            waiting=sum(bridge.buffered for bridge in self.context.data_bridges),
-            dropped=sum(bridge.dropped for bridge in bridges),
-            average_latency_s=self._latency.average_s,
-            host=host,
-        )
+        return life
 
     def _on_root_done(self, root: asyncio.Task[None]) -> None:
         """Everything is gone: give the budget back, and let ``start`` raise if it waits."""
@@ -340,13 +318,13 @@ class Session:
 
     async def _put(self, inlet: Inlet, message: Message) -> None:
         """Wait for space; a reader that takes something meanwhile is slow, but it moves."""
-        read_before = self._outputs
+        read_before = self._counters.outputs
 
         async def check_stall() -> None:
             nonlocal read_before
-            if read_before == self._outputs:
+            if read_before == self._counters.outputs:
                 await self._started().look_for_stall(client_waits=True)
-            read_before = self._outputs
+            read_before = self._counters.outputs
 
         stall_s = self.plan.configuration.stall_timeout_secs
         await inlet.put(message, self._check, check_stall, stall_s)
@@ -354,12 +332,12 @@ class Session:
     def _number(self, message: Message) -> None:
         """Count on from an input that is being sent; its way through the pipeline begins."""
         self._sequence = message.sequence
-        self._latency.sent(message.sequence)
+        self._counters.latency.sent(message.sequence)
 
     def _count_sent(self, message: Message, began_ns: int) -> None:
         if self._trail is not None:
             self._trail.note(message, began_ns)
-        self._kinds[message.value.kind] += 1
+        self._counters.kinds[message.value.kind] += 1
 
     def _stamp(self, value: Value, timestamp_us: int) -> Message:
         """An input that comes in between, with the number of the last that was sent."""

@@ -151,7 +151,7 @@ class Tracing:
             try:
                 for session in [one for one in view.sessions if one.session_id in self._sessions]:
                     with contextlib.suppress(SessionError):  # it has never begun
-                        await session.metrics()
+                        await session.totals()
                 for traced in list(self._sessions.values()):
                     traced.emit_quiet()
             except Exception:  # noqa: BLE001  # whatever it is, the next tick may do better

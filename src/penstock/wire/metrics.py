@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from penstock.bridges import BridgeStatistics
-from penstock.session import NodeMetrics, SessionMetrics
+from penstock.session import NodeMetrics, SessionMetrics, SessionTotals
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
 
@@ -63,15 +63,15 @@ def _bridge(bridge: BridgeStatistics) -> pb.BridgeMetrics:
     )
 
 
-def encode_stream_metrics(metrics: SessionMetrics) -> streaming.StreamMetrics:
+def encode_stream_metrics(totals: SessionTotals) -> streaming.StreamMetrics:
     """A running session's metrics."""
     return streaming.StreamMetrics(
-        session_id=metrics.session_id,
-        chunks_processed=metrics.inputs,
-        average_latency_ms=(metrics.average_latency_s or 0.0) * 1e3,
-        total_items=sum(node.items_processed for node in metrics.nodes.values()),
-        buffer_items=metrics.waiting,
-        chunks_dropped=metrics.dropped,
-        peak_memory_bytes=metrics.peak_memory_bytes,
-        data_type_breakdown={str(kind): count for kind, count in metrics.items_by_kind.items()},
+        session_id=totals.session_id,
+        chunks_processed=totals.inputs,
+        average_latency_ms=(totals.average_latency_s or 0.0) * 1e3,
+        total_items=totals.items_processed,
+        buffer_items=totals.waiting,
+        chunks_dropped=totals.dropped,
+        peak_memory_bytes=totals.peak_memory_bytes,
+        data_type_breakdown={str(kind): count for kind, count in totals.items_by_kind.items()},
     )

@@ -1,0 +1,70 @@
+"""What a session counts itself, and with what others have counted, its metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from penstock.data import Kind
+from penstock.session.context import SessionExecutionContext
+from penstock.session.ensemble import Ensemble
+from penstock.session.metrics import (
+    HostMetrics,
+    Latency,
+    NodeMetrics,
+    SessionMetrics,
+    SessionTotals,
+    host_metrics,
+    in_transit,
+    lane_metrics,
+    node_metrics,
+)
+
+
+class Counters:
+    """Inputs by kind, outputs, and the time from one to the other."""
+
+    def __init__(self, context: SessionExecutionContext) -> None:
+        self.kinds: Counter[Kind] = Counter()
+        self.outputs = 0
+        self.latency = Latency()
+        self._context = context
+
+    def metrics(self, ensemble: Ensemble, wall_time_s: float) -> SessionMetrics:
+        """All that was counted, as it was measured last."""
+        context = self._context
+        nodes = node_metrics(ensemble.executors)
+        host = host_metrics(ensemble.host)
+        processes: list[NodeMetrics | HostMetrics] = [*nodes.values(), *([host] if host else [])]
+        waiting, dropped = in_transit(context.data_bridges)
+        return SessionMetrics(
+            session_id=context.session_id,
+            wall_time_s=wall_time_s,
+            cpu_time_s=sum(one.cpu_time_s for one in processes),
+            peak_memory_bytes=sum(one.peak_memory_bytes for one in processes),
+            nodes=nodes,
+            bridges=tuple(bridge.statistics() for bridge in context.data_bridges),
+            lanes=lane_metrics(context.data_bridges, context.plan.joins),
+            inputs=self.kinds.total(),
+            outputs=self.outputs,
+            items_by_kind=dict(self.kinds),
+            waiting=waiting,
+            dropped=dropped,
+            average_latency_s=self.latency.average_s,
+            host=host,
+        )
+
+    def totals(self, ensemble: Ensemble) -> SessionTotals:
+        """What the metrics say of the session as a whole; they cost several times as much."""
+        waiting, dropped = in_transit(self._context.data_bridges)
+        nodes = [node for one in ensemble.executors for node in one.statistics.values()]
+        own = 0 if ensemble.host is None else ensemble.host.peak_memory_bytes
+        return SessionTotals(
+            session_id=self._context.session_id,
+            inputs=self.kinds.total(),
+            items_processed=sum(node.items for node in nodes),
+            items_by_kind=dict(self.kinds),
+            waiting=waiting,
+            dropped=dropped,
+            peak_memory_bytes=own + sum(node.peak_memory_bytes for node in nodes),
+            average_latency_s=self.latency.average_s,
+        )
