@@ -165,7 +165,7 @@ async def test_a_killed_host_ends_its_session_and_its_nodes(hosts):
     error = await failure_while(session, kill)
     assert type(error) is SupervisionError
     assert f"its host process {nodes[0]} was killed by SIGKILL" in str(error)
-    await gone(*nodes, *[node.pid for node in session._metrics(session._life).nodes.values()])
+    await gone(*nodes, *[node.pid for node in (await session.metrics()).nodes.values()])
 
 
 async def test_a_killed_supervisor_takes_host_and_nodes_along(hosts):
