@@ -90,9 +90,10 @@ def test_every_key_is_shown_also_where_nothing_is_configured(capsys: Capture) ->
 
 
 def test_each_value_says_where_it_comes_from(file: Path, capsys: Capture) -> None:
-    options = ("--config", str(file), "--bind", "unix:/tmp/x", "--metrics-bind", "127.0.0.1:9")
+    address = f"unix:{file.parent}/x"
+    options = ("--config", str(file), "--bind", address, "--metrics-bind", "127.0.0.1:9")
     found = shown(capsys, *options)
-    assert found["service.bind"] == ('"unix:/tmp/x"', "command line")
+    assert found["service.bind"] == (f'"{address}"', "command line")
     assert found["telemetry.metrics_bind"] == ('"127.0.0.1:9"', "command line")
     assert found["service.drain_secs"] == ("3.0", str(file))
     assert found["service.connections.max_streams"] == ("7", str(file))
