@@ -6,6 +6,7 @@ import asyncio
 import os
 import selectors
 import socket
+import time
 from collections.abc import Iterator
 from itertools import count
 
@@ -37,6 +38,31 @@ class Clock:
 
     def sleep(self, rest_s: float) -> None:
         self.rests.append(rest_s)
+
+
+def test_what_its_reactor_handles_is_work(bell_that_rings: RestingSelector) -> None:
+    """And no waiting, though it is handled where the loop waits."""
+    selector = bell_that_rings
+    selector.active_streams = lambda: STREAMS
+    deadline = time.monotonic() + 10
+    while not selector.resting:
+        assert time.monotonic() < deadline, "it never rests"
+        selector.select(0.01)
+
+
+@pytest.fixture
+def bell_that_rings() -> Iterator[RestingSelector]:
+    """A selector whose reactor has something to do for most of its time."""
+    bell = os.eventfd(1)
+
+    def work(_mask: int) -> None:
+        time.sleep(0.005)
+
+    with RestingSelector() as made:
+        made.reactor.register(bell, work)  # which leaves it ringing
+        yield made
+        made.reactor.unregister(bell)
+    os.close(bell)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from penstock.cli.outputs import Files, as_data, as_line, parse_outputs, refuse_
 from penstock.cli.surroundings import add_manifest, add_surroundings, surroundings
 from penstock.data import Value
 from penstock.errors import InputError, PenstockError, UnknownNodeError
+from penstock.executors.multiprocess.reactor_loop import ReactorLoop
 from penstock.manifest import Closest
 from penstock.session import NodeOutput, NodeProgress, Session, SessionOptions
 
@@ -86,7 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"nothing is sent; -i feeds: {', '.join(session.sources)}", file=sys.stderr)
         work = _Work(inputs, Files(paths), arguments.json, printed)
         try:
-            asyncio.run(_run(session, work, lanes=arguments.lanes))
+            with asyncio.Runner(loop_factory=ReactorLoop) as runner:
+                runner.run(_run(session, work, lanes=arguments.lanes))
         finally:
             _warn(session.context.faults)
         for line in work.files.write():

@@ -17,6 +17,7 @@ from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
+from penstock.executors.multiprocess.reactor_loop import ReactorLoop, ReactorSelector
 from penstock.executors.multiprocess.transport.ring import hold_bells, release_bells
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ _MOST_WAKEUPS = 4096
 """More than the bytes that gRPC's pair of sockets has room for, as each takes a buffer."""
 
 
-class RestingSelector(selectors.EpollSelector):
-    """Waits for files as ``EpollSelector`` does; while ``resting``, some time after it was asked.
+class RestingSelector(ReactorSelector):
+    """Waits for files as ``ReactorSelector`` does; while ``resting``, some time after it was asked.
 
     That is twice as long as was worked since the last wait, and never longer than ``REST_S``. It
     is not done while callbacks wait, nor beyond a timer's time. What callbacks send to other
@@ -74,8 +75,9 @@ class RestingSelector(selectors.EpollSelector):
             rest_s = min((asked_at - self._woke_at) * _WORK_TO_REST, REST_S, timeout or REST_S)
             sleep(rest_s)
             timeout = None if timeout is None else max(timeout - rest_s, 0.0)
+        handled_before_s = self.reactor.handled_s
         found = super().select(timeout)
-        self._woke_at = monotonic()
+        self._woke_at = monotonic() - (self.reactor.handled_s - handled_before_s)
         self._waited_s += self._woke_at - asked_at
         if self._woke_at - self._judged_at >= JUDGED_EACH_S:
             self._judge()
@@ -89,8 +91,8 @@ class RestingSelector(selectors.EpollSelector):
         self._judged_at, self._waited_s = self._woke_at, 0.0
 
 
-class CoalescingLoop(asyncio.SelectorEventLoop):
-    """An asyncio loop on a ``RestingSelector``; for a service, see ``coalescing``."""
+class CoalescingLoop(ReactorLoop):
+    """A ``ReactorLoop`` on a ``RestingSelector``; for a service, see ``coalescing``."""
 
     def __init__(self) -> None:
         self.selector = RestingSelector()

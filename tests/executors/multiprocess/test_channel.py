@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import threading
 
 import pytest
 
@@ -132,3 +133,40 @@ def test_all_that_a_dead_peer_said_is_heard_at_once(ends):
     assert ends.ends == 1
     ends.channel.drain()
     assert ends.ends == 1
+
+
+def filled(ends):
+    """So many messages that some wait here."""
+    while ends.channel.waiting < 3:
+        ends.channel.send(messages.Ready())
+    return ends.channel
+
+
+def test_what_waits_is_flushed_once_its_peer_reads(ends):
+    channel = filled(ends)
+
+    def read():
+        ends.raw.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                ends.raw.recv(100)
+
+    reading = threading.Timer(0.05, read)
+    reading.start()
+    channel.flush(10)
+    assert channel.waiting == 0
+    reading.join()
+
+
+def test_a_flush_waits_no_longer_than_it_may(ends):
+    channel = filled(ends)
+    channel.flush(0.05)
+    assert channel.waiting == 3
+
+
+@pytest.mark.parametrize("gone", ["peer", "channel"])
+def test_nobody_waits_for_who_is_gone(ends, gone):
+    channel = filled(ends)
+    ends.raw.close() if gone == "peer" else channel.close()
+    channel.flush(10)
+    assert channel.waiting == 0

@@ -123,7 +123,6 @@ class MultiprocessExecutor:
                 if warm is None
                 else self._adopt(warm, owner, assignment)
             )
-            self._nodes[assignment.node_id] = remote
             remote.join(
                 self._session_id,
                 self._config,
@@ -247,7 +246,9 @@ class MultiprocessExecutor:
             partial(self._on_node_silent, node_id),
         )
         control.largest = LARGEST_FROM_NODE
-        return Remote(assignment, owner, control, self._event_loop.create_future())
+        ready = self._event_loop.create_future()
+        self._nodes[node_id] = remote = Remote(assignment, owner, control, ready)
+        return remote
 
     def _tell_all(self, message: messages.ToNode) -> None:
         for remote in self._nodes.values():

@@ -12,7 +12,8 @@ from penstock.bridges import ConsumerEnd, Epochs, LaneSpec, ProducerEnd
 from penstock.data import ReadsValues, reader
 from penstock.errors import LaneClosedError, LaneError
 from penstock.executors.base import ExecutorEvents
-from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, Reactor
+from penstock.executors.multiprocess.reactor_loop import leave, reactor_of
+from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver
 from penstock.executors.multiprocess.transport.plane import OnBroken
 
 DEATH_NOTICE_S = 1.0
@@ -37,11 +38,10 @@ class Station:
         *,
         read: ReadsValues = reader,
     ) -> None:
-        self.reactor = Reactor(watched=True)
         self.ending = False
         self._events = events
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self.reactor.fileno(), self.reactor.poll_batch)
+        self.reactor = reactor_of(self._loop)
         self.epochs = epochs
         size = max_message_bytes
         self._plane = DataPlane(
@@ -93,11 +93,10 @@ class Station:
     def close(self) -> None:
         """Let go of all ends and the memory."""
         self.ending = True
-        self._loop.remove_reader(self.reactor.fileno())
         for end in self._ends:
             end.close()
         self._plane.close()
-        self.reactor.close()
+        leave(self.reactor, self._loop)
 
     def _on_hoarding(self, end: LaneReceiver) -> None:
         stats = end.statistics()

@@ -83,6 +83,10 @@ class Supervision:
             return False
         return True
 
+    def drain(self) -> None:
+        """Hear what it has said by now."""
+        self._channel.drain()
+
     def close(self) -> None:
         """Let go of it: it ends, and everything below it, where it has not."""
         self._channel.close()

@@ -11,7 +11,6 @@ import contextlib
 import mmap
 import socket
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -347,9 +346,7 @@ class Worker:
         """What the session has not made room for yet, within reason."""
         self._tell_numbers()
         self._flush_trail()
-        deadline = time.monotonic() + LAST_WORDS_S
-        while self._control.waiting and (left := deadline - time.monotonic()) > 0:
-            self.reactor.poll(left)
+        self._control.flush(LAST_WORDS_S)
 
     def _on_broken(self, error: LaneError) -> None:
         peer_gone = isinstance(error, LaneClosedError)

@@ -34,7 +34,6 @@ from penstock.session.hosting.lanes import HostedLanes
 from penstock.session.hosting.plans import encode_plan
 from penstock.session.side_wiring import End, Gone, client_end
 
-_LAST_EVENTS = 1000
 LARGEST_FROM_HOST = 16 << 20
 """Bytes of the largest control message that a host may send."""
 ANSWER_S = 0.5
@@ -172,9 +171,9 @@ class HostedEnsemble:
         try:
             if self._supervision is not None:
                 await self._end_host(self._supervision, ask_s)
-            for _ in range(_LAST_EVENTS):
-                if not self._station.reactor.poll(0):
-                    break  # everything that the host said last is heard
+            for line in (self._control, self._supervision):
+                if line is not None:
+                    line.drain()  # everything that was said last is heard
         finally:
             self._dismiss()
             self._station.close()

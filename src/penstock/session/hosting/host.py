@@ -25,7 +25,7 @@ from penstock.executors.multiprocess import worker
 from penstock.executors.multiprocess.channel import MOST_DESCRIPTORS, Channel
 from penstock.executors.multiprocess.executor import Provided, WarmProcess
 from penstock.executors.multiprocess.limits import unavailable
-from penstock.executors.multiprocess.transport import Reactor
+from penstock.executors.multiprocess.reactor_loop import reactor_of
 from penstock.executors.statistics import ProcessStatistics
 from penstock.executors.trail import NodeSpan
 from penstock.executors.vitals import OwnVitals
@@ -56,10 +56,8 @@ class Host:
         vitals: OwnVitals,
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._reactor = Reactor(watched=True)
-        loop.add_reader(self._reactor.fileno(), self._reactor.poll_batch)
         self._control: Channel[messages.ToHost] = Channel(
-            control, self._reactor, messages.ToHost, self._on_message, self._on_door_gone
+            control, reactor_of(loop), messages.ToHost, self._on_message, self._on_door_gone
         )
         leash.setblocking(False)
         loop.add_reader(leash.fileno(), self._on_leash)
@@ -93,7 +91,7 @@ class Host:
         await ensemble.stop(ask_s)
         context.epochs.close()
         self._control.send(messages.Stopped(self._measured()))
-        self._say_last_words()
+        self._control.flush(LAST_WORDS_S)
 
     def progress(self, node_id: str, stage: str, fraction: float, message: str) -> None:
         if self._listens:
@@ -248,12 +246,6 @@ class Host:
             self._opened.set_result(None)
         if not self._stop.done():
             self._stop.set_result(ask_s)
-
-    def _say_last_words(self) -> None:
-        """What the front door has not made room for yet, within reason."""
-        deadline = time.monotonic() + LAST_WORDS_S
-        while self._control.waiting and (left := deadline - time.monotonic()) > 0:
-            self._reactor.poll(left)
 
 
 def _import_nodes(plan: NodeExecutionPlan) -> None:

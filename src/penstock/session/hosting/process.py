@@ -8,7 +8,7 @@ import select
 import socket
 from typing import Any
 
-from penstock.executors.multiprocess import worker
+from penstock.executors.multiprocess.reactor_loop import ReactorLoop
 from penstock.executors.vitals import OwnVitals
 from penstock.nodes.builtin import BUILTIN
 from penstock.session.hosting.host import Host
@@ -31,7 +31,7 @@ def main(control_fd: int, supervisor_fd: int, leash_fd: int, vitals_fd: int) -> 
     control, *others = (socket.socket(fileno=fd) for fd in (control_fd, supervisor_fd, leash_fd))
     if not _is_wanted(control):
         rehearse()
-    with asyncio.Runner(loop_factory=worker.loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=ReactorLoop) as runner:
         runner.run(_host(control, *others, OwnVitals(vitals_fd)))
 
 

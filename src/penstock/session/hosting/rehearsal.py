@@ -14,6 +14,7 @@ from pathlib import Path
 from penstock.bridges import ConsumerEnd, EpochPage, ProducerEnd
 from penstock.data import CLIENT, ExecutorType, Kind, Message, Text
 from penstock.executors.multiprocess.channel import Channel
+from penstock.executors.multiprocess.reactor_loop import ReactorLoop
 from penstock.executors.multiprocess.station import Station
 from penstock.executors.multiprocess.transport import guaranteed_pool, socket_pair
 from penstock.executors.vitals import OwnVitals
@@ -106,7 +107,7 @@ def _order(pool_bytes: int) -> messages.Open:
 
 def rehearse() -> None:
     """Open a session, send it a word, take what comes out, and end it."""
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=ReactorLoop) as runner:
         runner.run(_rehearse())
 
 

@@ -18,6 +18,7 @@ from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.limits import Allowance, shortage
+from penstock.executors.multiprocess.reactor_loop import leave, reactor_of
 from penstock.executors.multiprocess.remote import allowance_of, foreign_python, prepare_order
 from penstock.executors.multiprocess.reports import exit_error
 from penstock.executors.multiprocess.station import DEATH_NOTICE_S
@@ -98,6 +99,11 @@ class WarmNode:
         """The channels to its supervisor and to itself: it is the caller's now."""
         self._let_go()
         return self._sockets
+
+    def listen(self) -> None:
+        """Hear what was said of it, and what it said, by now."""
+        self._supervision.drain()
+        self._control.drain()
 
     def close(self) -> None:
         """Let it end."""
@@ -191,9 +197,8 @@ class WarmNodes:
         if not self._wanted:
             return
         if self._reactor is None:
-            self._reactor = Reactor(watched=True)
             self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(self._reactor.fileno(), self._reactor.poll_batch)
+            self._reactor = reactor_of(self._loop)
         for recipe, order in self._wanted.items():
             queue = self._waiting[recipe]
             while len(queue) < self._counts[recipe] and self._retry is None:
@@ -206,11 +211,9 @@ class WarmNodes:
         self, node: NodeAssignment, config: ManifestConfiguration, pool_bytes: int
     ) -> WarmNode | None:
         """One that is ready to be this node; None where there is none."""
-        if self._reactor is None:
-            return None
-        while self._reactor.poll(0):
-            pass  # whether one has died meanwhile
         queue = self._waiting.get(Recipe.of(node, config, pool_bytes), deque())
+        for one in list(queue):
+            one.listen()  # it may have died meanwhile
         warm = next((warm for warm in queue if warm.is_ready), None)
         if warm is not None:
             queue.remove(warm)
@@ -227,8 +230,7 @@ class WarmNodes:
             while queue:
                 queue.popleft().close()
         if self._reactor is not None and self._loop is not None:
-            self._loop.remove_reader(self._reactor.fileno())
-            self._reactor.close()
+            leave(self._reactor, self._loop)
             self._reactor = None
 
     def _ended(self, warm: WarmNode, why: str) -> None:

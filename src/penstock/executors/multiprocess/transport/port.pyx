@@ -1,8 +1,10 @@
 """A non-blocking ``SOCK_SEQPACKET`` socket with an outbox, on a reactor."""
 
 import os
+import select
 import socket
 from collections import deque
+from time import monotonic
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_SetFromErrno
@@ -96,6 +98,17 @@ cdef class Port(Watcher):
         for _ in range(MOST_DRAINED):
             if not self.read():
                 return
+
+    def flush(self, double limit_s):
+        """Wait for the peer to make room for what waits to be sent, for so long at most."""
+        if not self._outbox:
+            return
+        deadline = monotonic() + limit_s
+        room = select.poll()
+        room.register(self._fd, select.POLLOUT)
+        while self._outbox and (left_s := deadline - monotonic()) > 0:
+            if room.poll(left_s * 1000):
+                self._flush()
 
     def on_frame(self, frame, descriptors):
         raise NotImplementedError

@@ -14,6 +14,12 @@ cdef class Bell(Watcher):
 
 cdef class Reactor:
     cdef public bint watched
+    cdef public object callbacks
+    cdef public bint looks
+    cdef public double handled_s
+    cdef bint _is_loops
+    cdef public object on_error
+    cdef list _others
     cdef bint _waiting
     cdef unsigned char* frame
     cdef int _epoll
@@ -28,5 +34,8 @@ cdef class Reactor:
     cpdef defer(self, chore)
     cdef int _wait(self, timeout_s, void* events) except -1
     cdef int _look(self, void* events) except -1
+    cdef int _handle_timed(self, void* events, int count) except -1
+    cdef int _handle_all(self, void* events, int count) except -1
     cdef int _handle(self, void* events, int count) except -1
     cdef int _do_chores(self) except -1
+    cdef int _failed(self, error) except -1

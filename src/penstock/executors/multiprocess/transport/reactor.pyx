@@ -1,7 +1,8 @@
 """Waits on many descriptors at once, with or without an event loop around it.
 
-A node's process blocks in ``poll``. A program with an asyncio loop adds ``fileno()`` to that
-loop and calls ``poll(0)`` when it is readable: an epoll descriptor can itself be waited on.
+A node's process blocks in ``poll``. An asyncio loop waits in ``serve``, where it can be made to
+(``ReactorLoop``); any other adds ``fileno()`` to what it waits on and calls ``poll_batch`` when it
+is readable: an epoll descriptor can itself be waited on.
 """
 
 import os
@@ -64,6 +65,11 @@ cdef class Reactor:
     ``watched`` says that an event loop waits on it and has to be told of every chore;
     otherwise its owner comes back to ``poll`` by itself, and only one that waits is woken.
     ``frame`` is where its ports read into: what arrives is dealt with before the next is read.
+    With ``epoll`` the set is that of an event loop, which has descriptors of its own in it.
+    ``callbacks`` are those that this loop has to call next: while there are some, nobody waits.
+    ``looks`` says that the loop has to look how long it may wait: a timer has been set, perhaps.
+    ``handled_s`` is the time that handlers and chores have taken, in seconds, as it serves.
+    ``on_error`` gets what a handler or a chore raises; with None, whoever polls does.
     """
 
     def __cinit__(self):
@@ -71,12 +77,18 @@ cdef class Reactor:
         if self.frame == NULL:
             raise MemoryError
 
-    def __init__(self, *, bint watched=False):
+    def __init__(self, *, bint watched=False, epoll=None):
         self.watched = watched
+        self.callbacks = ()
+        self.looks = False
+        self.handled_s = 0.0
+        self._is_loops = epoll is not None
+        self.on_error = None
+        self._others = None
         self._waiting = False
         self._watchers = {}
         self._chores = deque()
-        self._epoll = epoll_create1(EPOLL_CLOEXEC)
+        self._epoll = epoll_create1(EPOLL_CLOEXEC) if epoll is None else os.dup(epoll)
         if self._epoll < 0:
             PyErr_SetFromErrno(OSError)
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -125,12 +137,34 @@ cdef class Reactor:
         self._waiting = True  # from here on a chore rings the bell
         if self._chores:
             self._do_chores()
-        count = self._wait(timeout_s, events)
+        count = self._wait(0 if self.callbacks or self.looks else timeout_s, events)
         self._waiting = False
-        self._handle(events, count)
-        if self._chores:
-            self._do_chores()
+        if self._is_loops:
+            self._handle_timed(events, count)
+        else:
+            self._handle_all(events, count)
         return count
+
+    def serve(self, timeout_s):
+        """Handle what is ready until it is the event loop's turn, or the time is up.
+
+        Gives its descriptors that are ready, each with the epoll event mask.
+        """
+        cdef list found = []
+        deadline = None if timeout_s is None else monotonic() + timeout_s
+        self._others = found
+        self.looks = False
+        try:
+            while True:
+                self.poll(timeout_s)
+                if found or self.callbacks or self.looks:
+                    return found
+                if deadline is not None:
+                    timeout_s = deadline - monotonic()
+                    if timeout_s <= 0:
+                        return found
+        finally:
+            self._others = None
 
     def poll_batch(self):
         """Handle what is ready now, again and again within reason: one turn of a busy loop."""
@@ -174,11 +208,30 @@ cdef class Reactor:
                 timeout_s = max(deadline - monotonic(), 0)
 
     cdef int _look(self, void* events) except -1:
-        """What is ready now."""
-        cdef int count = epoll_wait(self._epoll, <epoll_event*>events, READY_AT_ONCE, 0)
+        """What is ready now; a loop that only looks lets other threads run all the same."""
+        cdef int count
+        if self._is_loops:
+            with nogil:
+                count = epoll_wait(self._epoll, <epoll_event*>events, READY_AT_ONCE, 0)
+        else:
+            count = epoll_wait(self._epoll, <epoll_event*>events, READY_AT_ONCE, 0)
         if count < 0 and errno != EINTR:
             PyErr_SetFromErrno(OSError)
         return max(count, 0)
+
+    cdef int _handle_timed(self, void* events, int count) except -1:
+        started = monotonic()
+        try:
+            self._handle_all(events, count)
+        finally:
+            self.handled_s += monotonic() - started
+        return 0
+
+    cdef int _handle_all(self, void* events, int count) except -1:
+        self._handle(events, count)
+        if self._chores:
+            self._do_chores()
+        return 0
 
     cdef int _handle(self, void* events, int count) except -1:
         """What one watcher raises must not cost the others theirs: some are told only once."""
@@ -188,15 +241,27 @@ cdef class Reactor:
             count -= 1
             watcher = self._watchers.get(event.data.fd)
             try:
-                if watcher is not None:  # one handled before it may have closed it
+                if watcher is not None:
                     watcher.ready(event.events)
-            except BaseException:
+                elif self._others is not None:  # or one handled before it has closed it
+                    self._others.append((event.data.fd, event.events))
+            except BaseException as exc:
                 self._handle(event + 1, count)
-                raise
+                self._failed(exc)
+                return 0
             event += 1
         return 0
 
     cdef int _do_chores(self) except -1:
         while self._chores:
-            self._chores.popleft()()
+            try:
+                self._chores.popleft()()
+            except BaseException as exc:
+                self._failed(exc)
+        return 0
+
+    cdef int _failed(self, error) except -1:
+        if self.on_error is None or isinstance(error, (SystemExit, KeyboardInterrupt)):
+            raise error
+        self.on_error(error)
         return 0
