@@ -53,10 +53,10 @@ class Lane:
     @property
     def waiting(self) -> int:
         """Messages between the two ends, as far as both have told."""
-        return self.in_transit[0]
+        return self.waiting_and_dropped[0]
 
     @property
-    def in_transit(self) -> tuple[int, int]:
+    def waiting_and_dropped(self) -> tuple[int, int]:
         """Messages that wait between the two ends, and those that were dropped there."""
         producer, consumer = self.producer, self.consumer
         gone = sum(producer.dropped.values()) + sum(consumer.dropped.values())

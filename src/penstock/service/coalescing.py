@@ -75,9 +75,10 @@ class RestingSelector(ReactorSelector):
             rest_s = min((asked_at - self._woke_at) * _WORK_TO_REST, REST_S, timeout or REST_S)
             sleep(rest_s)
             timeout = None if timeout is None else max(timeout - rest_s, 0.0)
-        handled_before_s = self.reactor.handled_s
+        handled_before_ns = self.reactor.handled_ns
         found = super().select(timeout)
-        self._woke_at = monotonic() - (self.reactor.handled_s - handled_before_s)
+        handled_s = (self.reactor.handled_ns - handled_before_ns) / 1e9
+        self._woke_at = monotonic() - handled_s  # what the reactor handled was work
         self._waited_s += self._woke_at - asked_at
         if self._woke_at - self._judged_at >= JUDGED_EACH_S:
             self._judge()

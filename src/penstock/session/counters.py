@@ -14,9 +14,9 @@ from penstock.session.metrics import (
     SessionMetrics,
     SessionTotals,
     host_metrics,
-    in_transit,
     lane_metrics,
     node_metrics,
+    waiting_and_dropped,
 )
 
 
@@ -35,7 +35,7 @@ class Counters:
         nodes = node_metrics(ensemble.executors)
         host = host_metrics(ensemble.host)
         processes: list[NodeMetrics | HostMetrics] = [*nodes.values(), *([host] if host else [])]
-        waiting, dropped = in_transit(context.data_bridges)
+        waiting, dropped = waiting_and_dropped(context.data_bridges)
         return SessionMetrics(
             session_id=context.session_id,
             wall_time_s=wall_time_s,
@@ -54,8 +54,8 @@ class Counters:
         )
 
     def totals(self, ensemble: Ensemble) -> SessionTotals:
-        """What the metrics say of the session as a whole; they cost several times as much."""
-        waiting, dropped = in_transit(self._context.data_bridges)
+        """What the metrics say of the session as a whole, for a fraction of what those cost."""
+        waiting, dropped = waiting_and_dropped(self._context.data_bridges)
         nodes = [node for one in ensemble.executors for node in one.statistics.values()]
         own = 0 if ensemble.host is None else ensemble.host.peak_memory_bytes
         return SessionTotals(

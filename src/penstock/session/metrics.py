@@ -167,9 +167,9 @@ def host_metrics(host: ProcessStatistics | None) -> HostMetrics | None:
     return HostMetrics(host.pid, host.cpu_ns / 1e9, host.peak_memory_bytes)
 
 
-def in_transit(bridges: Iterable[DataBridge]) -> tuple[int, int]:
+def waiting_and_dropped(bridges: Iterable[DataBridge]) -> tuple[int, int]:
     """How many messages wait on all lanes, and how many have been dropped there."""
-    counted = [lane.in_transit for bridge in bridges for lane in bridge.lanes.values()]
+    counted = [lane.waiting_and_dropped for bridge in bridges for lane in bridge.lanes.values()]
     return sum(waiting for waiting, _ in counted), sum(dropped for _, dropped in counted)
 
 

@@ -61,7 +61,8 @@ def decode_audio(message: pb.AudioBuffer, payload: Payload, metadata: Mapping[st
             f"samples: expected whole frames of {channels} × {dtype.itemsize} bytes "
             f"({dtype.name}), got {nbytes} bytes{_assumed(message)}"
         )
-    samples = np.frombuffer(payload, dtype)  # clients count those of all channels, or of each
+    samples = np.frombuffer(payload, dtype)
+    # clients count the samples of all channels, or of each; 0 says nothing
     if message.num_samples not in (0, samples.size, samples.size // channels):
         raise ValueError(
             f"num_samples: says {message.num_samples}, but samples holds {samples.size}"

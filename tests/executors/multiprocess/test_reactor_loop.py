@@ -18,8 +18,8 @@ import pytest
 from penstock.executors.multiprocess.reactor_loop import (
     ReactorLoop,
     ReactorSelector,
-    leave,
     reactor_of,
+    release_reactor,
 )
 
 LONG_S = 10.0
@@ -292,7 +292,7 @@ def test_everything_in_a_loop_has_its_reactor() -> None:
     async def main() -> tuple[bool, bool]:
         loop = asyncio.get_running_loop()
         one, other = reactor_of(loop), reactor_of(loop)
-        leave(one, loop)
+        release_reactor(one, loop)
         chores: list[str] = []
         other.defer(lambda: chores.append("done"))
         await asyncio.sleep(0)
@@ -313,4 +313,4 @@ async def test_another_loop_waits_on_a_reactor_for_each(bell: int) -> None:
     async with asyncio.timeout(LONG_S):
         assert await rung == 2
     for reactor in (one, other):
-        leave(reactor, loop)
+        release_reactor(reactor, loop)

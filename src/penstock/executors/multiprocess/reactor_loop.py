@@ -105,7 +105,7 @@ def reactor_of(loop: asyncio.AbstractEventLoop) -> Reactor:
     return reactor
 
 
-def leave(reactor: Reactor, loop: asyncio.AbstractEventLoop) -> None:
+def release_reactor(reactor: Reactor, loop: asyncio.AbstractEventLoop) -> None:
     """Give up what ``reactor_of`` gave: the loop's own lasts as long as that."""
     if not isinstance(loop, ReactorLoop):
         loop.remove_reader(reactor.fileno())

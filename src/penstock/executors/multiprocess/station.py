@@ -12,7 +12,7 @@ from penstock.bridges import ConsumerEnd, Epochs, LaneSpec, ProducerEnd
 from penstock.data import ReadsValues, reader
 from penstock.errors import LaneClosedError, LaneError
 from penstock.executors.base import ExecutorEvents
-from penstock.executors.multiprocess.reactor_loop import leave, reactor_of
+from penstock.executors.multiprocess.reactor_loop import reactor_of, release_reactor
 from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver
 from penstock.executors.multiprocess.transport.plane import OnBroken
 
@@ -96,7 +96,7 @@ class Station:
         for end in self._ends:
             end.close()
         self._plane.close()
-        leave(self.reactor, self._loop)
+        release_reactor(self.reactor, self._loop)
 
     def _on_hoarding(self, end: LaneReceiver) -> None:
         stats = end.statistics()

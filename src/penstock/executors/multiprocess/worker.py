@@ -375,11 +375,11 @@ def _run_plain(life: Coroutine[Any, Any, None]) -> None:
 
 
 def _run_in_loop(life: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(life)
 
 
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     """The fastest event loop that is installed."""
     try:
         import uvloop  # noqa: PLC0415  # only async nodes want it, and only where it is there

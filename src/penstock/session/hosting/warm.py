@@ -18,7 +18,7 @@ from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.limits import Allowance, shortage
-from penstock.executors.multiprocess.reactor_loop import leave, reactor_of
+from penstock.executors.multiprocess.reactor_loop import reactor_of, release_reactor
 from penstock.executors.multiprocess.remote import allowance_of, foreign_python, prepare_order
 from penstock.executors.multiprocess.reports import exit_error
 from penstock.executors.multiprocess.station import DEATH_NOTICE_S
@@ -230,7 +230,7 @@ class WarmNodes:
             while queue:
                 queue.popleft().close()
         if self._reactor is not None and self._loop is not None:
-            leave(self._reactor, self._loop)
+            release_reactor(self._reactor, self._loop)
             self._reactor = None
 
     def _ended(self, warm: WarmNode, why: str) -> None:

@@ -1,4 +1,4 @@
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
 cdef enum:
     FRAME_BUFFER = 128 << 10  # below the kernel's default send buffer
@@ -16,7 +16,7 @@ cdef class Reactor:
     cdef public bint watched
     cdef public object callbacks
     cdef public bint looks
-    cdef public double handled_s
+    cdef readonly int64_t handled_ns
     cdef bint _is_loops
     cdef public object on_error
     cdef list _others
@@ -34,8 +34,6 @@ cdef class Reactor:
     cpdef defer(self, chore)
     cdef int _wait(self, timeout_s, void* events) except -1
     cdef int _look(self, void* events) except -1
-    cdef int _handle_timed(self, void* events, int count) except -1
-    cdef int _handle_all(self, void* events, int count) except -1
     cdef int _handle(self, void* events, int count) except -1
     cdef int _do_chores(self) except -1
     cdef int _failed(self, error) except -1

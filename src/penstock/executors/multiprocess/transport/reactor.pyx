@@ -12,8 +12,10 @@ from time import monotonic
 
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from libc.errno cimport EINTR, errno
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
+
+from penstock.executors.multiprocess.transport.clock cimport now_ns
 
 cdef extern from "<sys/epoll.h>" nogil:
     ctypedef union epoll_data_t:
@@ -68,7 +70,7 @@ cdef class Reactor:
     With ``epoll`` the set is that of an event loop, which has descriptors of its own in it.
     ``callbacks`` are those that this loop has to call next: while there are some, nobody waits.
     ``looks`` says that the loop has to look how long it may wait: a timer has been set, perhaps.
-    ``handled_s`` is the time that handlers and chores have taken, in seconds, as it serves.
+    ``handled_ns`` is the time that handlers, and the chores after them, have taken so far.
     ``on_error`` gets what a handler or a chore raises; with None, whoever polls does.
     """
 
@@ -81,7 +83,7 @@ cdef class Reactor:
         self.watched = watched
         self.callbacks = ()
         self.looks = False
-        self.handled_s = 0.0
+        self.handled_ns = 0
         self._is_loops = epoll is not None
         self.on_error = None
         self._others = None
@@ -133,16 +135,18 @@ cdef class Reactor:
         Gives the number of descriptors that were ready.
         """
         cdef epoll_event[READY_AT_ONCE] events
+        cdef int64_t woke_ns
         cdef int count
         self._waiting = True  # from here on a chore rings the bell
         if self._chores:
             self._do_chores()
         count = self._wait(0 if self.callbacks or self.looks else timeout_s, events)
         self._waiting = False
-        if self._is_loops:
-            self._handle_timed(events, count)
-        else:
-            self._handle_all(events, count)
+        woke_ns = now_ns()
+        self._handle(events, count)
+        if self._chores:
+            self._do_chores()
+        self.handled_ns += now_ns() - woke_ns
         return count
 
     def serve(self, timeout_s):
@@ -218,20 +222,6 @@ cdef class Reactor:
         if count < 0 and errno != EINTR:
             PyErr_SetFromErrno(OSError)
         return max(count, 0)
-
-    cdef int _handle_timed(self, void* events, int count) except -1:
-        started = monotonic()
-        try:
-            self._handle_all(events, count)
-        finally:
-            self.handled_s += monotonic() - started
-        return 0
-
-    cdef int _handle_all(self, void* events, int count) except -1:
-        self._handle(events, count)
-        if self._chores:
-            self._do_chores()
-        return 0
 
     cdef int _handle(self, void* events, int count) except -1:
         """What one watcher raises must not cost the others theirs: some are told only once."""
