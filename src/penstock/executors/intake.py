@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Protocol
 
 from penstock.bridges import ConsumerEnd, Epochs
 from penstock.data import Message
+
+_HAS_ENDED = attrgetter("ended")
 
 
 class Intake(Protocol):
@@ -56,7 +59,7 @@ class InTurn:
 
     @property
     def ended(self) -> bool:
-        return all(lane.ended for lane in self.lanes)
+        return all(map(_HAS_ENDED, self.lanes))  # for each input: a generator takes longer
 
     def lacking(self) -> list[str]:
         return [lane.spec.source for lane in self.lanes if not lane.ended]

@@ -8,8 +8,10 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import grpc
+
 from penstock.errors import InputError, SessionCancelledError
-from penstock.service.status import LEAVING, Context
+from penstock.service.status import Context, client_left
 from penstock.session import Intercept, Interruption, Tap
 from penstock.wire import control as wire
 from penstock.wire.parted import Parted
@@ -50,9 +52,12 @@ class Events:
         """Write what there is once its turn has come, if there is anything then."""
         async with self._writing:
             event = make()
-            if event is not None:
-                with LEAVING:
-                    await self._context.write(event)
+            if event is None:
+                return
+            try:
+                await self._context.write(event)
+            except grpc.aio.BaseError as exc:
+                raise client_left() from exc
 
     async def say(self, event: pb.ControlEvent) -> None:
         """The same for who may be cancelled: what is being written then still is."""

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 import grpc
 
-from penstock.errors import SessionCancelledError
 from penstock.service.callers import Caller, caller_of
-from penstock.service.status import LEAVING, Context, Ending, abort
+from penstock.service.status import Context, Ending, abort
 from penstock.wire.v1 import health_pb2 as pb
 
 Status = pb.HealthCheckResponse.ServingStatus
@@ -110,9 +109,8 @@ class HealthServicer:
         try:
             name = request.service if self._is_shown(request.service, context) else NOBODYS
             async for status in self._board.watch(name):
-                with LEAVING:
-                    await context.write(pb.HealthCheckResponse(status=status))
-        except SessionCancelledError:
+                await context.write(pb.HealthCheckResponse(status=status))
+        except grpc.aio.BaseError:
             return  # it has gone
 
     def _is_shown(self, name: str, context: Context) -> bool:

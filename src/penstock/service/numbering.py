@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from penstock.errors import SequenceError
 
@@ -27,24 +27,26 @@ class Numbering:
 
         Raises ``SequenceError`` for one that does not follow those before it.
         """
-        in_stream = sequence if self._in_stream is None else self._in_stream + 1
-        before = self._in_source
-        in_source = {name: before.get(name, sequence - 1) + 1 for name in sources}
+        before, is_first = self._in_source, False
         is_silent = self._is_silent and sequence == 0
-        by_stream = self._by_stream and sequence == in_stream
-        by_source = self._by_source and set(in_source.values()) == {sequence}
+        by_stream = self._by_stream and self._in_stream in (None, sequence - 1)
+        by_source = self._by_source
+        for name in sources:
+            last = before.get(name)
+            is_first = is_first or last is None
+            by_source = by_source and last in (None, sequence - 1)
         if not (is_silent or by_stream or by_source):
-            raise SequenceError(
-                found=sequence, expected=self._expected(in_stream, in_source.values())
-            )
+            raise SequenceError(found=sequence, expected=self._expected(sequence, sources))
         self._is_silent, self._by_stream, self._by_source = is_silent, by_stream, by_source
-        is_first = not in_source.keys() <= before.keys()
         self._in_stream = sequence
-        before.update(dict.fromkeys(sources, sequence))
+        for name in sources:
+            before[name] = sequence
         return sequence if sequence or is_first else None
 
-    def _expected(self, in_stream: int, in_source: Iterable[int]) -> list[int]:
+    def _expected(self, found: int, sources: Sequence[str]) -> list[int]:
         expected = {0} if self._is_silent else set()
-        expected |= {in_stream} if self._by_stream else set()
-        expected |= set(in_source) if self._by_source else set()
+        if self._by_stream:
+            expected.add(found if self._in_stream is None else self._in_stream + 1)
+        if self._by_source:
+            expected |= {self._in_source.get(name, found - 1) + 1 for name in sources}
         return sorted(expected)

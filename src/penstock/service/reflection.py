@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 
 from penstock.errors import InputError
 from penstock.service.requests import heeding_leave, read_within
-from penstock.service.status import LEAVING, Context, abort_invalid
+from penstock.service.status import Context, abort_invalid, client_left
 from penstock.wire.parsing import parsing
 from penstock.wire.v1.pool import POOL
 
@@ -33,8 +33,7 @@ def reflection_handlers(
         try:
             requests = _requests_of(context, limit_s)
             async for response in standard.ServerReflectionInfo(requests, context):
-                with LEAVING:
-                    await context.write(response)
+                await _write(context, response)
         except InputError as exc:
             await abort_invalid(context, str(exc))
 
@@ -45,6 +44,13 @@ def reflection_handlers(
     )
     for name in SERVICES:
         yield grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler})
+
+
+async def _write(context: Context, response: Any) -> None:
+    try:
+        await context.write(response)
+    except grpc.aio.BaseError as exc:
+        raise client_left() from exc
 
 
 async def _requests_of(context: Context, limit_s: float | None) -> AsyncIterator[Any]:

@@ -6,9 +6,11 @@ import asyncio
 import time
 from collections import deque
 
+import grpc
+
 from penstock.errors import PenstockError, SessionError
 from penstock.service.outputs import write_output_beside
-from penstock.service.status import LEAVING, Context
+from penstock.service.status import Context, client_left
 from penstock.session import Interruption, NodeProgress, Output, Session
 from penstock.wire.errors import encode_error
 from penstock.wire.interrupts import encode_interruption
@@ -120,7 +122,8 @@ class Replies:
         async with self._writing:  # which has who waits go on in turn
             self.writing_since = time.monotonic()
             try:
-                with LEAVING:
-                    await self._context.write(Parted(response, payload))
+                await self._context.write(Parted(response, payload))
+            except grpc.aio.BaseError as exc:
+                raise client_left() from exc
             finally:
                 self.writing_since = None

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import grpc
 
 from penstock.errors import InputError, SessionCancelledError
-from penstock.service.status import LEAVING, Context, Ending, abort, abort_invalid
+from penstock.service.status import Context, Ending, abort, abort_invalid, client_left
 from penstock.wire.parsing import Malformed
 
 Answer = TypeVar("Answer")
@@ -43,8 +43,10 @@ async def read_request(context: Context) -> Any:
 
     Raises ``InputError`` for a malformed one, ``SessionCancelledError`` where the call has ended.
     """
-    with LEAVING:
+    try:
         request = await context.read()
+    except grpc.aio.BaseError as exc:
+        raise client_left() from exc
     if isinstance(request, Malformed):
         raise InputError(str(request))
     return request

@@ -354,8 +354,9 @@ class Session:
 
     def _running(self) -> Life:
         """The life of a session that may still be used."""
-        life = self._started()
-        if life.failure is not None or life.over.is_set():
+        life = self._life
+        if life is None or life.failure is not None or life.over.is_set():
+            life = self._started()
             self._check()
         return life
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import TypeVarTuple
 
@@ -27,13 +27,17 @@ class ReactorSelector(selectors.EpollSelector):
     def __init__(self) -> None:
         super().__init__()
         self.reactor = Reactor(epoll=self.fileno())
+        self._keys: Mapping[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """What is ready of the selector's own; the reactor has handled what is ready of its."""
-        found = self.reactor.serve(None if timeout is None else max(timeout, 0))
-        keys = self.get_map()
-        ready = [(keys.get(fd), _events(mask)) for fd, mask in found]
-        return [(key, events & key.events) for key, events in ready if key is not None]
+        ready = []
+        for fd, mask in self.reactor.serve(None if timeout is None else max(timeout, 0)):
+            key = self._keys.get(fd)
+            if key is not None:  # what has failed can be read and written
+                events = (_READ if mask & ~_OUT else 0) | (_WRITE if mask & ~_IN else 0)
+                ready.append((key, events & key.events))
+        return ready
 
     def close(self) -> None:
         super().close()
@@ -110,8 +114,3 @@ def release_reactor(reactor: Reactor, loop: asyncio.AbstractEventLoop) -> None:
     if not isinstance(loop, ReactorLoop):
         loop.remove_reader(reactor.fileno())
         reactor.close()
-
-
-def _events(mask: int) -> int:
-    """As ``selectors`` counts: what has failed can be read and written."""
-    return (_READ if mask & ~_OUT else 0) | (_WRITE if mask & ~_IN else 0)
