@@ -26,7 +26,7 @@ from penstock.service.status import Context
 from penstock.service.turns import Behaviour
 
 _FILES = "/proc/self/fd"
-_CALM_S, _CROWDED_S = 1.0, 0.1
+_LOOKED_EACH_S = 0.1
 """How often it is looked whether there is room; nothing tells of a connection that comes."""
 _AT_ONCE = 32
 """Descriptors that are looked at, or shut, before the calls have their turn."""
@@ -105,7 +105,7 @@ class Crowd:
                 _log.warning("connections can't be looked at: %s", exc)
             if closed := seldom.add(closing):
                 _log.warning("connections crowd: closed %d that had no call", closed)
-            await asyncio.sleep(_CROWDED_S if closing else _CALM_S)
+            await asyncio.sleep(_LOOKED_EACH_S)
 
     async def _make_room(self, port: int) -> int:
         """Close what is too much; gives how many."""
