@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,11 +17,27 @@ os.environ["PENSTOCK_POISON_SLOTS"] = "1"  # a view on a freed slot shows rubbis
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")  # how long an example takes says more of the machine than of it
 
+
+def _kept_channel() -> Any:
+    """A channel that is never used, so that gRPC keeps one poller for all tests.
+
+    It gives its own up with its last channel, and makes another when it wants, which would look as
+    if a test had left that; with every fork it makes it anew, too, unless it is told not to.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRPC_ENABLE_FORK_SUPPORT", "0")  # which is read as gRPC is imported
+        importlib.import_module("penstock.service")  # imports it as a service does
+        return importlib.import_module("grpc").insecure_channel("localhost:1")
+
+
+KEPT_CHANNEL = _kept_channel()
+
 __all__ = ["close_zygote", "no_leaked_tasks", "no_leaks"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
+    config.add_cleanup(KEPT_CHANNEL.close)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

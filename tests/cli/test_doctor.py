@@ -18,7 +18,6 @@ from penstock.client import Client
 from penstock.data import Text
 from penstock.executors.multiprocess.leftovers import PROGRAM, find_leftovers, sweep, this_program
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 PENSTOCK = [sys.executable, "-m", "penstock"]
 WAIT = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
 MANIFEST = {"version": "v1", "nodes": [{"id": "e", "node_type": "EchoNode"}]}

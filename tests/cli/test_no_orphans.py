@@ -22,7 +22,6 @@ from penstock.errors import ServiceError
 from penstock.testing.processes import Process
 from penstock.testing.tree import ProcessTree
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 NODES = Path(__file__).with_name("orphan_nodes.py")
 GONE_S = 5.0
 WHERE = ("setup", "process", "full", "flush", "teardown")

@@ -24,8 +24,6 @@ from penstock.session import Session
 from penstock.wire.v1 import control_pb2 as pb
 from tests.talking import Talk
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
 
 @pytest.fixture
 def catalogue() -> Catalogue:

@@ -29,7 +29,6 @@ from penstock.errors import (
 from penstock.nodes import Catalogue
 from penstock.session import Interruption, NodeState, TapEvent
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 APART = {"n0": "multiprocess", "n1": "multiprocess", "n2": "multiprocess"}
 
 

@@ -37,7 +37,6 @@ from penstock.service import running
 from penstock.session import NodeState
 from penstock.wire.v1 import control_pb2 as pb
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 CATALOGUE = Catalogue.installed().extended(*NODES)
 
 

@@ -19,7 +19,6 @@ from penstock.data import Binary, Tensor, Text
 from penstock.errors import InvalidValueError, ServiceError, SessionClosedError, SessionError
 from penstock.session import NodeProgress
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 ECHO = {
     "version": "v1",
     "metadata": {"name": "echo"},

@@ -26,8 +26,6 @@ from penstock.errors import (
 )
 from penstock.session import Interruption, NodeState
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
 
 @pytest.fixture
 def client(address: str) -> Iterator[BlockingClient]:

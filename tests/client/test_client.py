@@ -24,8 +24,6 @@ from penstock.errors import (
 )
 from penstock.session import Interruption, NodeProgress, Output
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
 
 async def texts(outputs: AsyncIterator[Output]) -> list[str]:
     found = [output.value async for output in outputs]

@@ -16,7 +16,6 @@ from penstock.errors import ServiceError
 from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.parted import write_request
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 ECHO: dict[str, Any] = {"version": "v1", "nodes": [{"id": "echo", "node_type": "PassThrough"}]}
 
 

@@ -19,7 +19,6 @@ from penstock.nodes import Catalogue
 from penstock.service import running
 from penstock.session import Interruption
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 NODES = str(Path(__file__).parents[1] / "session" / "graph_nodes.py")
 LARGE = "x" * 3_000_000
 

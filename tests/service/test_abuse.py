@@ -41,7 +41,6 @@ from penstock.nodes import Catalogue
 from penstock.service import running
 from penstock.wire.v1 import execution_pb2 as execution
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 EXECUTE = b"/remotemedia.v1.PipelineExecutionService/ExecutePipeline"
 MIB = 1 << 20
 SOON_S = 0.3

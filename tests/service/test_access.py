@@ -29,8 +29,6 @@ from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import health_pb2 as health
 from penstock.wire.v1 import penstock_pb2 as ours
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
 
 @pytest.fixture
 def robot() -> str:

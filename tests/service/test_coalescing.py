@@ -18,8 +18,6 @@ from penstock.nodes import Catalogue
 from penstock.service import coalescing, running
 from penstock.service.coalescing import BUSY, REST_S, STREAMS, CoalescingLoop, RestingSelector
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
 
 class Clock:
     """Stands still while nobody works, waits or rests; put in the place of the module's."""

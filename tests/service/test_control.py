@@ -39,7 +39,6 @@ from penstock.session import Session
 from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import control_pb2 as pb
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 DROP = pb.InterceptDecision(drop=pb.Empty())
 
 

@@ -20,7 +20,6 @@ from penstock.service import crowding, running
 from penstock.service.crowding import Connection, Crowd, first_to_leave
 from penstock.wire.v1 import execution_pb2 as execution
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 MOST = 12
 KEPT_FREE = 3
 STRANGER = "127.0.1.1"

@@ -16,8 +16,6 @@ from penstock.nodes import Catalogue
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
 
 async def run(
     wire: WireClient, manifest: execution.PipelineManifest, said: Any = "hello", **fields: Any

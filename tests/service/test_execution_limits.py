@@ -14,7 +14,6 @@ from penstock.nodes import Catalogue
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 NOTHINGS = """
 from collections.abc import Iterator
 from itertools import repeat

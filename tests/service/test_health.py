@@ -23,7 +23,6 @@ from penstock.testing import ProcessTree
 from penstock.testing.leaks import descendants
 from penstock.wire.methods import SERVICES
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 Status = pb.HealthCheckResponse
 
 

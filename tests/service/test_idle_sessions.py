@@ -28,7 +28,6 @@ from penstock.wire.v1 import streaming_pb2 as streaming
 CALL_LOG = "penstock.service.call_log"
 STREAM = b"/remotemedia.v1.StreamingPipelineService/StreamPipeline"
 REFLECTION = [f"/{name}/ServerReflectionInfo" for name in SERVICES]
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 
 
 @pytest.fixture

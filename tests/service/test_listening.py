@@ -23,7 +23,6 @@ from penstock.service.address import parse_address
 from penstock.service.listening import Listener
 from penstock.wire.v1 import execution_pb2 as execution
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 NO_TEXT = b"/a\xff\xfe/b"
 CUT_OFF = (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 

@@ -18,7 +18,6 @@ from penstock.wire.v1 import control_pb2 as control
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import streaming_pb2 as streaming
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 LARGEST = 1 << 20
 LONG = json.dumps([{"number": number} for number in range(10_000)])
 OTHER = json.dumps(["é"] * 20_000)

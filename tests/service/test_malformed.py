@@ -20,7 +20,6 @@ from penstock.wire.methods import (
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 RUBBISH = b"\xff\xff\xff"
 
 

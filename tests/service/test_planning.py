@@ -14,8 +14,6 @@ from penstock.errors import ServiceError
 from penstock.manifest import Settings
 from penstock.testing.leaks import descendants
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
 MANIFEST = {
     "version": "v1",
     "nodes": [{"id": "p", "node_type": "PassThrough"}, {"id": "e", "node_type": "EchoNode"}],

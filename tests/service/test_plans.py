@@ -23,7 +23,6 @@ from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import penstock_pb2 as ours
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 LARGE = pipeline(*["PassThrough"] * 1000)
 WAITS_S = 10
 

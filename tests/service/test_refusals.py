@@ -16,8 +16,6 @@ from penstock.manifest import ServiceSettings, Settings, new_token
 from penstock.service import refusal
 from penstock.wire.v1 import execution_pb2 as execution
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:

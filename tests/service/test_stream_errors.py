@@ -18,8 +18,6 @@ from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import streaming_pb2 as streaming
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
 
 async def details(call: Any) -> streaming.StreamErrorResponse:
     """What a client in any language unpacks of the call's status."""

@@ -18,8 +18,6 @@ from penstock.nodes import Catalogue
 from penstock.service import running
 from penstock.wire.v1 import execution_pb2 as execution
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
-
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:

@@ -18,7 +18,6 @@ from penstock.service.observing import Nobody
 from penstock.session.observing import CallWatch, Metadata
 from penstock.wire.methods import ATTACH
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 PATH = f"/{ATTACH.service}/{ATTACH.name}"
 
 

@@ -17,7 +17,6 @@ from penstock.service.events import INTERRUPTS_KEPT
 from penstock.testing import ProcessTree
 from penstock.wire.v1 import control_pb2 as pb
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 FILLER = "x" * 3_000_000
 """More than gRPC takes for a client that doesn't read."""
 

@@ -20,7 +20,6 @@ from wire_client import WireClient
 from penstock.manifest import ServiceSettings, Settings
 from penstock.nodes import Catalogue
 
-pytestmark = pytest.mark.leaves("descriptors")  # gRPC's, which it makes when it wants
 MODULES = (answers, attachments, manifests, streams, values)
 
 
