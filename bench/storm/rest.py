@@ -14,7 +14,9 @@ from penstock.testing.leaks import shared_memory, unclaimed
 from penstock.testing.processes import one_ends
 
 PATIENCE_S = 5.0
-"""How long what is ending may take to be gone."""
+"""How long what is ending may take to be gone, and what is being forked to be there."""
+SETTLED_S = 0.3
+"""A service whose processes are the same after so long is at rest."""
 ALLOWED = {"descriptors": 4, "threads": 1, "memory_bytes": 12 << 20}
 """How much more the service may hold at rest in the last third of a run than in the first.
 
@@ -33,11 +35,14 @@ class Rest:
 
 
 class Watch:
-    """Looks at a service; what it has when it is made is what it may have at rest."""
+    """Looks at a service; what that has come to when this is made is what it may have at rest.
+
+    Making it blocks until then.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._at_rest = Counter(one.name for one in service.tree.look())
+        self._at_rest = self._settled()
         self._zombies: set[tuple[int, int]] = set()
         self._shared = shared_memory()
 
@@ -48,6 +53,18 @@ class Watch:
         left += [f"file {name}" for name in self._service.files()]
         left += [f"shared memory {name}" for name in unclaimed(shared_memory() - self._shared)]
         return Rest(sessions, self._service.tree.usage(), tuple(left))
+
+    def _settled(self) -> Counter[str]:
+        """The names of the service's processes: after calls it still forks hosts for its stock."""
+        deadline = time.monotonic() + PATIENCE_S
+        before, names = None, self._names()
+        while names != before and time.monotonic() < deadline:
+            time.sleep(SETTLED_S)
+            before, names = names, self._names()
+        return names
+
+    def _names(self) -> Counter[str]:
+        return Counter(one.name for one in self._there())
 
     def _remaining(self) -> list[Process]:
         deadline = time.monotonic() + PATIENCE_S

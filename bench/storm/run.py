@@ -66,7 +66,7 @@ async def storm(service: Service, scale: Scale) -> Tally:
     tally = Tally()
     async with _clients(service.address, scale.clients) as clients:
         await _batch(service, scale, clients, range(-min(WARM_UP, scale.sessions), 0), Tally())
-        watch = Watch(service)
+        watch = await asyncio.to_thread(Watch, service)
         started = monotonic()
         for batch in _batches(scale, started):
             await _batch(service, scale, clients, batch, tally)
