@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median_low
 
 from bench.storm.service import Service
 from penstock.testing import Process, Usage
@@ -52,6 +51,7 @@ class Watch:
         left += self._unreaped()
         left += [f"file {name}" for name in self._service.files()]
         left += [f"shared memory {name}" for name in unclaimed(shared_memory() - self._shared)]
+        self._settled()  # its stock is filled up again
         return Rest(sessions, self._service.tree.usage(), tuple(left))
 
     def _settled(self) -> Counter[str]:
@@ -100,17 +100,16 @@ class Watch:
 def growth(rests: Sequence[Rest]) -> dict[str, str]:
     """What the last third of a run has more of than the first, beyond what is allowed.
 
-    What leaks is in every look. So the least of each third is compared, since what a failed
-    session's exceptions hold is given back by a later collection of garbage; and the median too,
-    since a look may come while the service has fewer hosts in stock than at other times.
+    The least of each third is compared: what a failed session's exceptions hold is given back
+    by a later collection of garbage.
     """
     third = max(len(rests) // 3, 1)
     grown = {}
     for name, allowed in ALLOWED.items():
         first, last = (
-            sorted(getattr(rest.usage, name) for rest in part)
+            min(getattr(rest.usage, name) for rest in part)
             for part in (rests[:third], rests[-third:])
         )
-        if min(last[0] - first[0], median_low(last) - median_low(first)) > allowed:
+        if last - first > allowed:
             grown[name] = f"{name}: {first} in the first third, {last} in the last"
     return grown

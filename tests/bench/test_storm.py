@@ -78,4 +78,3 @@ def test_growth_is_found(name: str) -> None:
     assert not growth(rests(0, 0, 0, 9 * more, some, some))
     assert list(growth(rests(0, 0, 5, 0, more, more))) == [name]
     assert not growth(rests(0, 0, 5, 0, more, 0))
-    assert not growth(rests(0, 9 * more, 9 * more, 5, 5, 5, more, 9 * more, 9 * more))
