@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import re
+import struct
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 
 import grpc
 import pytest
-from wire_client import WireClient, calls_ended, pipeline, text
+from wire_client import WireClient, calls_ended, init, pipeline, text
 
 from bench.abuse.http2 import (
     ACK,
@@ -40,6 +42,7 @@ from penstock.manifest import ConnectionSettings, Limits, ServiceSettings, Setti
 from penstock.nodes import Catalogue
 from penstock.service import running
 from penstock.wire.v1 import execution_pb2 as execution
+from penstock.wire.v1 import streaming_pb2 as streaming
 
 EXECUTE = b"/remotemedia.v1.PipelineExecutionService/ExecutePipeline"
 MIB = 1 << 20
@@ -196,6 +199,53 @@ async def test_one_connection_has_its_share_of_calls() -> None:
             writer.write(call_on(stream))
         assert await until(reader, RESET) in (REFUSED_STREAM, ENHANCE_YOUR_CALM)
         assert await is_served(address)
+
+
+async def test_what_a_stream_may_have_sent_unread_does_not_grow() -> None:
+    """gRPC would ping to find out how much more it could have on its way."""
+    initial_window = 4
+    async with serving() as address, connected(address) as (reader, writer):
+        writer.write(HELLO)
+        settings = dict(struct.iter_unpack(">HI", await until(reader, SETTINGS)))
+        assert settings[initial_window] == 4 * MIB
+        writer.write(ACK + call(EXECUTE) + frame(DATA, 0, 1, bytes(16_000)) * 20)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(SOON_S):
+                await until(reader, PING)
+
+
+async def test_a_stream_that_nobody_read_leaves_no_memory() -> None:
+    """Also not until garbage is collected, which a service with little to do does seldom."""
+    async with serving() as address, WireClient(address, narrow=True) as wire:
+        gc.disable()
+        try:
+            before = shared_bytes()
+            call = wire.stream()
+            await call.write(init(pipeline("PassThrough")))
+            await write_until_it_waits(call)
+            assert shared_bytes() - before > 4 * MIB
+            call.cancel()
+            async with asyncio.timeout(10):
+                while shared_bytes() - before > MIB:  # noqa: ASYNC110  # nobody tells
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
+
+
+async def write_until_it_waits(call: Any) -> None:
+    chunk = streaming.StreamRequest()
+    chunk.data_chunk.buffer.binary.data = bytes(64 << 10)
+    with contextlib.suppress(TimeoutError):
+        for _ in range(10_000):
+            async with asyncio.timeout(1):
+                await call.write(chunk)
+        pytest.fail("it never waits")
+
+
+def shared_bytes() -> int:
+    found = re.search(r"RssShmem:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) << 10
 
 
 REFUSED_STREAM, ENHANCE_YOUR_CALM = ((code).to_bytes(4, "big") for code in (7, 11))

@@ -3,6 +3,7 @@
 import gc
 import os
 import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +34,26 @@ def test_a_closed_arena_lends_nothing(lanes):
     arena.close()
     assert arena.allocate(5000) is None
     assert kept.size == 5000
+
+
+def test_a_closed_arena_keeps_no_memory_for_the_ends_of_its_lanes(lanes):
+    """Whoever keeps an end, an exception's traceback perhaps, keeps all that it refers to."""
+    pair = lanes(capacity=100)
+    before = mapped_bytes()
+    for _ in range(100):
+        assert pair.sender.offer(Message(Binary(noise(50_000))))
+    pair.settle()
+    assert mapped_bytes() - before > 2 * 100 * 50_000  # in both ends of the plane
+    for one in (*pair.ends, *pair.planes):
+        one.close()
+    assert mapped_bytes() - before < 50_000
+
+
+def mapped_bytes():
+    """Bytes of memory that this process shares, or could."""
+    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    areas = [line[0].split("-") for line in maps if line[5:] == ["/memfd:penstock", "(deleted)"]]
+    return sum(int(end, 16) - int(begin, 16) for begin, end in areas)
 
 
 @pytest.mark.parametrize("keep", ["newest", "oldest"])

@@ -191,8 +191,12 @@ cdef class SharedArena:
         return True
 
     def close(self):
-        """Close all descriptors; memory goes with the last view on it, and there is no more."""
+        """Close all descriptors; memory goes with the last view on it, and there is no more.
+
+        What lanes have lent is theirs no longer: whatever keeps a lane's end would keep it as well.
+        """
         cdef Memory memory
+        cdef Loans loans
         for memory in (*self._own.values(), *self._foreign.values()):
             memory.close()
         self.budget_bytes = 0
@@ -201,9 +205,11 @@ cdef class SharedArena:
         self._own.clear()
         self._foreign.clear()
         self.vacancy.poison = False  # views live on, and nothing is handed out any more
+        self.vacancy.on_free = self.on_full = no_listener
+        for loans in (*self._forsaken, *self._loans):
+            loans.open.clear()
         self._forsaken.clear()
         self._loans.clear()
-        self.vacancy.on_free = self.on_full = no_listener
 
     cdef Slab _slab_for(self, size_t nbytes):
         cdef Slab slab
