@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from typing import NoReturn
@@ -52,7 +53,7 @@ class Refusals:
     """Refuses calls, and tells the operator of each, as often as a log may grow for that."""
 
     def __init__(self) -> None:
-        self._next_line = 0.0
+        self._next_line = -math.inf
         self._untold = 0
 
     async def tell(self, refusal: Refusal, method: str, context: Context) -> NoReturn:
