@@ -247,6 +247,28 @@ async def test_leaving_the_block_early_ends_the_session(client: Client) -> None:
         await stream.send("n0", Text("x"))
 
 
+async def test_who_reads_hears_that_the_block_was_left(client: Client) -> None:
+    """It looked like the end of a stream that is complete."""
+    async with client.stream(chain("EchoNode")) as stream:
+        reading = asyncio.create_task(texts(stream.outputs()))
+        await stream.send("n0", Text("x"))
+        await asyncio.sleep(0)
+    with pytest.raises(SessionClosedError, match="left before its end"):
+        await reading
+
+
+@pytest.mark.parametrize("wrong", [{"sequence": 2**64}, {"sequence": -1}, {"timestamp_ms": -1}])
+async def test_what_is_no_number_is_refused_and_the_stream_goes_on(
+    client: Client, wrong: dict[str, int]
+) -> None:
+    async with client.stream(chain("EchoNode")) as stream:
+        with pytest.raises(InputError, match="can't be sent"):
+            await stream.send("n0", "x", **wrong)
+        await stream.send("n0", "x")
+        await stream.close()
+        assert len([output async for output in stream.outputs()]) == 1
+
+
 async def test_leaving_the_block_with_results_unread_does_not_wait_for_a_reader(
     client: Client,
 ) -> None:

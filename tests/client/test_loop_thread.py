@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +21,19 @@ def thread() -> Iterator[LoopThread]:
     opened = LoopThread("test")
     yield opened
     opened.close()
+
+
+def test_in_a_process_that_was_forked_it_says_so(thread: LoopThread) -> None:
+    """Its thread is not there: whoever waited for it waited for ever."""
+    pid = os.fork()
+    if not pid:
+        with contextlib.suppress(SessionClosedError):
+            thread.run(made())
+            os._exit(1)
+        thread.close()
+        os._exit(0 if not thread.is_alive else 2)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert thread.run(made()).empty()
 
 
 async def made() -> asyncio.Queue[int]:

@@ -16,7 +16,7 @@ from penstock.client.options import ClientOptions
 from penstock.client.plans import PipelinePlan
 from penstock.client.stream import Stream
 from penstock.client.values import Sendable
-from penstock.errors import SessionError
+from penstock.errors import SessionClosedError, SessionError
 from penstock.manifest import Manifest
 from penstock.manifest.front_door import Source
 from penstock.session import Interruption, NodeProgress, Output
@@ -186,4 +186,5 @@ class BlockingStream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.run(self._stream.__aexit__())
+        with contextlib.suppress(SessionClosedError):  # the client is closed: all has ended
+            self._thread.run(self._stream.__aexit__())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Self
 
@@ -10,6 +11,7 @@ from penstock.client.intercepts import Intercept, InterceptRequest
 from penstock.client.loop_thread import LoopThread, following
 from penstock.client.taps import Tap
 from penstock.client.values import Sendable
+from penstock.errors import SessionClosedError
 from penstock.session import DEADLINE_S, NodeState, TapEvent
 
 
@@ -151,4 +153,5 @@ class BlockingAttachment:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.run(self._attachment.__aexit__())
+        with contextlib.suppress(SessionClosedError):  # the client is closed: all has ended
+            self._thread.run(self._attachment.__aexit__())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import CancelledError, Future
@@ -21,6 +22,7 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._closed = False
+        self._pid = os.getpid()
         self._scheduling = threading.RLock()  # what is collected meanwhile may run something, too
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -44,11 +46,13 @@ class LoopThread:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs anything any more."""
-        return not self._closed
+        """Whether it runs anything any more; in a process that was forked there is no thread."""
+        return not self._closed and os.getpid() == self._pid
 
     def close(self) -> None:
         """End everything on the loop, and the thread; doing it twice is harmless."""
+        if os.getpid() != self._pid:
+            return
         with self._scheduling:
             if not self._closed:
                 self._closed = True
@@ -60,6 +64,9 @@ class LoopThread:
 
         The future is there before: Ctrl-C between the two leaves no work that nobody can cancel.
         """
+        if os.getpid() != self._pid:  # nobody would ever do it; the lock may be held for ever, too
+            work.close()
+            raise SessionClosedError("the client is of the process that this one was forked from")
         if threading.current_thread() is not self._thread:
             with self._scheduling:
                 if not self._closed:

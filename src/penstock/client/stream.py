@@ -16,7 +16,7 @@ from penstock.client.metrics import ExecutionReport, StreamReport, execution_rep
 from penstock.client.results import Result, Results
 from penstock.client.transport import translated
 from penstock.client.values import Sendable, as_value
-from penstock.errors import ServiceError, SessionClosedError, SessionError
+from penstock.errors import InputError, ServiceError, SessionClosedError, SessionError
 from penstock.session import Interruption, NodeProgress, Output
 from penstock.wire.buffers import decode, encode_beside
 from penstock.wire.errors import decode_error
@@ -125,9 +125,12 @@ class Stream:
             raise SessionClosedError("the stream's inputs have ended")
         request = pb.StreamRequest()
         chunk = request.data_chunk
-        chunk.node_id = node_id
-        chunk.sequence = sequence or 0
-        chunk.timestamp_ms = timestamp_ms
+        try:
+            chunk.node_id = node_id
+            chunk.sequence = sequence or 0
+            chunk.timestamp_ms = timestamp_ms
+        except (TypeError, ValueError) as exc:
+            raise InputError(f"node_id, sequence or timestamp_ms can't be sent: {exc}") from exc
         payload = encode_beside(chunk.buffer, as_value(value, node_id))
         await self._write(request, payload)
 
@@ -172,7 +175,10 @@ class Stream:
         return said
 
     async def outputs(self) -> AsyncGenerator[Output, None]:
-        """What leaves the pipeline, as it comes; raises the stream's ``ServiceError``."""
+        """What leaves the pipeline, as it comes; raises the stream's ``ServiceError``.
+
+        Raises ``SessionClosedError`` where the block is left before all has come.
+        """
         self._check_open()
         self._readers += 1
         try:
@@ -183,6 +189,8 @@ class Stream:
             self._readers -= 1
         if self._failure is not None:
             raise self._failure
+        if self._given_up and self.reason is None:
+            raise SessionClosedError("the stream was left before its end")
 
     def _check_open(self) -> None:
         if self._call is None:
