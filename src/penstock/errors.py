@@ -106,7 +106,12 @@ class LibraryError(PenstockError):
 
 
 class ResourceLimitError(PenstockError):
-    """More of ``resource`` was wished than its limit leaves free; nothing was started."""
+    """More of ``resource`` was wished than its limit leaves free; nothing was started.
+
+    ``sequence`` is the number of the chunk that was too much, where it was one.
+    """
+
+    sequence: int | None = None
 
     def __init__(self, resource: str, *, wished: int, free: int, limit: int) -> None:
         self.resource = resource

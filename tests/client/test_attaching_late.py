@@ -86,8 +86,8 @@ async def test_a_session_that_is_gone(
 ) -> None:
     close, gone = Admission._close, asyncio.Event()
 
-    async def tell_of_it(admission: Admission, session: Session) -> None:
-        await close(admission, session)
+    async def tell_of_it(admission: Admission, session: Session, *error: Any) -> None:
+        await close(admission, session, *error)
         gone.set()
 
     monkeypatch.setattr(Admission, "_close", tell_of_it)
@@ -105,9 +105,9 @@ async def test_a_session_that_is_over_and_not_gone_yet(
 ) -> None:
     close, moment = Admission._close, Moment()
 
-    async def close_then(admission: Admission, session: Session) -> None:
+    async def close_then(admission: Admission, session: Session, *error: Any) -> None:
         await moment.wait()
-        await close(admission, session)
+        await close(admission, session, *error)
 
     monkeypatch.setattr(Admission, "_close", close_then)
     async with talking(client) as talk, asyncio.TaskGroup() as group:

@@ -84,3 +84,12 @@ async def test_a_request_that_is_too_large_is_refused(wire: WireClient) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await refused_for(wire, pipeline("PassThrough"), "x" * 200_000)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_who_has_been_answered_may_call_again_at_once(wire: WireClient) -> None:
+    """There is room for one session, and the one before it still ends."""
+    for _ in range(5):
+        request = execution.ExecuteRequest(
+            manifest=pipeline("EchoNode"), data_inputs={"n0": text("x")}
+        )
+        assert (await wire.execute(request)).WhichOneof("outcome") == "result"

@@ -100,7 +100,8 @@ async def test_on_a_stream_in_all_places(wire: WireClient) -> None:
     "path",
     [
         "", ".", "sub", "nothing", "../secret", "sub/../../secret", "outside", "up/secret",
-        "/etc/passwd", "fifo", "a\0b", "x" * 5000, "/proc/self/environ", "sub/a.bin/x",
+        "/etc/passwd", "fifo", "a\0b", "sub/a.bin\0x",
+        "x" * 5000, "/proc/self/environ", "sub/a.bin/x",
     ],
 )  # fmt: skip
 async def test_everything_else_is_refused_alike(wire: WireClient, path: str) -> None:

@@ -55,6 +55,12 @@ async def checked(stub: Any, name: str = "") -> int:
     return int((await stub.Check(pb.HealthCheckRequest(service=name))).status)
 
 
+@pytest.mark.parametrize("call", ["Check", "Watch"])
+async def test_a_name_that_is_too_long_is_refused(standard: Any, call: str) -> None:
+    asked = getattr(standard, call)(pb.HealthCheckRequest(service="x" * 257))
+    assert await asked.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def opened(wire: WireClient, *types: str) -> tuple[Any, str]:
     call = wire.stream()
     await call.write(init(pipeline(*types)))

@@ -23,6 +23,10 @@ def taken(sent: Sent) -> list[int | None]:
         pytest.param([(7, "a"), (8, "a")], [7, 8], id="from anywhere"),
         pytest.param([(0, "a"), (1, "b"), (2, "a")], [0, 1, 2], id="through the stream"),
         pytest.param([(0, "a"), (0, "b"), (1, "a"), (1, "b")], [0, 0, 1, 1], id="by source"),
+        pytest.param(
+            [(0, "a"), (0, "a"), (0, "b"), (0, "a")], [0, None, None, None], id="none ever"
+        ),
+        pytest.param([(0, "a"), (0, "b"), (0, "a")], [0, 0, None], id="none, as it turns out"),
         pytest.param([(3, "a"), (3, "b"), (4, "b"), (5, "b")], [3, 3, 4, 5], id="source by source"),
         pytest.param([(1, "a+b"), (2, "a+b")], [1, 2], id="several sources at once"),
         pytest.param([(2**64 - 2, "a"), (2**64 - 1, "a")], [2**64 - 2, 2**64 - 1], id="to the end"),

@@ -22,7 +22,7 @@ from wire_client import (
     text,
 )
 
-from penstock.errors import NodeExecutionError, ResourceLimitError
+from penstock.errors import NodeExecutionError, ResourceLimitError, UnknownNodeError
 from penstock.manifest import Limits, Settings
 from penstock.nodes import Catalogue
 from penstock.service import running
@@ -114,6 +114,34 @@ async def test_every_call_is_told_by_its_method_and_what_it_ends_with() -> None:
     ]
     assert ("traceparent", "00-1") in watcher.metadata[1]
     assert watcher.view is None
+
+
+async def test_a_session_whose_client_leaves_as_it_is_ended_is_kept_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its caller has it until it is gone, and then it counts, as what it has failed with."""
+    watcher, close = Watcher(), Session.aclose
+    closing, go_on = asyncio.Event(), asyncio.Event()
+
+    async def close_later(session: Session) -> None:
+        closing.set()
+        await go_on.wait()
+        await close(session)
+
+    monkeypatch.setattr(Session, "aclose", close_later)
+    async with watched(watcher) as wire:
+        inputs = {"nobody": text("x")}
+        request = execution.ExecuteRequest(manifest=pipeline("EchoNode"), data_inputs=inputs)
+        call = wire.execute(request)
+        await closing.wait()
+        call.cancel()
+        await watcher.until(lambda: watcher.calls)
+        assert watcher.view is not None
+        assert len(watcher.view.sessions) == 1
+        go_on.set()
+        await watcher.until(lambda: watcher.ended)
+    [(session, _)] = watcher.ended
+    assert isinstance(session.failure, UnknownNodeError)
 
 
 async def test_a_call_that_its_client_gives_up_ends_so() -> None:

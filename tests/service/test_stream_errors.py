@@ -8,13 +8,14 @@ from typing import Any
 import grpc
 import pytest
 from grpc_status import rpc_status
-from wire_client import CLOSE, WireClient, chunk, init, pipeline
+from wire_client import CLOSE, WireClient, chunk, init, pipeline, rest
 
 from penstock.errors import PenstockError, SessionCancelledError, StallError
 from penstock.manifest import ServiceSettings, Settings
 from penstock.service.plans import Plans
 from penstock.wire.stream_errors import status_details, stream_error_type
 from penstock.wire.v1 import common_pb2 as pb
+from penstock.wire.v1 import control_pb2 as control
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import streaming_pb2 as streaming
 
@@ -135,6 +136,24 @@ async def test_a_chunk_larger_than_any_message_of_the_session(wire: WireClient) 
     assert error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
     assert "max_message_bytes" in error.message
     assert told.stream_error_type == streaming.STREAM_ERROR_BUFFER_OVERFLOW
+    assert told.failing_sequence == 9
+
+
+async def test_who_is_attached_hears_why_the_stream_failed(wire: WireClient) -> None:
+    """It has not been cancelled: metrics of the service count it by that, too."""
+    stream, attached = wire.stream(), wire.attach()
+    await stream.write(ECHO)
+    while not (ready := await stream.read()).HasField("ready"):
+        continue
+    hello = control.Hello(session_id=ready.ready.session_id)
+    await attached.write(control.ControlFrame(hello=hello))
+    assert (await attached.read()).HasField("attached")
+    for number in (1, 3):
+        await stream.write(chunk("x", sequence=number))
+    closed = (await rest(attached))[-1].session_closed
+    assert closed.reason == control.CLOSE_REASON_CODE_ERROR
+    assert "expected 2, got 3" in str(closed)
+    stream.cancel()
 
 
 async def test_what_the_service_did_not_foresee_is_an_error_on_the_stream_too(

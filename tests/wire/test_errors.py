@@ -99,6 +99,14 @@ def test_what_lies_below_a_node_is_not_shown() -> None:
         "    1 / 0",
         "ZeroDivisionError: x",
     ]
+    group = "".join(f"  | {line}\n" for line in traceback.splitlines())
+    raised = encode_error(NodeExecutionError("n", **facts, traceback=group))
+    assert raised.stack_trace.splitlines() == [
+        "  | Traceback (most recent call last):",
+        '  |   File "/srv/nodes.py", line 2, in process',
+        "  |     1 / 0",
+        "  | ZeroDivisionError: x",
+    ]
     stderr = f'Fatal\n  File "/srv/nodes.py", line 2 in f\n  File "{below}", line 1 in _work'
     crashed = encode_error(NodeExitedError("n", pid=1, signal="SIGSEGV", stderr=stderr))
     for text in (crashed.message, json.loads(crashed.context)["stderr"]):

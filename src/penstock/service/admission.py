@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
-from penstock.errors import ServiceError, SessionCancelledError
+from penstock.errors import PenstockError, ServiceError, SessionCancelledError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import NodeExecutionPlan
@@ -42,8 +42,10 @@ from penstock.wire.v1 import execution_pb2 as pb
 from penstock.wire.v1 import penstock_pb2 as ours
 
 STOPPING = "the service is stopping"
+LET_GO_S = 0.5
+"""How long a call may wait for the room of sessions whose clients have their answer already."""
 _log = logging.getLogger(__name__)
-_SAID_VERSION = re.compile(r"v(\d+)(\.\d+)*")
+_SAID_VERSION = re.compile(r"v(\d{1,9})(\.\d{1,9}){0,9}")
 
 
 class ServiceStoppingError(SessionCancelledError):
@@ -78,6 +80,7 @@ class Admission:
         self._shares = Shares(settings.service.connections.max_sessions_per_peer)
         self._holders: dict[Session, tuple[Caller, Cost]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._answered: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -111,6 +114,8 @@ class Admission:
         plan = await self.plans.plan(manifest)
         self._check_admits()
         caller.check_types(plan)
+        cost = cost_of(plan, hosted=True)
+        await self._let_go(caller, cost)
         options = replace(
             self._options(plan),
             on_progress=on_progress,
@@ -119,18 +124,25 @@ class Admission:
         )
         try:
             session = Session(plan, options)
-            self._note(session, caller, cost_of(plan, hosted=True))
+            self._note(session, caller, cost)
         except BaseException:
             self._observer.session_refused(options.session_id or "")
             raise
         try:
             yield session
-        except BaseException:
-            await self._close(session)
+        except BaseException as exc:
+            await asyncio.shield(self._begin_closing(session, exc))
             raise
-        closing = asyncio.create_task(self._close(session))
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        answered = self._begin_closing(session)
+        self._answered.add(answered)
+        answered.add_done_callback(self._answered.discard)
+
+    async def _let_go(self, caller: Caller, cost: Cost) -> None:
+        """Where there is no room, wait for that of sessions that have been answered, a while."""
+        shortage = self._budget.shortage(cost) or self._shares.shortage(caller, cost)
+        if shortage is not None and self._answered:
+            await asyncio.wait(self._answered, timeout=LET_GO_S)
+            self._check_admits()
 
     def _check_admits(self) -> None:
         if self.refusing:
@@ -161,8 +173,19 @@ class Admission:
         started = (session for session in self._open if session.is_started)
         return next((session for session in started if session.session_id == session_id), None)
 
-    async def _close(self, session: Session) -> None:
+    def _begin_closing(
+        self, session: Session, error: BaseException | None = None
+    ) -> asyncio.Task[None]:
+        """In a task of its own: a call that is cancelled meanwhile leaves nothing half closed."""
+        closing = asyncio.create_task(self._close(session, error))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        return closing
+
+    async def _close(self, session: Session, error: BaseException | None = None) -> None:
         try:
+            if isinstance(error, PenstockError):
+                await session.fail(error)
             await session.aclose()
             if session.is_started:
                 self._observer.session_ended(session, await session.metrics())

@@ -29,9 +29,11 @@ class _OpenHow(ctypes.Structure):
 def open_beneath(folder: Path, path: str) -> int:
     """A descriptor to read the regular file ``path`` from, which lies below ``folder``.
 
-    Symbolic links may lead to other places below it. What is there is looked at before it is
-    opened: a FIFO would wait, and a device may do anything. Raises ``OSError``.
+    Symbolic links that are relative may lead to other places below it. What is there is looked at
+    before it is opened: a FIFO would wait, and a device may do anything. Raises ``OSError``.
     """
+    if "\0" in path:
+        raise OSError(errno.EINVAL, "a NUL in its path")
     directory = os.open(folder, _LOOK | os.O_DIRECTORY)
     try:
         found = _looked_up(directory, path)

@@ -129,15 +129,20 @@ class Shares:
 
     def take(self, caller: Caller, cost: Cost) -> None:
         """Count one more session; raises ``ResourceLimitError`` where it may have no more."""
+        if (shortage := self.shortage(caller, cost)) is not None:
+            raise shortage
+        self._used.setdefault(caller.name, Counter()).update(_parts(cost))
+
+    def shortage(self, caller: Caller, cost: Cost) -> ResourceLimitError | None:
+        """Why it may not have one more; None where it may."""
         used = self._used.get(caller.name, Counter())
         for resource in _SHARED:
             limit, wished = self._limit(caller, resource), getattr(cost, resource)
             if limit is not None and used[resource] + wished > limit:
                 free = max(limit - used[resource], 0)
                 name = f"{resource} of this caller"
-                raise ResourceLimitError(name, wished=wished, free=free, limit=limit)
-        used.update(_parts(cost))
-        self._used[caller.name] = used
+                return ResourceLimitError(name, wished=wished, free=free, limit=limit)
+        return None
 
     def give_back(self, caller: Caller, cost: Cost) -> None:
         """The session is gone."""

@@ -14,7 +14,7 @@ from penstock.wire.v1 import streaming_pb2 as pb
 
 Chunk: TypeAlias = pb.DataChunk | pb.AudioChunk
 _BUFFER, _AUDIO = "data_chunk.buffer", "audio_chunk.buffer"
-_MAX_TIMESTAMP_MS = (1 << 64) // 1000 - 1
+_MAX_TIMESTAMP_MS = (1 << 63) // 1000 - 1
 
 
 class Inputs(NamedTuple):

@@ -18,7 +18,14 @@ from penstock.service.callers import caller_of
 from penstock.service.endings import ending_of
 from penstock.service.events import LAST_EVENTS_S, Events
 from penstock.service.requests import HEAR_OUT_S, read_request, read_within
-from penstock.service.status import Context, Ending, abort, abort_invalid, abort_unforeseen
+from penstock.service.status import (
+    MOST_NAME,
+    Context,
+    Ending,
+    abort,
+    abort_invalid,
+    abort_unforeseen,
+)
 from penstock.session import DEADLINE_S, Attachment, Intercept, NodeState, Session, Tap
 from penstock.wire import control as wire
 from penstock.wire.buffers import decode
@@ -85,6 +92,10 @@ async def _read_hello(context: Context, limit_s: float | None) -> pb.Hello:
         said = f"the first frame must be hello, got {found}"
         await abort_invalid(context, said)
     hello: pb.Hello = frame.hello
+    for field in ("session_id", "attach_id"):  # they are kept, and logged
+        if (length := len(getattr(hello, field))) > MOST_NAME:
+            said = f"hello.{field}: at most {MOST_NAME} characters, got {length}"
+            await abort_invalid(context, said)
     return hello
 
 
@@ -153,6 +164,7 @@ class ControlCall:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = ()  # their tracebacks lead back here, and to what was published
 
     async def _hear_out(self) -> None:
         """Read what the client still writes, for a while; it ends that when it is told of the end.

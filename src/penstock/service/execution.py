@@ -101,7 +101,7 @@ class ExecuteCall:
             self._session = session
             self.log.session_id = session.session_id
             try:
-                async with asyncio.timeout(self._limits.timeout_s):
+                async with asyncio.timeout(self._limits.left_s):
                     outputs = await self._through(session, await self._inputs(session))
             except TimeoutError as exc:
                 raise self._limits.timed_out() from exc

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from penstock.data import Value
-from penstock.errors import InputError
+from penstock.errors import InputError, ResourceLimitError
 from penstock.service.chunks import Chunk, Inputs, Part, decode_chunk, parts_of
 from penstock.service.files import Files
 from penstock.service.inbox import Inbox
@@ -18,12 +18,14 @@ from penstock.wire.json_texts import JsonTexts
 from penstock.wire.metrics import CodecTime
 from penstock.wire.v1 import common_pb2 as pb
 
+_REFUSED = (InputError, ResourceLimitError)
+
 
 class Feed:
     """Decodes chunks as they come, reads ahead by what the inbox holds, and sends in order.
 
     One task puts and ends, another runs: what the session takes at once the former sends itself.
-    ``taken`` counts what the session has; ``moved_at`` is when it last took or gave something, in
+    ``taken`` counts what the session has; ``moved_at`` is when something last came, or went, in
     ``time.monotonic``. A message of it may have ``largest`` bytes.
     """
 
@@ -62,12 +64,13 @@ class Feed:
             started = time.perf_counter()
             inputs = decode_chunk(chunk, parts, number, JsonTexts(self._largest), payload)
             self._codec.decoding_s += time.perf_counter() - started
-        except InputError as exc:
+        except _REFUSED as exc:
             exc.sequence = chunk.sequence
             raise
         if self._inbox.turn != turn:
             return  # given up while its files were read
         if not (self._inbox.is_passable and self._sent_at_once(inputs)):
+            self.touch()
             await self._inbox.put(inputs)
 
     def skip(self, chunk: Chunk) -> None:
@@ -118,7 +121,7 @@ class Feed:
             self._limits.check(value, self._largest)
             target = node_id or self._only_source()
             used = session.send_nowait(target, value, sequence=number, timestamp_us=timestamp_us)
-        except InputError as exc:
+        except _REFUSED as exc:
             exc.sequence = number
             raise
         if used is None:
@@ -134,7 +137,7 @@ class Feed:
                 if self._inbox.turn != turn:
                     break
                 number = await self._send(session, node_id, value, number, inputs.timestamp_ms)
-        except InputError as exc:
+        except _REFUSED as exc:
             exc.sequence = inputs.sequence
             raise
 
@@ -154,5 +157,10 @@ class Feed:
 
     def _only_source(self) -> str:
         if len(self._sources) != 1:
-            raise InputError(f"node_id: expected one of {', '.join(self._sources)}, got nothing")
+            known = (
+                f"one of {', '.join(self._sources)}"
+                if self._sources
+                else "no chunk: no node takes any"
+            )
+            raise InputError(f"node_id: expected {known}, got nothing")
         return self._sources[0]

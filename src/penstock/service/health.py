@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 import grpc
 
 from penstock.service.callers import Caller, caller_of
-from penstock.service.status import Context, Ending, abort
+from penstock.service.status import MOST_NAME, Context, Ending, abort, abort_invalid
 from penstock.wire.v1 import health_pb2 as pb
 
 Status = pb.HealthCheckResponse.ServingStatus
@@ -86,6 +86,14 @@ class _Watch:
         self.changed = asyncio.Event()
 
 
+async def _name(request: pb.HealthCheckRequest, context: Context) -> str:
+    """What is asked for, as long as a name may be: who watches has it kept."""
+    name: str = request.service
+    if len(name) > MOST_NAME:
+        await abort_invalid(context, f"service: at most {MOST_NAME} characters, got {len(name)}")
+    return name
+
+
 class HealthServicer:
     """Answers ``Check`` and ``Watch``."""
 
@@ -97,17 +105,18 @@ class HealthServicer:
         self, request: pb.HealthCheckRequest, context: Context
     ) -> pb.HealthCheckResponse:
         """The status of a name; ``NOT_FOUND`` for one that isn't there, as the standard says."""
-        name = request.service
+        name = await _name(request, context)
         status = self._board.status(name if self._is_shown(name, context) else NOBODYS)
         if status == Status.SERVICE_UNKNOWN:
-            said = f"nothing is called {request.service!r}"
+            said = f"nothing is called {name!r}"
             await abort(context, Ending(grpc.StatusCode.NOT_FOUND, said))
         return pb.HealthCheckResponse(status=status)
 
     async def watch(self, request: pb.HealthCheckRequest, context: Context) -> None:
         """Every change, to a client that stays."""
         try:
-            name = request.service if self._is_shown(request.service, context) else NOBODYS
+            name = await _name(request, context)
+            name = name if self._is_shown(name, context) else NOBODYS
             async for status in self._board.watch(name):
                 await context.write(pb.HealthCheckResponse(status=status))
         except grpc.aio.BaseError:

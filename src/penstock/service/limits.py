@@ -10,15 +10,21 @@ from penstock.wire.v1 import common_pb2 as pb
 
 
 class CallLimits:
-    """``ResourceLimits`` of a call; ``timeout_s`` and ``memory_bytes`` are None where not set."""
+    """``ResourceLimits`` of a call, which begins; ``memory_bytes`` is None where it is not set."""
 
     def __init__(self, message: pb.ResourceLimits) -> None:
-        self.timeout_s = message.max_timeout_ms / 1e3 or None
         self.memory_bytes = message.max_memory_bytes or None
         self._max_timeout_ms = message.max_timeout_ms
         self._started = time.monotonic()
         self._max_samples = message.max_audio_samples
         self._samples = 0
+
+    @property
+    def left_s(self) -> float | None:
+        """How long the call may still take; None where it has no limit."""
+        if not self._max_timeout_ms:
+            return None
+        return max(self._started + self._max_timeout_ms / 1e3 - time.monotonic(), 0.0)
 
     def check(self, value: Value, largest: int) -> None:
         """See whether an input may be sent; a message of the session may have ``largest`` bytes.

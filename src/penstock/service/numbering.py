@@ -41,7 +41,8 @@ class Numbering:
         self._in_stream = sequence
         for name in sources:
             before[name] = sequence
-        return sequence if sequence or is_first else None
+        is_numbered = sequence > 0 or (is_first and (by_stream or by_source))
+        return sequence if is_numbered else None
 
     def _expected(self, found: int, sources: Sequence[str]) -> list[int]:
         expected = {0} if self._is_silent else set()

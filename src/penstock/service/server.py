@@ -14,6 +14,7 @@ import grpc
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.manifest import Capacity, ServiceSettings, Settings, load_tokens
 from penstock.nodes import Catalogue
+from penstock.planning import ExecutorRegistry
 from penstock.service.address import (
     Address,
     check_can_be_bound,
@@ -81,7 +82,8 @@ async def serve(
 def check(settings: Settings, catalogue: Catalogue, *, insecure: bool) -> None:
     """Raise ``ConfigurationError`` for what keeps a service from starting; nothing is started.
 
-    That is an address, a certificate, tokens, or nodes that can't be prewarmed. An address that
+    That is an address, a certificate, tokens, rules that give nodes their executors, or nodes that
+    can't be prewarmed. An address that
     somebody has now is none: it may be the service that runs.
     """
     service = settings.service
@@ -92,6 +94,7 @@ def check(settings: Settings, catalogue: Catalogue, *, insecure: bool) -> None:
         Certificate(service.tls)
     if service.tokens is not None:
         load_tokens(service.tokens)
+    ExecutorRegistry.from_settings(settings)
     reserve_prewarmed(Budget(settings.limits), prewarm_orders(settings, catalogue))
 
 

@@ -29,6 +29,11 @@ class Ending:
         return number
 
 
+MOST_SAID = 2048
+"""Characters of a status message: it may repeat what its client said, and gRPC never lets go of a
+long one whose client has left (grpcio 1.85)."""
+MOST_NAME = 256
+"""Characters of what a client calls something that is kept for it, and logged."""
 FINE = Ending(grpc.StatusCode.OK, "")
 """Whatever there is to say has been said in a message."""
 STOPPING = Ending(grpc.StatusCode.UNAVAILABLE, "the service is stopping")
@@ -46,7 +51,7 @@ async def abort(context: Context, ending: Ending) -> NoReturn:
     Raises ``SessionCancelledError`` where nobody is there any more to be told.
     """
     try:
-        await context.abort(ending.code, ending.message)
+        await context.abort(ending.code, ending.message[:MOST_SAID])
     except grpc.aio.AbortError:
         raise
     except grpc.aio.BaseError as exc:

@@ -137,6 +137,7 @@ class StreamCall:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
+        self._reading = self._failure = None  # their tracebacks lead back here, and to all it had
 
     async def _hear_out(self) -> None:
         """Read what the client still writes, for a while.
@@ -208,7 +209,7 @@ class StreamCall:
                 await self.replies.result(output, self._feed.taken)
                 self._feed.touch()
         except PenstockError as exc:
-            self._fail(exc)
+            await self._fail_with(session, exc)
 
     def _reason(self) -> PenstockError:
         return self._failure or SessionClosedError("the session has ended")
@@ -217,6 +218,11 @@ class StreamCall:
         """Keep the first failure: what follows is its consequence."""
         self._failure = self._failure or error
 
+    async def _fail_with(self, session: Session, error: PenstockError) -> None:
+        """The same, and end the session, for which it is the reason if it had none."""
+        self._fail(error)
+        await session.fail(error)
+
     async def _guard(self, session: Session, work: Callable[[Session], Awaitable[None]]) -> None:
         """A failure on the client's side of the session ends it, and then ``outputs`` too."""
         try:
@@ -224,8 +230,7 @@ class StreamCall:
         except SessionClosedError:
             return  # it ended before its client did, as a pipeline of producers may
         except PenstockError as exc:
-            self._fail(exc)
-            await session.cancel(str(exc))
+            await self._fail_with(session, exc)
 
     async def _read(self, session: Session) -> None:
         """The client's messages, as far ahead as there is room."""
@@ -270,9 +275,8 @@ class StreamCall:
 
     async def _limit(self, session: Session) -> None:
         """The client's time limit, from its ``init`` on: nodes that start use it up too."""
-        if not await comes_within(self._limits.timeout_s, self._over):
-            self._fail(self._limits.timed_out())
-            await session.cancel("max_timeout_ms has passed")
+        if not await comes_within(self._limits.left_s, self._over):
+            await self._fail_with(session, self._limits.timed_out())
 
     async def _end_when_idle(self, session: Session) -> None:
         """Nobody forgets a session for good; one whose inputs have ended is at its last work."""
@@ -284,8 +288,7 @@ class StreamCall:
             if await comes_within(left_s, self._over):
                 return
         if not self._feed.ended:
-            self._fail(SessionIdleError(limit_s=limit_s))
-            await session.cancel("idle")
+            await self._fail_with(session, SessionIdleError(limit_s=limit_s))
 
 
 async def _outcome(task: asyncio.Task[None]) -> None:

@@ -127,10 +127,10 @@ class Life:
         if not keep_producing:
             self.ensemble.stop_producing()
 
-    def leave(self, reason: str) -> None:
-        """The client wants no more, or is gone: stop at once."""
+    def leave(self, error: PenstockError) -> None:
+        """The client wants no more, is gone, or has done what it mustn't: stop at once."""
         if self.context.status not in (SessionStatus.TERMINATING, SessionStatus.TERMINATED):
-            self._end_early(SessionCancelledError(reason))
+            self._end_early(error)
 
     def interrupt(self, node_id: str, by: str = "") -> int:
         """What is downstream of a node, or of the ``CLIENT``, is stale from now on.

@@ -249,14 +249,18 @@ class Session:
 
     async def cancel(self, reason: str) -> None:
         """Stop at once and wait until everything is gone; what is on its way is lost."""
+        await self.fail(SessionCancelledError(reason))
+
+    async def fail(self, error: PenstockError) -> None:
+        """The same for who knows what is wrong: that is its failure, where it has none yet."""
         if self._life is not None and self._root is not None:
-            self._life.leave(reason)
+            self._life.leave(error)
             await asyncio.shield(self._root)
 
     async def aclose(self) -> None:
         """Release everything: a complete session in order, any other at once."""
         if self._life is not None and not self._life.over.is_set():
-            self._life.leave("closed before its end")
+            self._life.leave(SessionCancelledError("closed before its end"))
         if self._root is not None and not self._root.done():
             await asyncio.shield(self._root)
 

@@ -46,7 +46,11 @@ _PREFIX = "ERROR_TYPE_"
 _ELSEWHERE = ("node_id", "traceback", "stacks", "error_type", "context")
 """Facts with a field of their own in the message."""
 _FRAME = '  File "'
-_OUR_FOLDERS = ("/penstock/executors/", "/penstock/session/", "/penstock/service/")
+_IN_GROUP = re.compile(r" *\| ")
+"""What stands before the lines of an exception group's stacks."""
+_OUR_FOLDERS = tuple(
+    f"/penstock/{name}/" for name in ("executors", "session", "service", "data", "bridges")
+)
 
 
 def encode_error(error: PenstockError) -> pb.ErrorResponse:
@@ -76,7 +80,8 @@ def _without_our_frames(text: str) -> str:
     """
     kept, is_below = [], False
     for line in text.split("\n"):
-        is_below = _is_ours(line) or (is_below and line.startswith("    "))
+        said = _IN_GROUP.sub("", line, count=1) if _IN_GROUP.match(line) else line
+        is_below = _is_ours(said) or (is_below and said.startswith("    "))
         if not is_below:
             kept.append(line)
     return "\n".join(kept)

@@ -104,7 +104,7 @@ def _stream_error(error: PenstockError, session_id: str) -> pb.StreamErrorRespon
             failing_node_id=_cut(whole.failing_node_id, NODE_ID_BYTES),
         ),
         stream_error_type=stream_error_type(error),
-        failing_sequence=(error.sequence or 0) if isinstance(error, InputError) else 0,
+        failing_sequence=getattr(error, "sequence", None) or 0,
         session_id=session_id,
     )
 
