@@ -42,6 +42,6 @@ async def test_a_chunk_whose_files_are_read_is_given_up_too() -> None:
     await feed.put(chunk("new").data_chunk, None)
     feed.end()
     async with Session(ONE) as session:
-        running = asyncio.create_task(feed.run(session, {}))
+        running = asyncio.create_task(feed.run(session))
         assert [output.value async for output in session.outputs()] == [Text("new")]
         await running

@@ -10,9 +10,23 @@ from pathlib import Path
 import grpc
 import pytest
 from bearers import MASTER, OTHER, ROBOT, bearing, status_of, written
+from closed_window import CLOSED_HELLO
 from wire_client import WireClient, calls_ended
 
-from bench.abuse.http2 import END_HEADERS, HEADERS, HELLO, RESET, connected, frame, headers
+from bench.abuse.http2 import (
+    ACK,
+    END_HEADERS,
+    HEADERS,
+    HELLO,
+    RESET,
+    SETTINGS,
+    call,
+    connected,
+    frame,
+    headers,
+    message,
+    until,
+)
 from penstock.manifest import ConnectionSettings, ServiceSettings, Settings
 from penstock.nodes import Catalogue
 from penstock.service import running
@@ -107,3 +121,25 @@ async def test_who_calls_too_often_and_leaves_is_no_failure_in_the_log(
     await calls_ended()
     told = {(one.name, one.levelno) for one in caplog.records if one.levelno > logging.WARNING}
     assert not told
+
+
+async def test_an_answer_that_nobody_reads_counts_as_a_call(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else who reads nothing has as many calls as all may have together."""
+    service = ServiceSettings(connections=ConnectionSettings(max_calls_per_peer=1))
+    request = execution.VersionRequest()
+    async with running(Settings(service=service), "127.0.0.1:0", catalogue) as address:
+        async with connected(address) as (reader, writer), WireClient(address) as wire:
+            writer.write(CLOSED_HELLO)
+            await until(reader, SETTINGS)
+            writer.write(ACK + call() + message(b""))
+            await until(reader, HEADERS)  # the answer is behind them
+            await asyncio.sleep(0.1)
+            code = await wire.version(request).code()
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        async with WireClient(address) as wire, asyncio.timeout(10):
+            while await wire.version(request).code() is not grpc.StatusCode.OK:  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0.02)
+    await calls_ended()
+    assert "ExecuteBatchError" not in caplog.text

@@ -24,8 +24,12 @@ def _tells_no_secret(record: logging.LogRecord) -> bool:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a record isn't that a method's name is no text: the listener says so, and seldom."""
-    return not isinstance(record.msg, UnicodeDecodeError)
+    """Whether a record isn't that a method's name is no text, which the listener says, and seldom.
+
+    Nor that a client has left before it had its answer, as clients do: that is a traceback each.
+    """
+    left = str(record.msg).startswith("ExecuteBatchError raised in core")
+    return not (left or isinstance(record.msg, UnicodeDecodeError))
 
 
 for filtering in (_tells_no_secret, _is_news):

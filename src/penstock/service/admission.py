@@ -112,6 +112,7 @@ class Admission:
         self._check_admits()
         _check_version(client_version)
         plan = await self.plans.plan(manifest)
+        del manifest  # it is a part of the whole request
         self._check_admits()
         caller.check_types(plan)
         cost = cost_of(plan, hosted=True)

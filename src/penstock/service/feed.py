@@ -89,8 +89,8 @@ class Feed:
         """Forget what has been read and not been sent: it is stale, or nobody will take it."""
         self._inbox.clear()
 
-    async def run(self, session: Session, first: Mapping[str, pb.DataBuffer]) -> None:
-        """Send what came with ``init``, then the chunks; a full inlet waits here."""
+    async def begin(self, session: Session, first: Mapping[str, pb.DataBuffer]) -> None:
+        """Send what came with ``init``; a full inlet waits here."""
         placed = {node_id: f"init.data_inputs[{node_id!r}]" for node_id in first}
         await self._files.load((placed[node_id], buffer) for node_id, buffer in first.items())
         self._sources = session.sources
@@ -102,6 +102,9 @@ class Feed:
             value = decode(buffer, placed[node_id], texts=texts)
             self._codec.decoding_s += time.perf_counter() - started
             await self._send(session, node_id, value, 0, 0)
+
+    async def run(self, session: Session) -> None:
+        """Send the chunks, and then the end; a full inlet waits here."""
         self._session = session
         while (inputs := await self._inbox.take()) is not None:
             await self._send_all(session, inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import grpc
 
@@ -31,6 +31,7 @@ from penstock.service.unread import Patience
 from penstock.session import Interruption, Session
 from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.stream_errors import InitRequiredError, status_details
+from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import streaming_pb2 as pb
 
 COMPLETED = "completed"
@@ -74,12 +75,14 @@ class StreamCall:
         self._context = context
         self._over = asyncio.Event()
         self._course = Course()
+        self._first: Mapping[str, common.DataBuffer] = {}
         self._reading: asyncio.Task[None] | None = None
         self._failure: PenstockError | None = None
         self._cancelled = False
 
     async def serve(self) -> None:
         init = await self._read_init()
+        self._first = init.data_inputs
         self._limits = CallLimits(init.resource_limits)
         admitted = self._admission.session(
             init.manifest,
@@ -89,12 +92,13 @@ class StreamCall:
             on_interrupt=self._interrupted,
             max_memory_bytes=self._limits.memory_bytes,
         )
+        del init  # nothing is kept of it for the length of the call
         async with admitted as session:
             self.log.session_id = session.session_id
             largest = session.plan.configuration.max_message_bytes
             self._feed = Feed(self._limits, self._admission.files, self.replies.codec, largest)
             self._admission.courses[session] = self._course
-            await self._converse(session, init)
+            await self._converse(session)
             if self._failure is not None and not self._ended_by_client:
                 await self.replies.undelivered(session)
                 raise self._failure
@@ -171,7 +175,7 @@ class StreamCall:
         init: pb.StreamInit = request.message.init
         return init
 
-    async def _converse(self, session: Session, init: pb.StreamInit) -> None:
+    async def _converse(self, session: Session) -> None:
         """Run the session; returns when it and everything of it is gone.
 
         Who reads goes on, but nothing comes of it any more, until the call is stopped; those
@@ -187,8 +191,7 @@ class StreamCall:
                 self.patience.begin(session.until_over, self._reason, session.session_id)
                 group.create_task(self._guard(session, self._end_when_idle))
                 await self.replies.ready(session)
-                feeding = self._guard(session, lambda s: self._feed.run(s, init.data_inputs))
-                taking.append(group.create_task(feeding))
+                taking.append(group.create_task(self._guard(session, self._give_inputs)))
                 group.create_task(self._guard(session, self._report))
                 await group.create_task(self._give_results(session))
             except PenstockError as exc:
@@ -201,6 +204,12 @@ class StreamCall:
                 self._feed.give_up()
                 self.replies.finish()
                 await session.aclose()
+
+    async def _give_inputs(self, session: Session) -> None:
+        """What came with ``init`` is let go of when it has been sent: it may be long."""
+        await self._feed.begin(session, self._first)
+        self._first = {}
+        await self._feed.run(session)
 
     async def _give_results(self, session: Session) -> None:
         """Results as they come, in a task of its own: each wakes all that awaits it."""

@@ -25,8 +25,9 @@ Behaviour = Callable[[Any, Context], Awaitable[Any]]
 class Turns:
     """Keeps a caller within ``max_calls_per_peer`` and ``max_call_rate_per_peer``.
 
-    A call before its turn waits, and has not been read meanwhile. It counts as one that goes on, so
-    that a caller's share of all calls is no more than that, whatever they are at.
+    A call before its turn waits, and has not been read meanwhile. It counts as one that goes on, as
+    does one whose answer hasn't been read: a caller's share of all calls is no more than that,
+    whatever they are at.
     """
 
     def __init__(self, settings: ConnectionSettings, refusals: Refusals) -> None:
@@ -49,16 +50,17 @@ class Turns:
                 refusal = _refused("TOO_OFTEN", "max_call_rate_per_peer")
                 await self._refusals.tell(refusal, method, context)
             self._calls[name] += 1
-            try:
-                if waits_s > 0:
-                    await asyncio.sleep(waits_s)
-                return await behaviour(requests, context)
-            finally:
-                self._calls[name] -= 1
-                if not self._calls[name]:
-                    del self._calls[name]
+            context.add_done_callback(lambda _call: self._over(name))  # type: ignore[arg-type]  # the stubs want a class for it
+            if waits_s > 0:
+                await asyncio.sleep(waits_s)
+            return await behaviour(requests, context)
 
         return call
+
+    def _over(self, name: str) -> None:
+        self._calls[name] -= 1
+        if not self._calls[name]:
+            del self._calls[name]
 
     def _turn(self, name: str) -> float:
         """In how many seconds the caller's next turn comes; it is taken where that is not too long.
