@@ -102,6 +102,8 @@ async def test_a_state_goes_with_who_has_set_it(around: dict[str, Any]) -> None:
                 await second.set_state("n1", NodeState.BYPASS)
                 first.close()
                 assert await talk.said("x") == "xac"
+            async with session.attach() as third:
+                await third.confirmed("n1")  # a state is on its way, as an input is
             assert await talk.said("y") == "yabc"
         assert await talk.finish() == []
 
