@@ -46,12 +46,17 @@ class LoopThread:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs anything any more; in a process that was forked there is no thread."""
-        return not self._closed and os.getpid() == self._pid
+        """Whether it runs anything any more."""
+        return not (self._closed or self._was_forked)
+
+    @property
+    def _was_forked(self) -> bool:
+        """Whether this is another process than the one that has the thread."""
+        return os.getpid() != self._pid
 
     def close(self) -> None:
         """End everything on the loop, and the thread; doing it twice is harmless."""
-        if os.getpid() != self._pid:
+        if self._was_forked:
             return
         with self._scheduling:
             if not self._closed:
@@ -64,7 +69,7 @@ class LoopThread:
 
         The future is there before: Ctrl-C between the two leaves no work that nobody can cancel.
         """
-        if os.getpid() != self._pid:  # nobody would ever do it; the lock may be held for ever, too
+        if self._was_forked:  # nobody would ever do it; the lock may be held for ever, too
             work.close()
             raise SessionClosedError("the client is of the process that this one was forked from")
         if threading.current_thread() is not self._thread:

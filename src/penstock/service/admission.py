@@ -116,7 +116,7 @@ class Admission:
         self._check_admits()
         caller.check_types(plan)
         cost = cost_of(plan, hosted=True)
-        await self._let_go(caller, cost)
+        await self._await_room(caller, cost)
         options = replace(
             self._options(plan),
             on_progress=on_progress,
@@ -138,7 +138,7 @@ class Admission:
         self._answered.add(answered)
         answered.add_done_callback(self._answered.discard)
 
-    async def _let_go(self, caller: Caller, cost: Cost) -> None:
+    async def _await_room(self, caller: Caller, cost: Cost) -> None:
         """Where there is no room, wait for that of sessions that have been answered, a while."""
         shortage = self._budget.shortage(cost) or self._shares.shortage(caller, cost)
         if shortage is not None and self._answered:

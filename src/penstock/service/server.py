@@ -83,8 +83,7 @@ def check(settings: Settings, catalogue: Catalogue, *, insecure: bool) -> None:
     """Raise ``ConfigurationError`` for what keeps a service from starting; nothing is started.
 
     That is an address, a certificate, tokens, rules that give nodes their executors, or nodes that
-    can't be prewarmed. An address that
-    somebody has now is none: it may be the service that runs.
+    can't be prewarmed. An address that somebody has now is none: it may be the service that runs.
     """
     service = settings.service
     address = parse_address(service.bind)

@@ -46,7 +46,7 @@ _PREFIX = "ERROR_TYPE_"
 _ELSEWHERE = ("node_id", "traceback", "stacks", "error_type", "context")
 """Facts with a field of their own in the message."""
 _FRAME = '  File "'
-_IN_GROUP = re.compile(r" *\| ")
+_IN_GROUP = re.compile(r"^ *\| ")
 """What stands before the lines of an exception group's stacks."""
 _OUR_FOLDERS = tuple(
     f"/penstock/{name}/" for name in ("executors", "session", "service", "data", "bridges")
@@ -80,7 +80,7 @@ def _without_our_frames(text: str) -> str:
     """
     kept, is_below = [], False
     for line in text.split("\n"):
-        said = _IN_GROUP.sub("", line, count=1) if _IN_GROUP.match(line) else line
+        said = _IN_GROUP.sub("", line)
         is_below = _is_ours(said) or (is_below and said.startswith("    "))
         if not is_below:
             kept.append(line)
