@@ -14,7 +14,8 @@ from typing import Any
 
 import grpc
 
-from bench.abuse.http2 import (
+from bench.abuse.neighbour import bearing
+from bench.rpc.http2 import (
     END_HEADERS,
     HEADERS,
     HELLO,
@@ -26,7 +27,6 @@ from bench.abuse.http2 import (
     headers,
     message,
 )
-from bench.abuse.neighbour import bearing
 from penstock.wire.methods import GET_VERSION, STREAM_PIPELINE
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import streaming_pb2 as streaming

@@ -1,23 +1,22 @@
 """Clients of many streams, in a process of their own: a chunk each 20 ms in, a result for each out.
 
-It sends bytes that were made beforehand and parses nothing, so that it costs the same whatever it
-talks to. How late a result is counts from when its chunk was due: what the generator itself is late
-with is part of it.
+It sends bytes that were made beforehand and parses nothing, over a connection of its own make, so
+that it takes little of the machine that it measures, and the same whatever it talks to. How late a
+result is counts from when its chunk was due: what the generator itself is late with is part of it.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
-import grpc
 import numpy as np
 
+from bench.load.connection import Connection
 from bench.rpc.echo import SERVICE, STREAM
 from bench.runner import percentile
 from penstock.data import Audio
@@ -39,59 +38,67 @@ NODES = {"echo": [], "native": ["PassThrough"], "processes": ["EchoNode"] * 3}
 """What is between a chunk and its result, by kind; for an echo it is no session at all."""
 
 
-class Talk:
-    """One stream."""
+class Load:
+    """Streams of one kind on one connection."""
 
-    def __init__(self, call: Any, chunk: bytes, prefix: bytes) -> None:
-        self._call = call
-        self._chunk = chunk
-        self._prefix = prefix
+    def __init__(self, connection: Connection, kind: str, streams: int) -> None:
+        self._connection = connection
+        path, init, self._chunk = _words(kind)
+        self._prefix = _RESULT if init else b""
+        self._streams = [connection.call(path) for _ in range(streams)]
+        for stream in self._streams if init else ():
+            connection.send(stream, init)
+            self._await_ready(stream)
 
-    async def open(self, init: bytes) -> None:
-        """Start the session, and wait until it is ready."""
-        if init:
-            await self._call.write(init)
-            await self._until(_READY)
+    def late_s(self, chunks: int) -> list[float]:
+        """How late the results of so many chunks of each stream came; a second for what did not.
 
-    async def late_s(self, first_due: float, count: int) -> list[float]:
-        """How late each result came."""
-        late: list[float] = []
-        sending = asyncio.create_task(self._send(first_due, count))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(first_due - perf_counter() + count * CHUNK_S + _GRACE_S):
-                for number in range(count):
-                    await self._until(self._prefix)
-                    late.append(perf_counter() - (first_due + number * CHUNK_S))
-        sending.cancel()
-        await asyncio.wait([sending])
-        return late + [_GRACE_S] * (count - len(late))
+        All streams' chunks are spread over the time. A stream's first quarter doesn't count: it is
+        warm by then.
+        """
+        streams = self._streams
+        total, gap_s = chunks * len(streams), CHUNK_S / len(streams)
+        first = perf_counter() + CHUNK_S
+        end = first + chunks * CHUNK_S + _GRACE_S
+        expected = {stream: number for number, stream in enumerate(streams)}
+        late = [_GRACE_S] * total
+        sent = results = 0
+        while results < total and (now := perf_counter()) < end:
+            while sent < total and first + sent * gap_s <= now:
+                self._connection.send(streams[sent % len(streams)], self._chunk)
+                sent += 1
+            due = first + sent * gap_s if sent < total else end
+            for stream in self._results(due):
+                number = expected[stream]
+                expected[stream] += len(streams)
+                late[number] = perf_counter() - (first + number * gap_s)
+                results += 1
+        return late[total // 4 :]
 
-    def close(self) -> None:
-        self._call.cancel()
+    def _results(self, until: float) -> Iterator[int]:
+        """Whose results have come, or come first until then."""
+        for stream, message in self._connection.receive(until):
+            if message.startswith(self._prefix):
+                yield stream
 
-    async def _send(self, first_due: float, count: int) -> None:
-        for number in range(count):
-            await asyncio.sleep(first_due + number * CHUNK_S - perf_counter())
-            await self._call.write(self._chunk)
-
-    async def _until(self, prefix: bytes) -> None:
-        while (message := await self._call.read()) is not grpc.aio.EOF:
-            if message.startswith(prefix):
-                return
-        raise ConnectionError("the stream has ended")
+    def _await_ready(self, opened: int) -> None:
+        until = perf_counter() + _START_S
+        while perf_counter() < until:
+            for stream, message in self._connection.receive(until):
+                if stream == opened and message.startswith(_READY):
+                    return
+        raise TimeoutError(f"stream {opened} is not ready after {_START_S:g} s")
 
 
-def _talks(channel: grpc.aio.Channel, kind: str, count: int) -> tuple[list[Talk], bytes]:
-    """The streams, and what opens each."""
+def _words(kind: str) -> tuple[str, bytes, bytes]:
+    """The method to call, what opens a stream (if anything does), and what each chunk is."""
     samples = (np.arange(int(SAMPLE_RATE_HZ * CHUNK_S)) % 199).astype(np.int16)
     buffer = encode(Audio(samples, SAMPLE_RATE_HZ))
     if kind == "echo":
-        method: Any = channel.stream_stream(f"/{SERVICE}/{STREAM}")
-        return [Talk(method(), buffer.SerializeToString(), b"") for _ in range(count)], b""
-    method = channel.stream_stream(STREAM_PIPELINE.path)
-    chunk = StreamRequest(data_chunk=DataChunk(buffer=buffer)).SerializeToString()
+        return f"/{SERVICE}/{STREAM}", b"", buffer.SerializeToString()
     init = StreamRequest(init=StreamInit(manifest=encode_manifest(parse_manifest(_manifest(kind)))))
-    return [Talk(method(), chunk, _RESULT) for _ in range(count)], init.SerializeToString()
+    chunk = StreamRequest(data_chunk=DataChunk(buffer=buffer))
+    return STREAM_PIPELINE.path, init.SerializeToString(), chunk.SerializeToString()
 
 
 def _manifest(kind: str) -> dict[str, Any]:
@@ -107,21 +114,11 @@ def _manifest(kind: str) -> dict[str, Any]:
     }
 
 
-async def late_ms(address: str, kind: str, streams: int, chunks: int) -> Sequence[float]:
-    """How late the results of all streams came, in ms; their chunks are spread over the time."""
-    async with grpc.aio.insecure_channel(address) as channel:
-        talks, init = _talks(channel, kind, streams)
-        async with asyncio.timeout(_START_S):
-            for talk in talks:
-                await talk.open(init)
-        first = perf_counter() + CHUNK_S
-        dues = [first + number * CHUNK_S / streams for number in range(streams)]
-        each = await asyncio.gather(
-            *(talk.late_s(due, chunks) for talk, due in zip(talks, dues, strict=True))
-        )
-        for talk in talks:
-            talk.close()
-    return [late * 1e3 for one in each for late in one[chunks // 4 :]]  # it is warm by then
+def late_ms(address: str, kind: str, streams: int, chunks: int) -> Sequence[float]:
+    """How late the results of all streams came, in ms."""
+    host, _, port = address.rpartition(":")
+    with closing(Connection(host, int(port))) as connection:
+        return [late * 1e3 for late in Load(connection, kind, streams).late_s(chunks)]
 
 
 def main() -> None:
@@ -131,7 +128,7 @@ def main() -> None:
     parser.add_argument("streams", type=int)
     parser.add_argument("chunks", type=int)
     asked = parser.parse_args()
-    late = asyncio.run(late_ms(asked.address, asked.kind, asked.streams, asked.chunks))
+    late = late_ms(asked.address, asked.kind, asked.streams, asked.chunks)
     print(percentile(late, 99))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from bench.abuse.http2 import DATA, PREFACE, SETTINGS, frame
+from bench.rpc.http2 import DATA, PREFACE, SETTINGS, frame
 
 _INITIAL_WINDOW = 4
 CLOSED_HELLO = PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", _INITIAL_WINDOW, 0))

@@ -20,7 +20,7 @@ import grpc
 import pytest
 from wire_client import WireClient, calls_ended, init, pipeline, text
 
-from bench.abuse.http2 import (
+from bench.rpc.http2 import (
     ACK,
     CONTINUATION,
     DATA,

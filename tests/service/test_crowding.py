@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 import pytest
 from wire_client import CLOSE, WireClient, calls_ended, chunk, init, kinds, pipeline, rest
 
-from bench.abuse.http2 import HEAD_BYTES, HELLO
+from bench.rpc.http2 import HEAD_BYTES, HELLO
 from penstock.manifest import ConnectionSettings, ServiceSettings, Settings
 from penstock.nodes import Catalogue
 from penstock.service import crowding, running

@@ -16,7 +16,7 @@ from closed_window import CLOSED_HELLO, unended
 from grpc_status import rpc_status
 from wire_client import CLOSE, WireClient, chunk, init, kinds, pipeline, rest
 
-from bench.abuse.http2 import ACK, SETTINGS, call, connected, until
+from bench.rpc.http2 import ACK, SETTINGS, call, connected, until
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.service.reflection import SERVICES

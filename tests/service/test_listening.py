@@ -15,7 +15,7 @@ import pytest
 from certificates import Authority
 from wire_client import CLOSE, WireClient, calls_ended, chunk, init, kinds, pipeline, rest
 
-from bench.abuse.http2 import GOAWAY, HEADERS, HELLO, call, connected, message, until
+from bench.rpc.http2 import GOAWAY, HEADERS, HELLO, call, connected, message, until
 from penstock.manifest import ServiceSettings, Settings, TlsSettings
 from penstock.nodes import Catalogue
 from penstock.service import running

@@ -13,7 +13,7 @@ from bearers import MASTER, OTHER, ROBOT, bearing, status_of, written
 from closed_window import CLOSED_HELLO
 from wire_client import WireClient, calls_ended
 
-from bench.abuse.http2 import (
+from bench.rpc.http2 import (
     ACK,
     END_HEADERS,
     HEADERS,

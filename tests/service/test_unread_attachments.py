@@ -10,7 +10,7 @@ from bus_client import Streaming, hello
 from closed_window import CLOSED_HELLO, unended
 from wire_client import WireClient, calls_ended
 
-from bench.abuse.http2 import ACK, SETTINGS, call, connected, until
+from bench.rpc.http2 import ACK, SETTINGS, call, connected, until
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.service import control, events, running

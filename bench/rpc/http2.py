@@ -1,4 +1,4 @@
-"""HTTP/2 by hand: what no gRPC library would send."""
+"""HTTP/2 by hand: what no gRPC library would send, or at less than a library takes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 Field = tuple[bytes, bytes]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 VERSION = b"/remotemedia.v1.PipelineExecutionService/GetVersion"
-DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
+DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM, END_HEADERS = 1, 4
 HEAD_BYTES = 9
 
@@ -41,9 +41,9 @@ def headers(path: bytes = VERSION, more: Iterable[Field] = ()) -> bytes:
     )
 
 
-def call(path: bytes = VERSION, more: Iterable[Field] = ()) -> bytes:
-    """The frame that begins the call on stream 1."""
-    return frame(HEADERS, END_HEADERS, 1, headers(path, more))
+def call(path: bytes = VERSION, more: Iterable[Field] = (), stream: int = 1) -> bytes:
+    """The frame that begins a call."""
+    return frame(HEADERS, END_HEADERS, stream, headers(path, more))
 
 
 def message(content: bytes, *, compressed: bool = False) -> bytes:
