@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -163,6 +164,22 @@ async def test_what_is_published_lets_replies_overtake_it(
             reply = pb.InterceptReply(correlation_id=request.correlation_id, decision=PASS)
             await one.send(intercept_reply=reply)
         assert [await stream.heard() for _ in range(6)] == [f"p{number}" for number in range(6)]
+
+
+async def test_large_values_that_wait_for_their_node_are_few(
+    wire: WireClient, stream: Streaming
+) -> None:
+    """One on its way, one that waits, and one that is read: by their number they'd be many."""
+    value = common.DataBuffer(binary=common.BinaryBuffer(data=bytes(8 << 20)))
+    await stream.begin("EchoNode", channel_capacity=1, max_message_bytes=8 << 20)
+    async with attached(wire, stream.session_id) as one:
+        await one.do(intercept=pb.Intercept(addr=at("n0"), deadline_ms=HOUR_MS))
+        written = 0
+        with contextlib.suppress(TimeoutError):
+            for written in range(20):  # noqa: B007  # it is looked at afterwards
+                async with asyncio.timeout(5):
+                    await one.send(publish=pb.Publish(addr=at("n0", IN), data=value))
+        assert written <= 5  # with two that the node has, or will take next
 
 
 @pytest.mark.parametrize(

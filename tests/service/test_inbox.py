@@ -23,6 +23,10 @@ def sized(nbytes: int, sequence: int = 0) -> Inputs:
     return Inputs((("", value),), sequence, 0)
 
 
+async def put(inbox: Inbox[Inputs], chunk: Inputs) -> None:
+    await inbox.put(chunk, chunk.nbytes)
+
+
 async def settled() -> None:
     """Let every task go as far as it can."""
     for _ in range(10):
@@ -34,10 +38,10 @@ async def settled() -> None:
     [(READ_AHEAD_BYTES // 1000, 1000), (READ_AHEAD_BYTES // 4, 4), (2 * READ_AHEAD_BYTES, 1)],
 )
 async def test_a_reader_waits_for_room(size: int, room: int) -> None:
-    inbox = Inbox()
+    inbox: Inbox[Inputs] = Inbox()
     for sequence in range(room):
-        await inbox.put(sized(size, sequence))
-    waiting = asyncio.create_task(inbox.put(sized(size, room)))
+        await put(inbox, sized(size, sequence))
+    waiting = asyncio.create_task(put(inbox, sized(size, room)))
     await settled()
     assert not waiting.done()
     first = await inbox.take()
@@ -63,18 +67,18 @@ def test_a_chunk_counts_with_all_that_it_holds(buffer: pb.DataBuffer) -> None:
 
 
 async def test_what_was_read_is_taken_before_the_end() -> None:
-    inbox = Inbox()
-    await inbox.put(sized(VALUE_BYTES, 1))
+    inbox: Inbox[Inputs] = Inbox()
+    await put(inbox, sized(VALUE_BYTES, 1))
     inbox.end()
     inbox.end()
     taken = [await inbox.take(), await inbox.take()]
     assert taken == [sized(VALUE_BYTES, 1), None]
     with pytest.raises(InputError):
-        await inbox.put(sized(VALUE_BYTES))
+        await put(inbox, sized(VALUE_BYTES))
 
 
 async def test_the_end_wakes_who_waits() -> None:
-    inbox = Inbox()
+    inbox: Inbox[Inputs] = Inbox()
     taking = asyncio.create_task(inbox.take())
     await settled()
     inbox.end()
@@ -82,12 +86,12 @@ async def test_the_end_wakes_who_waits() -> None:
 
 
 async def test_a_chunk_may_pass_only_where_it_overtakes_none() -> None:
-    inbox = Inbox()
+    inbox: Inbox[Inputs] = Inbox()
     assert not inbox.is_passable  # nobody takes yet
     taking = asyncio.create_task(inbox.take())
     await settled()
     assert inbox.is_passable
-    await inbox.put(sized(VALUE_BYTES))
+    await put(inbox, sized(VALUE_BYTES))
     assert not inbox.is_passable  # it is here until it has been taken
     await taking
     assert not inbox.is_passable  # who took it is still busy with it
@@ -101,11 +105,11 @@ async def test_a_chunk_may_pass_only_where_it_overtakes_none() -> None:
 
 
 async def test_what_waits_for_room_is_given_up_with_what_is_there() -> None:
-    inbox = Inbox()
-    await inbox.put(sized(READ_AHEAD_BYTES, 1))
-    waiting = asyncio.create_task(inbox.put(sized(VALUE_BYTES, 2)))
+    inbox: Inbox[Inputs] = Inbox()
+    await put(inbox, sized(READ_AHEAD_BYTES, 1))
+    waiting = asyncio.create_task(put(inbox, sized(VALUE_BYTES, 2)))
     await settled()
     inbox.clear()
     await waiting
-    await inbox.put(sized(VALUE_BYTES, 3))
+    await put(inbox, sized(VALUE_BYTES, 3))
     assert await inbox.take() == sized(VALUE_BYTES, 3)

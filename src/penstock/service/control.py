@@ -17,6 +17,7 @@ from penstock.service.call_log import CallLog
 from penstock.service.callers import caller_of
 from penstock.service.endings import ending_of
 from penstock.service.events import LAST_EVENTS_S, Events
+from penstock.service.inbox import Inbox
 from penstock.service.requests import HEAR_OUT_S, read_request, read_within
 from penstock.service.status import (
     MOST_NAME,
@@ -35,8 +36,8 @@ from penstock.wire.methods import ATTACH
 from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import control_pb2 as pb
 
-PUBLISHED_AHEAD = 4
-"""Published values that wait for their nodes while frames behind them are read."""
+FRAME_BYTES = 1 << 10
+"""What a frame takes in memory at most besides its bytes, if it has few of them."""
 CONFIRMED_AHEAD = 64
 """Frames that may wait for being heeded by their nodes, be they answered or not; then nothing more
 is read. Each may have laid a lane, whose end waits for the node."""
@@ -113,7 +114,7 @@ class ControlCall:
         self._taps: dict[str, tuple[pb.ControlAddress, Tap]] = {}
         self._tap_ends: list[pb.TapEnd] = []
         self._intercepts: dict[str, Intercept] = {}
-        self._published: asyncio.Queue[tuple[int, pb.Publish]] = asyncio.Queue(PUBLISHED_AHEAD)
+        self._published: Inbox[tuple[int, pb.Publish]] = Inbox()
         self._confirming = asyncio.Semaphore(CONFIRMED_AHEAD)
         self._reading: asyncio.Task[None] | None = None
         self._tasks: tuple[asyncio.Task[None], ...] = ()
@@ -186,6 +187,7 @@ class ControlCall:
         """Frames as they come, up to the client's end; ``Hello`` was number 0.
 
         A value that is published has its own time: frames behind it may be what makes room for it.
+        Those that wait for their nodes meanwhile are bounded by their bytes, but for one.
         """
         for number in itertools.count(1):
             try:
@@ -198,7 +200,8 @@ class ControlCall:
             if self._ending:
                 continue  # nobody is there any more who could do it
             if frame.HasField("publish"):
-                await self._published.put((number, frame.publish))
+                said = frame.publish
+                await self._published.put((number, said), said.ByteSize() + FRAME_BYTES)
             else:
                 work = self._obey(attachment, frame)
                 await self._attempt(attachment, number, wire.address_of(frame), work)
@@ -315,8 +318,8 @@ class ControlCall:
 
     async def _publish(self, attachment: Attachment) -> None:
         """Values, in their order; each waits for room at its node."""
-        while True:
-            number, said = await self._published.get()
+        while (published := await self._published.take()) is not None:
+            number, said = published
             await self._attempt(attachment, number, said.addr, self._give(attachment, said))
 
     async def _give(self, attachment: Attachment, said: pb.Publish) -> Done:

@@ -36,7 +36,7 @@ class Feed:
         self._files = files
         self._codec = codec
         self._largest = largest
-        self._inbox = Inbox()
+        self._inbox: Inbox[Inputs] = Inbox()
         self._numbering = Numbering()
         self._session: Session | None = None
         self._sources: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Feed:
             return  # given up while its files were read
         if not (self._inbox.is_passable and self._sent_at_once(inputs)):
             self.touch()
-            await self._inbox.put(inputs)
+            await self._inbox.put(inputs, inputs.nbytes)
 
     def skip(self, chunk: Chunk) -> None:
         """Take no more than the number of a chunk; raises ``InputError`` for one that is wrong."""

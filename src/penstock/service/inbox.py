@@ -1,16 +1,18 @@
-"""What a stream's client sent and the session has not taken yet."""
+"""What a client sent and its session has not taken yet."""
 
 from __future__ import annotations
 
 from collections import deque
+from typing import Generic, TypeVar
 
 from penstock.errors import InputError
 from penstock.executors.pump import LoopPump
 from penstock.manifest import READ_AHEAD_BYTES
-from penstock.service.chunks import Inputs
+
+Chunk = TypeVar("Chunk")
 
 
-class Inbox:
+class Inbox(Generic[Chunk]):
     """A queue between one reader and one taker, with an end; bounded, but for a single chunk.
 
     ``turn`` counts how often it was cleared: who has something that came before can tell.
@@ -19,16 +21,16 @@ class Inbox:
     def __init__(self) -> None:
         self.ended = False
         self.turn = 0
-        self._chunks: deque[tuple[Inputs, int]] = deque()
+        self._chunks: deque[tuple[Chunk, int]] = deque()
         self._bytes = 0
         self._is_taking = False
         self._filled = LoopPump()
         self._emptied = LoopPump()
 
-    async def put(self, chunk: Inputs) -> None:
-        """Wait for room; raises ``InputError`` after the end."""
+    async def put(self, chunk: Chunk, nbytes: int) -> None:
+        """Wait for room for what takes so much memory; raises ``InputError`` after the end."""
         self._check()
-        turn, nbytes = self.turn, chunk.nbytes
+        turn = self.turn
         while not self._has_room(nbytes):
             await self._emptied.idle()
         if self.turn != turn:
@@ -58,7 +60,7 @@ class Inbox:
         self._check()
         return self._is_taking and not self._chunks
 
-    async def take(self) -> Inputs | None:
+    async def take(self) -> Chunk | None:
         """The next chunk, or None after the last."""
         self._is_taking = True
         while not self._chunks and not self.ended:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 
 import grpc
 
 from penstock.errors import PenstockError, SessionError
+from penstock.service.news import News
 from penstock.service.outputs import write_output_beside
 from penstock.service.status import Context, client_left
 from penstock.session import Interruption, NodeProgress, Output, Session
@@ -17,9 +17,6 @@ from penstock.wire.interrupts import encode_interruption
 from penstock.wire.metrics import CodecTime, encode_metrics, encode_stream_metrics
 from penstock.wire.parted import Parted
 from penstock.wire.v1 import streaming_pb2 as pb
-
-NEWS_KEPT = 1024
-"""News that waits for a slow client; what is older is dropped."""
 
 
 class Replies:
@@ -33,7 +30,7 @@ class Replies:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._writing = asyncio.Lock()
-        self._news: deque[pb.StreamResponse] = deque(maxlen=NEWS_KEPT)
+        self._news = News()
         self._has_news = asyncio.Event()
         self._over = False
         self.codec = CodecTime()
@@ -111,12 +108,12 @@ class Replies:
         await self._write(pb.StreamResponse(error=encode_error(error)))
 
     def _keep(self, news: pb.StreamResponse) -> None:
-        self._news.append(news)
+        self._news.keep(news)
         self._has_news.set()
 
     async def _tell_news(self) -> None:
-        while self._news:
-            await self._write(self._news.popleft())
+        while (news := self._news.take()) is not None:
+            await self._write(news)
 
     async def _write(self, response: pb.StreamResponse, payload: memoryview | None = None) -> None:
         async with self._writing:  # which has who waits go on in turn
