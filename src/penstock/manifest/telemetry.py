@@ -27,11 +27,13 @@ class TraceSettings(Document):
 class TelemetrySettings(Document):
     """``[telemetry]``: metrics are served at ``metrics_bind``, ``HOST:PORT`` (None: nowhere).
 
-    A host beyond loopback needs ``metrics_remote``: whoever reaches it may read them.
+    A host beyond loopback needs ``metrics_remote``: whoever reaches it may read them. What the
+    nodes of a session write goes to the log, ``node_log_bytes_per_sec`` of it.
     """
 
     metrics_bind: Annotated[str, Field(min_length=1)] | None = None
     metrics_remote: bool = False
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
+    node_log_bytes_per_sec: Annotated[int, Field(ge=1024, lt=1 << 63)] = 64 << 10
     traces: TraceSettings = TraceSettings()

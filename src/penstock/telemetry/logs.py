@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import structlog
 
 from penstock.manifest import TelemetrySettings
+from penstock.telemetry.node_lines import NodeLines
 
 Record = MutableMapping[str, Any]
 _INDENT = "\n    "
@@ -24,6 +25,7 @@ def configure_logs(settings: TelemetrySettings, stream: TextIO) -> None:
     """Have all loggers write to ``stream`` as the settings say; what was configured before ends."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter(settings))
+    handler.addFilter(NodeLines(settings.node_log_bytes_per_sec))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
 
 
