@@ -126,6 +126,8 @@ async def test_a_token_uses_its_node_types_only(service: str, wire: WireClient) 
         )
         request = ours.PlanRequest(manifest=pipeline("EchoNode"))
         assert "EchoNode" in (await plan(request, **bearing(ROBOT))).error.message
+    version = await wire.version(execution.VersionRequest(), **bearing(ROBOT))
+    assert version.version_info.supported_node_types == ["PassThrough"]
 
 
 @pytest.mark.parametrize("robot", ["max_sessions = 1\nmax_processes = 1"])

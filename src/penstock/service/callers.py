@@ -39,12 +39,14 @@ class Caller:
         """Whether it may look at, and control, a session that ``holder`` has opened."""
         return self.sees_all or holder.name == self.name
 
+    def may_use(self, node_type: str) -> bool:
+        """Whether its pipelines may have nodes of that type."""
+        return self.rights is None or self.rights.may_use(node_type)
+
     def check_types(self, plan: NodeExecutionPlan) -> None:
         """Raises ``AccessError`` for a pipeline with a node type that it may not use."""
-        if self.rights is None:
-            return
         for node in plan.nodes:
-            if not self.rights.may_use(node.node_type):
+            if not self.may_use(node.node_type):
                 raise AccessError(f"{self.name} may not use nodes of type {node.node_type!r}")
 
 

@@ -57,16 +57,17 @@ class ExecutionServicer:
             await abort_unforeseen(context)
 
     async def version(
-        self, request: execution.VersionRequest, _context: Context
+        self, request: execution.VersionRequest, context: Context
     ) -> execution.VersionResponse:
-        """What this service is, and whether it can serve the client."""
+        """What this service is, the node types that its caller may use, and whether it fits."""
         fits = compatible(request.client_version)
+        caller, known = caller_of(context), self._admission.catalogue.names()
         message = "" if fits else f"this service speaks {PROTOCOL}, not {request.client_version}"
         return execution.VersionResponse(
             version_info=pb.VersionInfo(
                 protocol_version=PROTOCOL,
                 runtime_version=__version__,
-                supported_node_types=self._admission.catalogue.names(),
+                supported_node_types=[name for name in known if caller.may_use(name)],
                 supported_protocols=[PACKAGE, *self._served],
             ),
             compatible=fits,
