@@ -148,6 +148,22 @@ async def test_inputs_from_outside(wire: WireClient, stream: Streaming) -> None:
         assert await stream.heard() == "zab"
 
 
+async def test_what_was_published_before_the_end_is_processed(
+    wire: WireClient, stream: Streaming
+) -> None:
+    """A node's first value from outside comes by a lane that it doesn't have until then."""
+    nodes = MIXED * 2
+    await stream.begin(*nodes)
+    async with attached(wire, stream.session_id) as one:
+        assert await stream.said("x") == ["x"]
+        for number in range(len(nodes)):
+            await one.do(publish=pb.Publish(addr=at(f"n{number}", IN), data=text(str(number))))
+        *results, closed = await stream.close()
+        said = [one.result.data_outputs["n5"].text.text_data.decode() for one in results]
+        assert sorted(filter(None, said)) == [str(number) for number in range(len(nodes))]
+        assert closed.closed.reason == "completed"
+
+
 async def test_what_is_published_lets_replies_overtake_it(
     wire: WireClient, stream: Streaming
 ) -> None:

@@ -65,6 +65,7 @@ class Bus:
         self._intercepts: dict[str, Intercept] = {}
         self._verdicts: dict[str, VerdictLane] = {}
         self._inlets: dict[str, Inlet] = {}
+        self._reached: set[str] = set()
         self._owners: dict[str, object] = {}
         self._finished: set[str] = set()
         self._confirming: dict[int, asyncio.Future[None]] = {}
@@ -121,11 +122,7 @@ class Bus:
         doesn't take this.
         """
         self._check_input(self.node(node_id), message)
-        if node_id not in self._inlets:
-            self._check_running(node_id)
-            spec = self._spec(node_id, Purpose.INJECTION)
-            self._inlets[node_id] = Inlet(self._lay_producer(spec, self._inlet_gone))
-        inlet = self._inlets[node_id]
+        inlet = await self._inlet(node_id)
 
         def go_on() -> None:
             check()
@@ -135,6 +132,18 @@ class Bus:
 
         stall_s = self._plan.configuration.stall_timeout_secs
         await inlet.put(message, go_on, _nobody_is_stuck, stall_s)
+
+    async def _inlet(self, node_id: str) -> Inlet:
+        """The way into a node, once it has its end: else it could end without looking there."""
+        if node_id not in self._inlets:
+            self._check_running(node_id)
+            spec = self._spec(node_id, Purpose.INJECTION)
+            self._inlets[node_id] = Inlet(self._lay_producer(spec, self._inlet_gone))
+        inlet = self._inlets[node_id]
+        if node_id not in self._reached:
+            await self.confirmed(node_id)
+            self._reached.add(node_id)
+        return inlet
 
     def set_state(self, node_id: str, state: NodeState, owner: object) -> None:
         """Have a node work on its inputs or not, from the next one on, as the last ``owner`` says.
@@ -294,6 +303,7 @@ class Bus:
             intercept.close()
 
     def _inlet_gone(self, node_id: str) -> None:
+        self._reached.discard(node_id)
         self._inlets.pop(node_id).wake()
 
 

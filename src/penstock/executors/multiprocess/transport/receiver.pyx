@@ -91,7 +91,8 @@ cdef class LaneReceiver(LanePort):
         self._name = spec.name
         self._source = spec.source
         self._backpressure = spec.backpressure
-        self._comes_first = spec.purpose is Purpose.VERDICT  # before what was sent later elsewhere
+        # what is here before something that was sent later elsewhere
+        self._comes_first = spec.purpose in (Purpose.VERDICT, Purpose.INJECTION)
         self._max_message_bytes = spec.max_message_bytes
         self._arena = arena
         self._returns = Returns(reactor, self._wake_producer)
