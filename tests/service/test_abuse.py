@@ -101,7 +101,7 @@ async def test_a_connection_too_many_is_closed() -> None:
 
 async def test_a_call_that_never_sends_its_request_is_ended() -> None:
     async with (
-        serving(session_idle_secs=SOON_S) as address,
+        serving(ConnectionSettings(first_message_secs=SOON_S)) as address,
         connected(address) as (reader, writer),
     ):
         writer.write(HELLO + call(EXECUTE))

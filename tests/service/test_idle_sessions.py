@@ -14,11 +14,12 @@ import grpc
 import pytest
 from closed_window import CLOSED_HELLO, unended
 from grpc_status import rpc_status
-from wire_client import CLOSE, WireClient, chunk, init, kinds, pipeline, rest
+from wire_client import CLOSE, WireClient, calls_ended, chunk, init, kinds, pipeline, rest
 
 from bench.rpc.http2 import ACK, SETTINGS, call, connected, until
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
+from penstock.service import running
 from penstock.service.reflection import SERVICES
 from penstock.testing import ProcessTree
 from penstock.wire.methods import ATTACH
@@ -63,12 +64,17 @@ async def test_a_silent_stream_ends_with_an_error_that_says_why(
 
 
 @pytest.mark.parametrize("path", [f"/{ATTACH.service}/{ATTACH.name}", *REFLECTION])
-async def test_a_call_that_says_nothing_is_ended(service: str, path: str) -> None:
-    async with grpc.aio.insecure_channel(service) as channel:
+async def test_a_call_that_says_nothing_is_ended(catalogue: Catalogue, path: str) -> None:
+    silence = {"service": {"connections": {"first_message_secs": 0.3}}}
+    async with (
+        running(Settings.model_validate(silence), "127.0.0.1:0", catalogue) as address,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
         silent: Any = channel.stream_stream(path)()
-        with pytest.raises(grpc.aio.AioRpcError, match="no request came for") as caught:
+        with pytest.raises(grpc.aio.AioRpcError, match="no first message came for") as caught:
             await silent.read()
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    await calls_ended()
 
 
 async def test_each_input_starts_the_time_anew(wire: WireClient) -> None:

@@ -11,7 +11,7 @@ from grpc_status import rpc_status
 from wire_client import CLOSE, WireClient, chunk, init, pipeline, rest
 
 from penstock.errors import PenstockError, SessionCancelledError, StallError
-from penstock.manifest import ServiceSettings, Settings
+from penstock.manifest import ConnectionSettings, ServiceSettings, Settings
 from penstock.service.plans import Plans
 from penstock.wire.stream_errors import status_details, stream_error_type
 from penstock.wire.v1 import common_pb2 as pb
@@ -190,7 +190,11 @@ class TestImpatient:
 
     @pytest.fixture
     def settings(self) -> Settings:
-        return Settings(service=ServiceSettings(session_idle_secs=0.2))
+        return Settings(
+            service=ServiceSettings(
+                session_idle_secs=0.2, connections=ConnectionSettings(first_message_secs=0.2)
+            )
+        )
 
     async def test_an_idle_stream(self, wire: WireClient) -> None:
         call = wire.stream()
@@ -205,11 +209,11 @@ class TestImpatient:
 
     async def test_a_stream_that_never_begins(self, wire: WireClient) -> None:
         call = wire.stream()
-        response = await call.read()
-        assert response.error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
-        await call.done_writing()
-        assert await call.read() is grpc.aio.EOF
+        with pytest.raises(grpc.aio.AioRpcError, match="first_message_secs") as caught:
+            await call.read()
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         told = await details(call)
+        assert told.base_error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
         assert told.stream_error_type == streaming.STREAM_ERROR_TIMEOUT
         assert told.session_id == ""
 

@@ -44,7 +44,10 @@ class ConnectionSettings(Document):
     some that have no call; with ``max_streams`` calls on each, and with
     ``max_calls`` on all together, ``max_calls_per_peer`` of them of one token, certificate or
     address, which may have ``max_sessions_per_peer`` sessions; of more than
-    ``max_call_rate_per_peer`` calls that it begins in a second, the others wait. A connection has
+    ``max_call_rate_per_peer`` calls that it begins in a second, the others wait. A call's first
+    message has ``first_message_secs`` to come, from when it is read: those of
+    ``max_openings_per_peer`` calls of the same are read at a time, and of ``max_openings`` of all
+    callers; the others wait. A connection has
     ``handshake_timeout_secs`` to begin to speak gRPC; one without a call for ``max_idle_secs``
     is closed, one that is ``max_age_secs`` old too, once its calls have ended (None: never). A
     client whose host is gone is noticed by pings, each ``keepalive_secs``, that it doesn't answer
@@ -58,6 +61,9 @@ class ConnectionSettings(Document):
     max_calls_per_peer: _Number = 1000
     max_call_rate_per_peer: Annotated[float, Field(ge=1, le=1e6)] = 500.0
     max_sessions_per_peer: _Number | None = None
+    first_message_secs: _Seconds = 60.0
+    max_openings_per_peer: _Number = 8
+    max_openings: _Number = 32
     max_metadata_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 16 << 10
     handshake_timeout_secs: _Seconds = 10.0
     max_idle_secs: _Seconds | None = None

@@ -21,6 +21,7 @@ from penstock.service.course import Course
 from penstock.service.endings import Endings
 from penstock.service.files import Files
 from penstock.service.observing import NOBODY
+from penstock.service.opening import Opening
 from penstock.service.plans import Plans
 from penstock.service.readiness import Readiness
 from penstock.session import (
@@ -67,6 +68,7 @@ class Admission:
         self.hosts = Hosts(settings.service.spare_hosts, orders)
         self.files = Files(settings.service.files, settings.limits.max_message_bytes)
         self.endings = Endings()
+        self.opening = Opening(settings.service.connections)
         self.courses: WeakKeyDictionary[Session, Course] = WeakKeyDictionary()
         self.stopping = False
         self.refusing = False

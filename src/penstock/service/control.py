@@ -18,7 +18,8 @@ from penstock.service.callers import caller_of
 from penstock.service.endings import ending_of
 from penstock.service.events import LAST_EVENTS_S, Events
 from penstock.service.inbox import Inbox
-from penstock.service.requests import HEAR_OUT_S, read_request, read_within
+from penstock.service.opening import Openings
+from penstock.service.requests import HEAR_OUT_S, read_request
 from penstock.service.status import (
     MOST_NAME,
     Context,
@@ -53,8 +54,7 @@ class ControlServicer:
         """Serve one client, until it leaves or its session ends."""
         log = CallLog(ATTACH.name, context.peer())
         try:
-            limit_s = self._admission.settings.service.session_idle_secs
-            hello = await _read_hello(context, limit_s)
+            hello = await _read_hello(context, self._admission.opening.small)
             log.session_id = hello.session_id
             await self._serve(hello, context)
         except (asyncio.CancelledError, SessionCancelledError):
@@ -82,10 +82,10 @@ class ControlServicer:
             await abort(context, Ending(grpc.StatusCode.NOT_FOUND, said))
 
 
-async def _read_hello(context: Context, limit_s: float | None) -> pb.Hello:
+async def _read_hello(context: Context, openings: Openings) -> pb.Hello:
     found: str
     try:
-        frame = await read_within(context, limit_s)
+        frame = await openings.told(context)
         found = "nothing" if frame is grpc.aio.EOF else frame.WhichOneof("op") or "nothing"
     except InputError as exc:
         found = str(exc)

@@ -11,6 +11,7 @@ from penstock.service.admission import Admission
 from penstock.service.control import ControlServicer
 from penstock.service.execution import ExecutionServicer
 from penstock.service.health import HealthServicer
+from penstock.service.opening import SMALL_BYTES
 from penstock.service.planning import PlanningServicer
 from penstock.service.reflection import SERVICES as REFLECTION
 from penstock.service.reflection import reflection_handlers
@@ -45,18 +46,19 @@ def handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
     execution = ExecutionServicer(admission, served)
     health = HealthServicer(admission.readiness.board, admission.may_see)
     planning = PlanningServicer(admission)
-    for method, make, behaviour in (
-        (EXECUTE_PIPELINE, _one_response, execution.execute),
-        (GET_VERSION, _one_response, execution.version),
-        (PLAN_PIPELINE, _one_response, planning.plan),
-        (CHECK_HEALTH, _one_response, health.check),
-        (WATCH_HEALTH, _responses, health.watch),
+    opening = admission.opening
+    for method, make, behaviour, openings, largest in (
+        (EXECUTE_PIPELINE, _one_response, execution.execute, opening.large, None),
+        (GET_VERSION, _one_response, execution.version, opening.small, SMALL_BYTES),
+        (PLAN_PIPELINE, _one_response, planning.plan, opening.large, None),
+        (CHECK_HEALTH, _one_response, health.check, opening.small, SMALL_BYTES),
+        (WATCH_HEALTH, _responses, health.watch, opening.small, SMALL_BYTES),
     ):
-        yield _handler(method, make, one_request(behaviour, service.session_idle_secs))
+        yield _handler(method, make, one_request(behaviour, openings.told), largest=largest)
     yield _stream_handler(StreamingServicer(admission).stream)
     yield _handler(ATTACH, _responses, ControlServicer(admission).attach, write_event)
     if service.reflection:
-        yield from reflection_handlers(SERVED, service.session_idle_secs)
+        yield from reflection_handlers(SERVED, opening.inquiries)
 
 
 def _stream_handler(behaviour: Callable[..., Any]) -> grpc.GenericRpcHandler:
@@ -75,10 +77,11 @@ def _handler(
     make: Callable[..., Any],
     behaviour: Callable[..., Any],
     write: Callable[[Any], bytes] | None = None,
+    largest: int | None = None,
 ) -> grpc.GenericRpcHandler:
     handler = make(
         heeding_leave(behaviour),
-        request_deserializer=parsing(method.request),
+        request_deserializer=parsing(method.request, largest=largest),
         response_serializer=write or method.response.SerializeToString,
     )
     return grpc.method_handlers_generic_handler(method.service, {method.name: handler})

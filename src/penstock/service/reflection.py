@@ -13,8 +13,9 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 )
 
 from penstock.errors import InputError
-from penstock.service.requests import heeding_leave, read_within
-from penstock.service.status import Context, abort_invalid, client_left
+from penstock.service.opening import SMALL_BYTES, Openings, SlowOpeningError, Turn
+from penstock.service.requests import heeding_leave
+from penstock.service.status import Context, abort, abort_invalid, client_left
 from penstock.wire.parsing import parsing
 from penstock.wire.v1.pool import POOL
 
@@ -23,23 +24,29 @@ SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.Serv
 
 
 def reflection_handlers(
-    served: Iterable[str], limit_s: float | None
+    served: Iterable[str], openings: Openings
 ) -> Iterator[grpc.GenericRpcHandler]:
-    """Handlers that tell of the services ``served``, while requests come within ``limit_s``."""
+    """Handlers that tell of the services ``served``.
+
+    A call keeps its turn among ``openings``: each of its requests may be half-sent.
+    """
     # its type stubs take what it gives for one response
     standard: Any = reflection.aio.ReflectionServicer(tuple(served), pool=POOL)
 
     async def inform(_requests: Any, context: Context) -> None:
         try:
-            requests = _requests_of(context, limit_s)
-            async for response in standard.ServerReflectionInfo(requests, context):
-                await _write(context, response)
+            async with openings.turn(context) as turn:
+                requests = _requests_of(context, turn)
+                async for response in standard.ServerReflectionInfo(requests, context):
+                    await _write(context, response)
         except InputError as exc:
             await abort_invalid(context, str(exc))
+        except SlowOpeningError as exc:
+            await abort(context, exc.ending)
 
     handler = grpc.stream_stream_rpc_method_handler(
         heeding_leave(inform),
-        request_deserializer=parsing(ServerReflectionRequest),
+        request_deserializer=parsing(ServerReflectionRequest, largest=SMALL_BYTES),
         response_serializer=ServerReflectionResponse.SerializeToString,
     )
     for name in SERVICES:
@@ -53,6 +60,6 @@ async def _write(context: Context, response: Any) -> None:
         raise client_left() from exc
 
 
-async def _requests_of(context: Context, limit_s: float | None) -> AsyncIterator[Any]:
-    while (request := await read_within(context, limit_s)) is not grpc.aio.EOF:
+async def _requests_of(context: Context, turn: Turn) -> AsyncIterator[Any]:
+    while (request := await turn.read(context)) is not grpc.aio.EOF:
         yield request

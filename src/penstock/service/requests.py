@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import grpc
 
 from penstock.errors import InputError, SessionCancelledError
-from penstock.service.status import Context, Ending, abort, abort_invalid, client_left
+from penstock.service.status import Context, abort_invalid, client_left
 from penstock.wire.parsing import Malformed
 
 Answer = TypeVar("Answer")
@@ -18,17 +18,17 @@ HEAR_OUT_S = 1.0
 
 
 def one_request(
-    behaviour: Callable[[Any, Context], Awaitable[Answer]], limit_s: float | None
+    behaviour: Callable[[Any, Context], Awaitable[Answer]],
+    read: Callable[[Context], Awaitable[Any]],
 ) -> Callable[[Any, Context], Awaitable[Answer]]:
     """A method with one request, as one with a stream of which it reads the first.
 
-    A call ends with ``INVALID_ARGUMENT`` where that is malformed or missing, and with
-    ``DEADLINE_EXCEEDED`` where none has come after ``limit_s`` seconds (None: it waits).
+    A call ends with ``INVALID_ARGUMENT`` where that is malformed or missing.
     """
 
     async def called(_requests: Any, context: Context) -> Answer:
         try:
-            request = await read_within(context, limit_s)
+            request = await read(context)
         except InputError as exc:
             await abort_invalid(context, str(exc))
         if request is grpc.aio.EOF:
@@ -50,16 +50,6 @@ async def read_request(context: Context) -> Any:
     if isinstance(request, Malformed):
         raise InputError(str(request))
     return request
-
-
-async def read_within(context: Context, limit_s: float | None) -> Any:
-    """The same; where none comes for ``limit_s`` seconds (None: it waits), the call ends."""
-    try:
-        async with asyncio.timeout(limit_s):
-            return await read_request(context)
-    except TimeoutError:
-        message = f"no request came for {limit_s:g} s"
-        await abort(context, Ending(grpc.StatusCode.DEADLINE_EXCEEDED, message))
 
 
 def heeding_leave(

@@ -23,6 +23,7 @@ from penstock.service.chunks import Chunk
 from penstock.service.course import Course
 from penstock.service.feed import Feed
 from penstock.service.limits import CallLimits
+from penstock.service.opening import SlowOpeningError
 from penstock.service.pacing import comes_within, steadily
 from penstock.service.replies import Replies
 from penstock.service.requests import HEAR_OUT_S, read_request
@@ -52,6 +53,9 @@ class StreamingServicer:
         except asyncio.CancelledError:
             call.log_end()
             raise
+        except SlowOpeningError as exc:
+            call.log.failed(exc)
+            await call.end(exc, exc.ending)
         except PenstockError as exc:
             call.log.failed(exc)
             is_ours = self._admission.stopping or isinstance(exc, ServiceStoppingError)
@@ -122,13 +126,14 @@ class StreamCall:
         """The last word of a call that failed: on the stream, and packed into its status.
 
         A session that was never admitted as the service stops is only refused: gRPC's clients
-        try elsewhere by themselves, as long as no message has come.
+        try elsewhere by themselves, as long as no message has come. So is one whose first message
+        hasn't come.
         """
         self.patience.begin(_at_once, lambda: error, self.log.session_id)
         details = status_details(error, self.log.session_id, ending.number, ending.message)
         self._context.set_trailing_metadata(details)
         with contextlib.suppress(SessionCancelledError):  # nobody is there to be told
-            if not isinstance(error, ServiceStoppingError):
+            if not isinstance(error, ServiceStoppingError | SlowOpeningError):
                 await self.replies.error(error)
             if ending is FINE:
                 await self._hear_out()
@@ -161,13 +166,7 @@ class StreamCall:
         return self._cancelled and isinstance(self._failure, SessionCancelledError)
 
     async def _read_init(self) -> pb.StreamInit:
-        limit_s = self._admission.settings.service.session_idle_secs
-        try:
-            async with asyncio.timeout(limit_s):
-                request = await read_request(self._context)
-        except TimeoutError as exc:
-            assert limit_s is not None  # noqa: S101  # nothing else has a limit here
-            raise SessionIdleError(limit_s=limit_s) from exc
+        request = await self._admission.opening.large.read(self._context)
         found = None if request is grpc.aio.EOF else request.message.WhichOneof("request")
         if found != "init":
             raise InitRequiredError(found or "nothing")

@@ -23,16 +23,20 @@ class Malformed:
 
 
 def parsing(
-    wanted: type[Message], read: Callable[[bytes], Any] | None = None
+    wanted: type[Message],
+    read: Callable[[bytes], Any] | None = None,
+    largest: int | None = None,
 ) -> Callable[[bytes], Any]:
     """A deserializer that never raises; it reads as ``read`` does, or gives the message.
 
-    It takes none with more than ``MOST_PARTS``.
+    It takes none with more than ``MOST_PARTS``, or ``largest`` bytes (None: any number).
     """
     read = read or wanted.FromString
     name = wanted.DESCRIPTOR.full_name
 
     def parse(data: bytes) -> Any:
+        if largest is not None and len(data) > largest:
+            return Malformed(name, f" of at most {largest} bytes, but {len(data)}")
         if has_too_many_parts(data, wanted):
             return Malformed(name, f" of at most {MOST_PARTS} parts")
         try:
