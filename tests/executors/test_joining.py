@@ -52,6 +52,13 @@ def test_one_of_each_with_the_same_number_belong_together():
     assert stats.unmatched == 0
 
 
+def test_the_last_of_the_inputs_has_completed_it():
+    intake, (a, b), _ = matching("a", "b")
+    assert a.producer.offer(Message(Text("a"), 1, entered_ns=7))
+    assert b.producer.offer(Message(Text("b"), 1, entered_ns=5))
+    assert intake.take().entered_ns == 7
+
+
 def test_arguments_are_named_as_the_parameters_say_in_the_order_of_the_lanes():
     intake, lanes, _ = matching("n1", "n2", "n3", inputs={"voice": "n2"})
     for lane in lanes:

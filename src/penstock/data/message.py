@@ -16,7 +16,9 @@ class Message(msgspec.Struct, frozen=True):
     ``sequence`` is the number of the client's input that it comes from, ``part`` counts the
     outputs that one node made of it. ``timestamp_us`` is the capture time on the client's
     clock in µs, ``epoch`` the interrupt epoch it belongs to, and ``origin`` the node that
-    made it (``CLIENT`` for an input).
+    made it (``CLIENT`` for an input). ``entered_ns`` is when that input was sent, the last one of
+    several, in ``time.perf_counter_ns``, which is one clock for all processes; 0 where it comes of
+    none: numbers alone don't tell, as each source, and each node that produces, has its own.
     """
 
     value: Value
@@ -25,3 +27,4 @@ class Message(msgspec.Struct, frozen=True):
     timestamp_us: int = 0
     epoch: int = 0
     origin: str = CLIENT
+    entered_ns: int = 0

@@ -8,6 +8,8 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
+from msgspec.structs import replace
+
 from penstock.data import Json, Message, Value
 from penstock.executors.calling import Caller, NodeFault, each_value
 from penstock.executors.emitter import Identity
@@ -114,7 +116,7 @@ class ConcurrentLoop(NodeLoop):
             took_off = True
             enabled = self.state is NodeState.ENABLED
             self.stats.items += enabled
-            self._last = Message(_NOTHING, message.sequence, 0, message.timestamp_us, message.epoch)
+            self._last = replace(message, value=_NOTHING)
             flight = _Flight(message, None if enabled else self._passed_by(message))
             flight.task = asyncio.create_task(self._fly(flight))
             flight.task.add_done_callback(partial(self._landed, flight))

@@ -82,12 +82,13 @@ class Matching:
         return lane.ended and lane.spec.source not in self._heads
 
     def _joined(self, latest: Message) -> Message:
-        """The message of them all, in the order of the lanes."""
+        """The message of them all, in the order of the lanes; the last one has completed it."""
         heads, self._heads = self._heads, {}
         sources = [lane.spec.source for lane in self.lanes]
         self._given = [(lane.spec.slot, heads[lane.spec.source].epoch) for lane in self.lanes]
         items: Any = {self._argument(source): heads[source].value for source in sources}
-        return replace(latest, value=items)
+        entered_ns = max(head.entered_ns for head in heads.values())
+        return replace(latest, value=items, entered_ns=entered_ns)
 
     def _drop(self, sources: list[str]) -> None:
         for source in sources:

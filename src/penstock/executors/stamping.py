@@ -17,12 +17,21 @@ class Stamper:
     node's ``turn`` at that moment.
     """
 
-    __slots__ = ("_node_id", "_older", "_part", "_recent", "_sequence", "_timestamp_us", "_turn")
+    __slots__ = (
+        "_entered_ns",
+        "_node_id",
+        "_older",
+        "_part",
+        "_recent",
+        "_sequence",
+        "_timestamp_us",
+        "_turn",
+    )
 
     def __init__(self, node_id: str, turn: Turn) -> None:
         self._node_id = node_id
         self._turn = turn
-        self._sequence = self._timestamp_us = self._part = 0
+        self._sequence = self._timestamp_us = self._entered_ns = self._part = 0
         self._recent: dict[int, int] = {}
         self._older: dict[int, int] = {}
 
@@ -31,6 +40,7 @@ class Stamper:
         if message.sequence != self._sequence:
             self._turn_to(message.sequence)
         self._timestamp_us = message.timestamp_us
+        self._entered_ns = message.entered_ns
 
     def advance(self) -> None:
         """What comes next is made of nothing: a producer's own numbering."""
@@ -40,7 +50,8 @@ class Stamper:
         part = self._part
         self._part = part + 1
         epoch = self._turn.epoch
-        return Message(value, self._sequence, part, self._timestamp_us, epoch, self._node_id)
+        place = self._sequence, part, self._timestamp_us, epoch, self._node_id
+        return Message(value, *place, self._entered_ns)
 
     def skip_to(self, part: int) -> int:
         """Go on with this part at least, where it was too long ago to be known; the part."""

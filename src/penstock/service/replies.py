@@ -76,7 +76,8 @@ class Replies:
         result.sequence = output.sequence
         result.part = output.part
         result.timestamp_us = output.timestamp_us
-        result.processing_time_ms = (output.latency_s or 0.0) * 1e3
+        if output.latency_s is not None:
+            result.processing_time_ms = output.latency_s * 1e3
         result.total_items_processed = inputs_taken
         buffer = result.data_outputs[output.node_id]
         payload = write_output_beside(output, buffer, self.codec)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
@@ -20,7 +20,6 @@ from penstock.executors.base import NodeRecords
 from penstock.executors.statistics import ProcessStatistics
 from penstock.session.stall import Blocking, held_up_by
 
-_REMEMBERED = 4096
 _NOTHING_TIMED = LatencyHistogram()
 
 
@@ -116,8 +115,8 @@ class SessionTotals:
 class SessionMetrics:
     """One session, from zero: it runs once. ``waiting`` and ``dropped`` count on all lanes.
 
-    ``average_latency_s`` is from an input to the outputs that carry its sequence number, None
-    while there is none. ``host`` is None where the session has no process of its own.
+    ``average_latency_s`` is from an input to the outputs that come of it, as far as they come of
+    one; None while there is none. ``host`` is None where the session has no process of its own.
     ``cpu_time_s`` and ``peak_memory_bytes`` add up the processes of the nodes and the host.
     """
 
@@ -217,24 +216,22 @@ def _lane_metrics(
 
 
 class Latency:
-    """Time from inputs to outputs, by sequence number; the last few thousand are known."""
+    """Time from inputs to what comes of them, by when each input was sent."""
 
     def __init__(self) -> None:
-        self._sent: OrderedDict[int, float] = OrderedDict()
+        self._began_ns = time.perf_counter_ns()
         self._total_s = 0.0
         self._count = 0
 
-    def sent(self, sequence: int) -> None:
-        self._sent[sequence] = time.perf_counter()
-        if len(self._sent) > _REMEMBERED:
-            self._sent.popitem(last=False)
+    def arrived(self, entered_ns: int) -> float | None:
+        """Seconds since an input was sent; None for no time at which one of this session was.
 
-    def arrived(self, sequence: int) -> float | None:
-        """Seconds since the input with this number, where it is known."""
-        started = self._sent.get(sequence)
-        if started is None:
+        It has come through the processes of nodes, and isn't believed.
+        """
+        now_ns = time.perf_counter_ns()
+        if not self._began_ns <= entered_ns <= now_ns:
             return None
-        latency_s = time.perf_counter() - started
+        latency_s = (now_ns - entered_ns) / 1e9
         self._total_s += latency_s
         self._count += 1
         return latency_s

@@ -141,12 +141,11 @@ class Session:
         be taken, ``SessionClosedError`` after the end, ``StallError`` where waiting can't
         end, and the session's failure once it has failed.
         """
-        began_ns = time.perf_counter_ns()
         inlet, message = self._outgoing(node_id, value, sequence, timestamp_us)
-        self._number(message)
+        self._sequence = message.sequence
         if not inlet.put_nowait(message):
             await self._put(inlet, message)
-        self._count_sent(message, began_ns)
+        self._count_sent(message)
         return message.sequence
 
     def send_nowait(
@@ -158,12 +157,11 @@ class Session:
         timestamp_us: int = 0,
     ) -> int | None:
         """As ``send``, where it need not wait; None where it would, and nothing was sent."""
-        began_ns = time.perf_counter_ns()
         inlet, message = self._outgoing(node_id, value, sequence, timestamp_us)
         if not inlet.put_nowait(message):
             return None
-        self._number(message)
-        self._count_sent(message, began_ns)
+        self._sequence = message.sequence
+        self._count_sent(message)
         return message.sequence
 
     async def end(self, *, keep_producing: bool = False) -> None:
@@ -241,7 +239,7 @@ class Session:
                 continue
             came_ns = time.perf_counter_ns() if self._trail is not None else 0
             self._counters.outputs += 1
-            yield Output.of(*taken, self._counters.latency.arrived(taken[1].sequence))
+            yield Output.of(*taken, self._counters.latency.arrived(taken[1].entered_ns))
             if self._trail is not None:
                 self._trail.note(taken[1], came_ns)
         await life.over.wait()
@@ -313,7 +311,8 @@ class Session:
         """An input, and where it goes."""
         life = self._running()
         number = self._sequence + 1 if sequence is None else sequence
-        message = input_message(value, number, timestamp_us, life.turn_of_inputs)
+        turn = life.turn_of_inputs
+        message = input_message(value, number, timestamp_us, turn, time.perf_counter_ns())
         if node_id not in life.gateway.inlets:
             life.bus.node(node_id)  # raises where there is no such node at all
         inlet = life.gateway.inlet(node_id, message)
@@ -333,18 +332,13 @@ class Session:
         stall_s = self.plan.configuration.stall_timeout_secs
         await inlet.put(message, self._check, check_stall, stall_s)
 
-    def _number(self, message: Message) -> None:
-        """Count on from an input that is being sent; its way through the pipeline begins."""
-        self._sequence = message.sequence
-        self._counters.latency.sent(message.sequence)
-
-    def _count_sent(self, message: Message, began_ns: int) -> None:
+    def _count_sent(self, message: Message) -> None:
         if self._trail is not None:
-            self._trail.note(message, began_ns)
+            self._trail.note(message, message.entered_ns)
         self._counters.kinds[message.value.kind] += 1
 
     def _stamp(self, value: Value, timestamp_us: int) -> Message:
-        """An input that comes in between, with the number of the last that was sent."""
+        """A value that comes in between, with the number of the last input; it is none itself."""
         turn = self._started().turn_of_inputs
         return input_message(value, self._sequence, timestamp_us, turn)
 

@@ -16,7 +16,7 @@ from penstock.executors.multiprocess.transport.frames import FrameType
 RECORDS_AT, PREFIX_BYTES, RECORD_BYTES = 4096, 8, 65_536
 RING_BYTES = RECORDS_AT + RECORD_BYTES + 8 * 1024
 GIVEN_BACK_AT = 192
-SLAB_AT, OFFSET_AT = 48, 56
+SLAB_AT, OFFSET_AT = 56, 64
 """Where a record says in which slab and at which offset its payload lies."""
 
 

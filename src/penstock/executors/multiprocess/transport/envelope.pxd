@@ -12,6 +12,7 @@ cdef packed struct Envelope:
     uint64_t lane_sequence
     uint64_t sequence
     int64_t timestamp_us
+    int64_t entered_ns
     int64_t sent_ns
     uint32_t slab_id
     uint32_t checksum

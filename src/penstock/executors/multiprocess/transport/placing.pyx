@@ -61,6 +61,7 @@ cdef class Placed:
         envelope.lane_sequence = number
         envelope.sequence = message.sequence
         envelope.timestamp_us = message.timestamp_us
+        envelope.entered_ns = message.entered_ns
         envelope.slab_id = self.lease.memory.slab_id if self.lease is not None else 0
         envelope.checksum = self.checksum
         envelope.offset = self.offset

@@ -258,7 +258,7 @@ cdef class LaneReceiver(LanePort):
                 raise ValueError(f"its payload of {envelope.length} bytes has another checksum")
         return Message(
             form.build(payload), envelope.sequence, envelope.part, envelope.timestamp_us,
-            envelope.epoch, self._source,
+            envelope.epoch, self._source, envelope.entered_ns,
         )
 
     cdef ndarray _view(self, Form form, const Envelope* envelope):
