@@ -284,7 +284,17 @@ class SessionCancelledError(SessionError):
 
 
 class SupervisionError(PenstockError):
-    """A process that a session relies on can't be had, has died, or gives no sign of life."""
+    """A process that a session relies on can't be had, has died, or gives no sign of life.
+
+    ``at_work`` are the nodes that it died with, where there were several: each may have done it.
+    """
+
+    at_work: tuple[str, ...] = ()
+
+    def __init__(self, message: str, *, at_work: Sequence[str] = ()) -> None:
+        if at_work:
+            self.at_work = tuple(at_work)
+        super().__init__(message)
 
 
 class LaneError(PenstockError):

@@ -120,11 +120,11 @@ class ExecuteCall:
         session = self._session
         if session is None:
             return response
-        nodes: Mapping[str, NodeMetrics] = {}
+        nodes: Mapping[str, NodeMetrics] | None = None
         with contextlib.suppress(SessionError):  # it was never started
             metrics = await session.metrics()
             response.failed.metrics.CopyFrom(self._encoded(session, metrics))
-            nodes = metrics.nodes if _has_executed(session) else {}
+            nodes = metrics.nodes if _has_executed(session) else None
         response.failed.node_results.extend(failed(session.plan, nodes, error))
         response.failed.status = pb.EXECUTION_STATUS_FAILED
         return response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from penstock.errors import NodeError, PenstockError
+from penstock.errors import NodeError, PenstockError, SupervisionError
 from penstock.planning import NodeExecutionPlan
 from penstock.session import NodeMetrics
 from penstock.wire.errors import encode_error
@@ -31,26 +31,34 @@ def completed(
 
 
 def failed(
-    plan: NodeExecutionPlan, nodes: Mapping[str, NodeMetrics], error: PenstockError
+    plan: NodeExecutionPlan, nodes: Mapping[str, NodeMetrics] | None, error: PenstockError
 ) -> Iterator[pb.NodeResult]:
     """Of a session that an error has ended: whom it names has failed.
 
     The others have done what they could, or were skipped as nothing had come to them yet.
-    ``nodes`` is empty for a session that never executed. Who fed the one that failed has done
-    something, though it may not have come to say so.
+    ``nodes`` is None for a session that never executed; one whose process died may not have come
+    to say what it had done, but who fed those that failed has done something.
     """
-    guilty = error.node_id if isinstance(error, NodeError) else None
-    worked = {node_id for node_id, one in nodes.items() if one.items_processed or one.outputs}
-    if guilty is not None and guilty in nodes:
-        worked.update(_fed_by(plan, guilty))
+    guilty = _guilty(error)
+    executed = nodes or {}
+    worked = {node_id for node_id, one in executed.items() if one.items_processed or one.outputs}
+    if nodes is not None:
+        worked.update(name for node_id in guilty for name in _fed_by(plan, node_id))
     for node_id in plan.order:
-        if node_id == guilty:
+        if node_id in guilty:
             yield pb.NodeResult(
                 node_id=node_id, status=pb.NODE_STATUS_FAILED, error=encode_error(error)
             )
         else:
             status = pb.NODE_STATUS_SUCCESS if node_id in worked else pb.NODE_STATUS_SKIPPED
             yield pb.NodeResult(node_id=node_id, status=status)
+
+
+def _guilty(error: PenstockError) -> tuple[str, ...]:
+    """Whose error it is; all that were at work in a process that died, where that was several."""
+    if isinstance(error, NodeError):
+        return (error.node_id,)
+    return error.at_work if isinstance(error, SupervisionError) else ()
 
 
 def _fed_by(plan: NodeExecutionPlan, node_id: str) -> list[str]:

@@ -40,7 +40,7 @@ def host_error(death: messages.Exited, plan: NodeExecutionPlan) -> PenstockError
             signal=death.signal,
             stderr=death.stderr,
         )
-    return SupervisionError(_said(death, busy))
+    return SupervisionError(_said(death, busy), at_work=busy)
 
 
 def _limit_s(death: messages.Exited, plan: NodeExecutionPlan) -> float:
