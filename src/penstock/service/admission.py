@@ -20,6 +20,7 @@ from penstock.service.callers import ANYBODY, Caller, Shares
 from penstock.service.course import Course
 from penstock.service.endings import Endings
 from penstock.service.files import Files
+from penstock.service.limits import TimeOverError
 from penstock.service.observing import NOBODY
 from penstock.service.opening import Opening
 from penstock.service.plans import Plans
@@ -103,8 +104,8 @@ class Admission:
     ) -> AsyncIterator[Session]:
         """A planned session, to be started; what is left of it after the block is closed.
 
-        Whatever failed, everything of it is gone then; after what went well that takes its
-        time without keeping the client.
+        Whatever failed, everything of it is gone then; after what went well, or where the client's
+        time is over, that takes its time without keeping the client.
 
         Raises ``ManifestError`` for what can't be planned, ``AccessError`` for what the
         ``caller`` may not have, ``ResourceLimitError`` where it may have no more, or for what
@@ -133,12 +134,13 @@ class Admission:
             raise
         try:
             yield session
+        except TimeOverError as exc:
+            self._close_behind(session, exc)
+            raise
         except BaseException as exc:
             await asyncio.shield(self._begin_closing(session, exc))
             raise
-        answered = self._begin_closing(session)
-        self._answered.add(answered)
-        answered.add_done_callback(self._answered.discard)
+        self._close_behind(session)
 
     async def _await_room(self, caller: Caller, cost: Cost) -> None:
         """Where there is no room, wait for that of sessions that have been answered, a while."""
@@ -175,6 +177,12 @@ class Admission:
         """The session of that ID, from its start until it is gone."""
         started = (session for session in self._open if session.is_started)
         return next((session for session in started if session.session_id == session_id), None)
+
+    def _close_behind(self, session: Session, error: PenstockError | None = None) -> None:
+        """Have a session end that has nothing more to say to its client."""
+        answered = self._begin_closing(session, error)
+        self._answered.add(answered)
+        answered.add_done_callback(self._answered.discard)
 
     def _begin_closing(
         self, session: Session, error: BaseException | None = None

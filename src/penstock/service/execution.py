@@ -101,11 +101,7 @@ class ExecuteCall:
         async with admitted as session:
             self._session = session
             self.log.session_id = session.session_id
-            try:
-                async with asyncio.timeout(self._limits.left_s):
-                    outputs = await self._through(session, await self._inputs(session))
-            except TimeoutError as exc:
-                raise self._limits.timed_out() from exc
+            outputs = await self._limits.bound(session, self._through(session))
             _write_outputs(outputs, result, self._codec)
             del outputs
             metrics = await session.metrics()
@@ -148,13 +144,14 @@ class ExecuteCall:
             self._limits.count(value)
         return inputs
 
-    async def _through(self, session: Session, inputs: Mapping[str, Value]) -> list[Output]:
+    async def _through(self, session: Session) -> list[Output]:
         """All inputs in, all outputs out; each source has room for its one input.
 
         Nodes that produce go on to an end of their own, or to the call's. Raises
         ``ResourceLimitError`` where all outputs take more than a message may, in ``held_bytes``:
         those without a payload take memory, too.
         """
+        inputs = await self._inputs(session)
         await session.start()
         for node_id, value in inputs.items():
             await session.send(node_id, value, sequence=0)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from penstock.data import Audio, Value, payload_bytes
 from penstock.errors import ResourceLimitError
+from penstock.session import Session
 from penstock.wire.v1 import common_pb2 as pb
+
+Done = TypeVar("Done")
+
+
+class TimeOverError(ResourceLimitError):
+    """A call's own time is over: its client is told at once, and its session ends behind it."""
 
 
 class CallLimits:
@@ -47,11 +57,31 @@ class CallLimits:
         if self._max_samples:
             self._samples += _samples_of(value)
 
-    def timed_out(self) -> ResourceLimitError:
+    async def bound(self, session: Session, work: Coroutine[Any, Any, Done]) -> Done:
+        """Do something with a session while there is time for it.
+
+        Raises ``TimeOverError`` when that is over, which the session fails with. The work has been
+        cancelled then, and may end as late as the session.
+        """
+        doing = asyncio.create_task(work)
+        try:
+            await asyncio.wait([doing], timeout=self.left_s)
+        except asyncio.CancelledError:
+            doing.cancel()
+            await asyncio.wait([doing])
+            raise
+        if not doing.done():
+            error = self.timed_out()
+            session.fail_nowait(error)
+            doing.cancel()
+            raise error
+        return doing.result()
+
+    def timed_out(self) -> TimeOverError:
         """What ends a call that took longer than it may."""
         limit = self._max_timeout_ms
         taken = round((time.monotonic() - self._started) * 1e3)
-        return ResourceLimitError("max_timeout_ms", wished=taken, free=limit, limit=limit)
+        return TimeOverError("max_timeout_ms", wished=taken, free=limit, limit=limit)
 
 
 def _samples_of(value: Value) -> int:

@@ -22,7 +22,7 @@ from penstock.service.callers import caller_of
 from penstock.service.chunks import Chunk
 from penstock.service.course import Course
 from penstock.service.feed import Feed
-from penstock.service.limits import CallLimits
+from penstock.service.limits import CallLimits, TimeOverError
 from penstock.service.opening import SlowOpeningError
 from penstock.service.pacing import comes_within, steadily
 from penstock.service.replies import Replies
@@ -175,7 +175,7 @@ class StreamCall:
         return init
 
     async def _converse(self, session: Session) -> None:
-        """Run the session; returns when it and everything of it is gone.
+        """Run the session; returns when it and everything of it is gone, or its time is over.
 
         Who reads goes on, but nothing comes of it any more, until the call is stopped; those
         that write end by themselves.
@@ -184,9 +184,9 @@ class StreamCall:
         async with asyncio.TaskGroup() as group:
             taking = [group.create_task(_outcome(self._reading))]
             group.create_task(self._guard(session, lambda _: self.replies.forward_news()))
-            group.create_task(self._guard(session, self._limit))
             try:
-                await session.start()
+                await self._limits.bound(session, session.start())
+                group.create_task(self._guard(session, self._limit))
                 self.patience.begin(session.until_over, self._reason, session.session_id)
                 group.create_task(self._guard(session, self._end_when_idle))
                 await self.replies.ready(session)
@@ -202,7 +202,8 @@ class StreamCall:
                 self.patience.begin(_at_once, self._reason, session.session_id)  # it never started
                 self._feed.give_up()
                 self.replies.finish()
-                await session.aclose()
+                if not isinstance(self._failure, TimeOverError):
+                    await session.aclose()
 
     async def _give_inputs(self, session: Session) -> None:
         """What came with ``init`` is let go of when it has been sent: it may be long."""
@@ -217,7 +218,7 @@ class StreamCall:
                 await self.replies.result(output, self._feed.taken)
                 self._feed.touch()
         except PenstockError as exc:
-            await self._fail_with(session, exc)
+            self._fail_with(session, exc)
 
     def _reason(self) -> PenstockError:
         return self._failure or SessionClosedError("the session has ended")
@@ -226,10 +227,10 @@ class StreamCall:
         """Keep the first failure: what follows is its consequence."""
         self._failure = self._failure or error
 
-    async def _fail_with(self, session: Session, error: PenstockError) -> None:
+    def _fail_with(self, session: Session, error: PenstockError) -> None:
         """The same, and end the session, for which it is the reason if it had none."""
         self._fail(error)
-        await session.fail(error)
+        session.fail_nowait(error)
 
     async def _guard(self, session: Session, work: Callable[[Session], Awaitable[None]]) -> None:
         """A failure on the client's side of the session ends it, and then ``outputs`` too."""
@@ -238,7 +239,7 @@ class StreamCall:
         except SessionClosedError:
             return  # it ended before its client did, as a pipeline of producers may
         except PenstockError as exc:
-            await self._fail_with(session, exc)
+            self._fail_with(session, exc)
 
     async def _read(self, session: Session) -> None:
         """The client's messages, as far ahead as there is room."""
@@ -284,7 +285,7 @@ class StreamCall:
     async def _limit(self, session: Session) -> None:
         """The client's time limit, from its ``init`` on: nodes that start use it up too."""
         if not await comes_within(self._limits.left_s, self._over):
-            await self._fail_with(session, self._limits.timed_out())
+            self._fail_with(session, self._limits.timed_out())
 
     async def _end_when_idle(self, session: Session) -> None:
         """Nobody forgets a session for good; one whose inputs have ended is at its last work."""
@@ -296,7 +297,7 @@ class StreamCall:
             if await comes_within(left_s, self._over):
                 return
         if not self._feed.ended:
-            await self._fail_with(session, SessionIdleError(limit_s=limit_s))
+            self._fail_with(session, SessionIdleError(limit_s=limit_s))
 
 
 async def _outcome(task: asyncio.Task[None]) -> None:

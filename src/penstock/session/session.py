@@ -251,9 +251,14 @@ class Session:
 
     async def fail(self, error: PenstockError) -> None:
         """The same for who knows what is wrong: that is its failure, where it has none yet."""
+        self.fail_nowait(error)
+        if self._root is not None:
+            await asyncio.shield(self._root)
+
+    def fail_nowait(self, error: PenstockError) -> None:
+        """Have it fail; who needs everything to be gone waits for ``aclose``."""
         if self._life is not None and self._root is not None:
             self._life.leave(error)
-            await asyncio.shield(self._root)
 
     async def aclose(self) -> None:
         """Release everything: a complete session in order, any other at once."""
