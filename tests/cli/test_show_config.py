@@ -156,6 +156,12 @@ def test_what_is_shown_is_a_file_that_means_the_same(
             "service.prewarm: processes: 9 wished, 3 free",
         ),
         ('[telemetry]\nmetrics_bind = "0.0.0.0:1"\n', "telemetry.metrics_bind: 0.0.0.0:1: others"),
+        (
+            '[service]\nbind = "256.1.1.1:5"\n',
+            "service.bind: 256.1.1.1:5: the host must be an IP address of this machine, or a "
+            "name of one, got '256.1.1.1': ",
+        ),
+        ('[service]\nbind = "a..b:5"\n', "service.bind: a..b:5: the host must be an IP address"),
     ],
 )
 def test_what_can_not_be_served_is_an_error(

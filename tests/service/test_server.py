@@ -251,6 +251,15 @@ async def test_what_the_system_says_of_an_address_is_told(bind: str, said: str) 
     assert str(caught.value) == f"service.bind: {bind}: can't be bound: {said}"
 
 
+@pytest.mark.parametrize("host", ["256.1.1.1", "no-such-host.invalid", "a..b"])
+async def test_a_host_that_there_is_not_is_told(host: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        async with running(Settings(), f"{host}:1", Catalogue.installed()):
+            pass
+    expected = f"the host must be an IP address of this machine, or a name of one, got {host!r}: "
+    assert str(caught.value).startswith(f"service.bind: {host}:1: {expected}")
+
+
 async def test_a_taken_port_is_one_line_and_nothing_of_grpcs(service: str) -> None:
     surroundings = {name: said for name, said in os.environ.items() if name != "GRPC_VERBOSITY"}
     process = await asyncio.create_subprocess_exec(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import socket
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,22 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether only programs of this machine can reach it; names are looked up."""
-        if self.socket_path is not None:
-            return True
-        host = self.text.rpartition(":")[0].strip("[]")
-        try:
-            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except OSError:
-            return False
-        return all(ipaddress.ip_address(at[0]).is_loopback for *_, at in found)
+        """Whether only programs of this machine can reach it; raises as ``hosts`` does."""
+        return all(found.is_loopback for found in self.hosts())
 
     @property
     def port(self) -> int | None:
         """The TCP port, where it is one."""
         return None if self.socket_path is not None else int(self.text.rpartition(":")[2])
+
+    def hosts(self) -> list[IPv4Address | IPv6Address]:
+        """What the host stands for, none where it is a file; names are looked up.
+
+        Raises ``ConfigurationError`` for one that stands for no address.
+        """
+        if self.socket_path is not None:
+            return []
+        return [ip_address(end[0].partition("%")[0]) for _, end in _looked_up(self, _host(self))]
 
     def at_port(self, port: int) -> Address:
         """The address as clients use it, with the port that was really bound."""
@@ -135,16 +137,14 @@ def cannot_be_bound(address: Address, why: OSError | None) -> ConfigurationError
 def why_not_bound(address: Address) -> OSError | None:
     """What the system says to who binds an address; None where it can be bound.
 
-    It is tried, and let go again, as gRPC says only that it can't.
+    It is tried, and let go again, as gRPC says only that it can't. Raises ``ConfigurationError``
+    for a host that stands for no address.
     """
     why: OSError | None = None
-    try:
-        for family, end in _ends(address):
-            why = _refusal(family, end)
-            if why is None:
-                return None
-    except OSError as exc:  # a name that stands for no address
-        return exc
+    for family, end in _ends(address):
+        why = _refusal(family, end)
+        if why is None:
+            return None
     return why
 
 
@@ -152,11 +152,24 @@ def _ends(address: Address) -> list[tuple[int, Any]]:
     """What an address stands for, of which gRPC needs one."""
     if address.socket_path is not None:
         return [(socket.AF_UNIX, str(address.socket_path))]
-    host, _, port = address.text.rpartition(":")
-    host = host.strip("[]")
+    host = _host(address)
     hosts = [host, "0.0.0.0"] if host == "::" else [host]  # noqa: S104  # as gRPC does without IPv6
-    found = [socket.getaddrinfo(one, port, type=socket.SOCK_STREAM) for one in hosts]
-    return [(family, end) for ends in found for family, *_, end in ends]
+    return [found for one in hosts for found in _looked_up(address, one)]
+
+
+def _host(address: Address) -> str:
+    return address.text.rpartition(":")[0].strip("[]")
+
+
+def _looked_up(address: Address, host: str) -> list[tuple[int, Any]]:
+    """The families and ends that a host and the address's port stand for."""
+    try:
+        found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        said = getattr(exc, "strerror", None) or "no host has such a name"
+        expected = "an IP address of this machine, or a name of one"
+        raise refused(address.text, f"the host must be {expected}, got {host!r}: {said}") from exc
+    return [(family, end) for family, *_, end in found]
 
 
 def _refusal(family: int, end: Any) -> OSError | None:
