@@ -157,6 +157,14 @@ def test_what_is_shown_is_a_file_that_means_the_same(
         ),
         ('[telemetry]\nmetrics_bind = "0.0.0.0:1"\n', "telemetry.metrics_bind: 0.0.0.0:1: others"),
         (
+            '[telemetry]\nmetrics_bind = "127.0.0.1:50051"\n',
+            "telemetry.metrics_bind: 127.0.0.1:50051: service.bind is 127.0.0.1:50051; expected a",
+        ),
+        (
+            '[executors]\ndefault = "wasm"\n',
+            "executors.default: the wasm executor is not available in this build; expected native",
+        ),
+        (
             '[service]\nbind = "256.1.1.1:5"\n',
             "service.bind: 256.1.1.1:5: the host must be an IP address of this machine, or a "
             "name of one, got '256.1.1.1': ",

@@ -18,8 +18,9 @@ import pytest
 from grpc_status import rpc_status
 from wire_client import CLOSE, WireClient, chunk, converse, init, kinds, pipeline, rest, text
 
+from penstock.data import ExecutorType
 from penstock.errors import ConfigurationError
-from penstock.manifest import Settings
+from penstock.manifest import ExecutorSettings, Settings
 from penstock.nodes import Catalogue
 from penstock.service import running
 from penstock.service.address import parse_address
@@ -249,6 +250,13 @@ async def test_what_the_system_says_of_an_address_is_told(bind: str, said: str) 
         async with running(Settings(), bind, Catalogue.installed()):
             pass
     assert str(caught.value) == f"service.bind: {bind}: can't be bound: {said}"
+
+
+async def test_a_default_executor_that_no_build_has_is_refused() -> None:
+    settings = Settings(executors=ExecutorSettings(default=ExecutorType.WASM))
+    with pytest.raises(ConfigurationError, match=r"executors\.default: the wasm executor is not"):
+        async with running(settings, "127.0.0.1:0", Catalogue.installed()):
+            pass
 
 
 @pytest.mark.parametrize("host", ["256.1.1.1", "no-such-host.invalid", "a..b"])

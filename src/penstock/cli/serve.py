@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from penstock.cli.binds import check_binds
 from penstock.cli.notify import Supervision
 from penstock.cli.shown_config import Sources, config_lines
 from penstock.cli.surroundings import Surroundings, add_surroundings, surroundings
@@ -65,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = _as_called(around.settings, arguments)
     configure_logs(settings.telemetry, sys.stderr)
     telemetry = Telemetry(settings.telemetry)
+    check_binds(settings)
     _sweep()
     around = replace(around, settings=settings)
     with asyncio.Runner(loop_factory=CoalescingLoop) as runner:
@@ -90,6 +92,7 @@ def _show(around: Surroundings, arguments: argparse.Namespace) -> int:
     fitting = fitted(settings, capacity)
     check(fitting, around.catalogue, insecure=arguments.insecure)
     check_telemetry(fitting.telemetry)
+    check_binds(fitting)
     special = {
         f"{section}.{key}": "command line"
         for section, key in _OPTIONS

@@ -9,7 +9,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
-from penstock.errors import Fault, ManifestError
+from penstock.data import ExecutorType
+from penstock.errors import ConfigurationError, Fault, ManifestError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
@@ -28,6 +29,21 @@ MOST_FAULTS = 100
 _Made: TypeAlias = NodeExecutionPlan | tuple[Fault, ...]
 
 
+def registry_of(settings: Settings) -> ExecutorRegistry:
+    """What gives nodes their executors.
+
+    Raises ``ConfigurationError`` for rules that are wrong, and for a default that no build has: it
+    would have nearly every manifest refused, each at its client's.
+    """
+    registry = ExecutorRegistry.from_settings(settings)
+    if registry.default_executor is ExecutorType.WASM:
+        expected = f"{ExecutorType.NATIVE} or {ExecutorType.MULTIPROCESS}"
+        message = f"the wasm executor is not available in this build; expected {expected}"
+        found = str(ExecutorType.WASM)
+        raise ConfigurationError([Fault("executors.default", message, found, expected)])
+    return registry
+
+
 class Plans:
     """Plans manifests for a service with these settings and nodes; ``close`` it.
 
@@ -38,7 +54,7 @@ class Plans:
     def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
         self._settings = settings
         self._catalogue = catalogue
-        self._registry = ExecutorRegistry.from_settings(settings)
+        self._registry = registry_of(settings)
         self._known: dict[bytes, _Made] = {}
         self._apart = ThreadPoolExecutor(1, "penstock-plans")
 

@@ -14,7 +14,6 @@ import grpc
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.manifest import Capacity, ServiceSettings, Settings, load_tokens
 from penstock.nodes import Catalogue
-from penstock.planning import ExecutorRegistry
 from penstock.service.address import (
     Address,
     check_can_be_bound,
@@ -32,6 +31,7 @@ from penstock.service.heap import keep_freed_memory, settle
 from penstock.service.listening import Listener
 from penstock.service.observing import NOBODY, CallObserving, Harmless
 from penstock.service.options import server_options
+from penstock.service.plans import registry_of
 from penstock.service.tls import Certificate
 from penstock.session import Budget
 from penstock.session.hosting import prewarm_orders, reserve_prewarmed
@@ -93,7 +93,7 @@ def check(settings: Settings, catalogue: Catalogue, *, insecure: bool) -> None:
         Certificate(service.tls)
     if service.tokens is not None:
         load_tokens(service.tokens)
-    ExecutorRegistry.from_settings(settings)
+    registry_of(settings)
     reserve_prewarmed(Budget(settings.limits), prewarm_orders(settings, catalogue))
 
 
