@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import importlib
 import os
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from penstock import __version__
+from penstock.cli.early import EARLY
 from penstock.cli.status import FAILED, INTERRUPTED, WRONG_INPUT, complain, status_of
 from penstock.errors import PenstockError
 
@@ -23,6 +25,8 @@ COMMANDS = {
     "doctor": "say what this machine offers, and remove what dead services left",
     "demo": "hold a spoken dialogue through a service",
 }
+_ENDED_BY_SIGTERM = ("serve",)
+"""Those for which it is no failure, from their first moment on: to be loaded takes a second."""
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What a write to stdout fails with; what else is written has a name, and a reason of its own."""
 
@@ -53,6 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _called(words: Sequence[str]) -> int:
     name = next((word for word in words if not word.startswith("-")), None)
+    with EARLY.noting() if name in _ENDED_BY_SIGTERM else contextlib.nullcontext():
+        return _called_by(name, words)
+
+
+def _called_by(name: str | None, words: Sequence[str]) -> int:
     command = _load(name) if name in COMMANDS else None
     arguments = _parser(name, command).parse_args(words)
     if command is None:  # parse_args has let a call without a command through

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import signal
 import sys
 from dataclasses import replace
 from typing import Any
 
 from penstock.cli.binds import check_binds
+from penstock.cli.early import EARLY
 from penstock.cli.notify import Supervision
 from penstock.cli.shown_config import Sources, config_lines
 from penstock.cli.surroundings import Surroundings, add_surroundings, surroundings
@@ -69,6 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     check_binds(settings)
     _sweep()
     around = replace(around, settings=settings)
+    if EARLY.came:
+        LAUNCHER.close()
+        return 0
     with asyncio.Runner(loop_factory=CoalescingLoop) as runner:
         runner.run(_serve(around, telemetry, supervision, insecure=arguments.insecure))
     return 0
@@ -117,6 +122,9 @@ async def _serve(
     around: Surroundings, telemetry: Telemetry, supervision: Supervision, *, insecure: bool
 ) -> None:
     def announce(line: str) -> None:
+        if EARLY.came:  # before the service heeded it
+            signal.raise_signal(signal.SIGTERM)
+            return
         print(line, flush=True)
         supervision.ready()
         _log.info("what limits the memory of nodes here: %s", memory_limiter())

@@ -180,15 +180,16 @@ def _stop_signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
     """Two events that SIGTERM and SIGINT set, one after the other."""
     loop = asyncio.get_running_loop()
     stop, hurry = asyncio.Event(), asyncio.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
+    heeded = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def heed() -> None:
         (hurry if stop.is_set() else stop).set()
 
-    for number in signals:
+    for number in heeded:
         loop.add_signal_handler(number, heed)
     try:
         yield stop, hurry
     finally:
-        for number in signals:
+        for number, before in heeded.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, before or signal.SIG_DFL)
