@@ -81,6 +81,8 @@ async def test_taps_at_every_node(wire: WireClient, stream: Streaming) -> None:
         await one.do(unsubscribe=pb.Unsubscribe(addr=at("n0")))
         await one.do(unsubscribe=pb.Unsubscribe(addr=at("n2")))
         await one.do(unsubscribe=pb.Unsubscribe(addr=at("n2")))  # nothing is there any more
+        await one.do(remove_intercept=pb.RemoveIntercept(addr=at("n2")))  # nor ever was
+        await one.do(clear_node_state=pb.ClearNodeState(node_id="n2"))
         assert await stream.said("y") == ["yab"]
         assert await one.tapped() == "ya"
         assert (await stream.close())[-1].closed.reason == "completed"
@@ -295,6 +297,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"subscribe": pb.Subscribe(addr=at("n0", OUT, "aux"))}, ADDRESS, "one port, main, got 'aux'"),
     ({"subscribe": pb.Subscribe(addr=at("x"))}, UNKNOWN, "'x' (there are n0, n1, n2)"),
     ({"unsubscribe": pb.Unsubscribe(addr=at("n0", IN))}, ADDRESS, "expected OUT, got IN"),
+    ({"unsubscribe": pb.Unsubscribe(addr=at("x"))}, UNKNOWN, "'x' (there are n0, n1, n2)"),
     ({"publish": pb.Publish(addr=at("n0"), data=text("x"))}, ADDRESS, "expected IN, got OUT"),
     ({"publish": pb.Publish(addr=at("x", IN), data=text("x"))}, UNKNOWN, "no node has the ID 'x'"),
     ({"publish": pb.Publish(addr=at("n0", IN))}, PROTOCOL, "publish.data: expected one of"),
@@ -306,6 +309,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"intercept": pb.Intercept(addr=at("n0", IN))}, ADDRESS, "expected OUT, got IN"),
     ({"intercept": pb.Intercept(addr=at("x"))}, UNKNOWN, "no node has the ID 'x'"),
     ({"remove_intercept": pb.RemoveIntercept(addr=at("n0", IN))}, ADDRESS, "expected OUT"),
+    ({"remove_intercept": pb.RemoveIntercept(addr=at("x"))}, UNKNOWN, "no node has the ID 'x'"),
     (_reply(7, drop=pb.Empty()), PROTOCOL, "nothing was ever asked by the number 7"),
     (_reply(0, drop=pb.Empty()), PROTOCOL, "nothing was ever asked by the number 0"),
     (_reply(1), PROTOCOL, "decision: expected pass, replace or drop, got none"),
@@ -317,6 +321,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"set_node_state": pb.SetNodeState(node_id="x", state=2)}, UNKNOWN, "no node has the ID 'x'"),
     ({"clear_node_state": pb.ClearNodeState(node_id="")}, UNKNOWN, "no node has the ID ''"),
     ({"interrupt": pb.Interrupt(node_id="x")}, UNKNOWN, "no node has the ID 'x'"),
+    ({"interrupt": pb.Interrupt(node_id="x", overtakes=1)}, UNKNOWN, "no node has the ID 'x'"),
     ({"hello": pb.Hello(session_id="s")}, PROTOCOL, "hello: it may only be the first frame"),
     ({}, PROTOCOL, "expected a frame that says what to do, got none"),
 ]

@@ -263,8 +263,11 @@ class ControlCall:
             self._events.show(said.addr, tap)
         return Done(heeds=node_id)
 
-    async def _unsubscribe(self, _attachment: Attachment, said: pb.Unsubscribe) -> Done:
-        shown = self._taps.pop(wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT), None)
+    async def _unsubscribe(self, attachment: Attachment, said: pb.Unsubscribe) -> Done:
+        """What is not there, or no more, need not be ended; the node has to be there."""
+        node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT)
+        attachment.check_node(node_id)
+        shown = self._taps.pop(node_id, None)
         if shown is not None:
             shown[1].close()
         return Done()
@@ -276,8 +279,10 @@ class ControlCall:
         self._events.ask(said.addr, intercept)
         return Done(heeds=node_id)
 
-    async def _remove_intercept(self, _attachment: Attachment, said: pb.RemoveIntercept) -> Done:
+    async def _remove_intercept(self, attachment: Attachment, said: pb.RemoveIntercept) -> Done:
+        """The same of an intercept."""
         node_id = wire.node_at(said.addr, pb.CONTROL_DIRECTION_OUT)
+        attachment.check_node(node_id)
         intercept = self._intercepts.pop(node_id, None)
         if intercept is not None:
             intercept.close()
@@ -306,8 +311,10 @@ class ControlCall:
         attachment.set_state_nowait(said.node_id, NodeState.ENABLED)
         return Done(heeds=said.node_id)
 
-    async def _interrupt(self, _attachment: Attachment, said: pb.Interrupt) -> Done:
+    async def _interrupt(self, attachment: Attachment, said: pb.Interrupt) -> Done:
         """One that comes beside a stream, which has read it itself by now, changes nothing."""
+        if said.node_id:
+            attachment.check_node(said.node_id)
         course = self._admission.courses.get(self._session) if said.overtakes else None
         if said.overtakes and (course is None or not course.lies_ahead(said.overtakes)):
             return Done(late=True)

@@ -111,6 +111,10 @@ class Attachment:
         self._check()
         self._bus.set_state(node_id, state, self)
 
+    def check_node(self, node_id: str) -> None:
+        """Raise ``UnknownNodeError`` for a node that there is not, of which nothing is wished."""
+        self._bus.node(node_id)
+
     async def confirmed(self, node_id: str) -> None:
         """Wait until a node has heeded what this attachment has done so far."""
         self._check()
