@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.service.course import MOST_BESIDE, Course
+from penstock.service.course import MOST_AHEAD, MOST_BESIDE, Course
 
 
 def at(read: int) -> Course:
@@ -43,3 +43,10 @@ def test_who_claims_too_many_places_waits_until_they_have_been_reached() -> None
     course.advance()
     course.advance()
     assert course.lies_ahead(1000)
+
+
+def test_how_far_a_place_may_lie_ahead_goes_by_what_has_been_read() -> None:
+    course = at(3)
+    assert (course.read, course.farthest) == (3, 3 + MOST_AHEAD)
+    course.advance()
+    assert course.farthest == 4 + MOST_AHEAD

@@ -18,6 +18,7 @@ from penstock.data import Audio, Text
 from penstock.errors import ServiceError
 from penstock.manifest import parse_manifest
 from penstock.nodes import Catalogue
+from penstock.service.course import MOST_AHEAD
 from penstock.session import Interruption
 from penstock.wire.v1 import control_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
@@ -128,6 +129,27 @@ async def test_an_interrupt_beside_the_stream_overtakes_what_is_sent_before_it(
         late = await one.do(interrupt=pb.Interrupt(overtakes=5))
         assert (late.late, late.epoch) == (True, 0)
         assert (await one.do(interrupt=pb.Interrupt())).epoch == 2
+    assert (await stream.close())[-1].HasField("closed")
+
+
+@pytest.mark.parametrize("place", [3 + MOST_AHEAD, 2**63, 2**64 - 1])
+async def test_a_place_that_nobody_can_have_come_to_is_refused(
+    wire: WireClient, place: int
+) -> None:
+    """All of the stream would be stale for good."""
+    call = wire.stream()
+    stream = Streaming(call)
+    await stream.begin("PassThrough")
+    assert await stream.said("old") == ["old"]
+    async with attached(wire, stream.session_id) as one:
+        error = await one.refused(interrupt=pb.Interrupt(overtakes=place))
+        expected = f"overtakes: expected at most {2 + MOST_AHEAD}, as 2 messages of the stream have"
+        assert error.message.startswith(expected)
+        assert error.message.endswith(f"got {place}")
+        assert error.code == pb.CONTROL_ERROR_CODE_PROTOCOL
+        assert await stream.said("new") == ["new"]
+        farthest = 3 + MOST_AHEAD  # another has been read
+        assert (await one.do(interrupt=pb.Interrupt(overtakes=farthest))).epoch == 1
     assert (await stream.close())[-1].HasField("closed")
 
 

@@ -316,6 +316,10 @@ class ControlCall:
         if said.node_id:
             attachment.check_node(said.node_id)
         course = self._admission.courses.get(self._session) if said.overtakes else None
+        if course is not None and said.overtakes > course.farthest:
+            read = f"as {course.read} messages of the stream have been read"
+            expected = f"expected at most {course.farthest}, {read}"
+            raise wire.protocol_error(f"overtakes: {expected}, got {said.overtakes}")
         if said.overtakes and (course is None or not course.lies_ahead(said.overtakes)):
             return Done(late=True)
         epoch = await self._session.interrupt(said.node_id or None)

@@ -5,12 +5,19 @@ from __future__ import annotations
 MOST_BESIDE = 64
 """Interrupts that may have come beside a stream, at most, and whose places it hasn't reached."""
 
+MOST_AHEAD = 1 << 16
+"""Messages that a client can have sent, at most, and that have yet to be read.
+
+In what gRPC has under way, 4 MiB, that is 64 bytes for each; of chunks of 20 ms, 20 minutes.
+"""
+
 
 class Course:
     """Counts a stream's messages as they are read, ``init`` among them.
 
     An interrupt that comes beside the stream names its place there: behind so many messages. Before
-    that has been reached it overtakes what has yet to be read.
+    that has been reached it overtakes what has yet to be read. What is given up is never more than
+    ``MOST_AHEAD``: a place that no client has come to would make all of the stream stale for good.
     """
 
     def __init__(self) -> None:
@@ -38,6 +45,16 @@ class Course:
     def is_heeded(self) -> bool:
         """Whether an interrupt that was read last had come beside the stream before."""
         return self._read in self._heeded
+
+    @property
+    def read(self) -> int:
+        """How many messages have been read."""
+        return self._read
+
+    @property
+    def farthest(self) -> int:
+        """The last place that an interrupt beside the stream can have."""
+        return self._read + MOST_AHEAD
 
     def lies_ahead(self, place: int) -> bool:
         """Whether an interrupt of that place may overtake; else the stream has it, or will soon."""
