@@ -50,8 +50,9 @@ class Stamper:
         part = self._part
         self._part = part + 1
         epoch = self._turn.epoch
-        place = self._sequence, part, self._timestamp_us, epoch, self._node_id
-        return Message(value, *place, self._entered_ns)
+        return Message(
+            value, self._sequence, part, self._timestamp_us, epoch, self._node_id, self._entered_ns
+        )
 
     def skip_to(self, part: int) -> int:
         """Go on with this part at least, where it was too long ago to be known; the part."""
