@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import perf_counter_ns
 from typing import NamedTuple, TypeAlias
 
 from penstock.data import Value, held_bytes
@@ -20,12 +21,14 @@ _MAX_TIMESTAMP_MS = (1 << 63) // 1000 - 1
 class Inputs(NamedTuple):
     """Values by node ID (empty: the only source), with their place in the stream.
 
-    ``sequence`` is None where the client gave it no number.
+    ``sequence`` is None where the client gave it no number, ``entered_ns`` is when they came, in
+    ``time.perf_counter_ns``.
     """
 
     values: tuple[tuple[str, Value], ...]
     sequence: int | None
     timestamp_ms: int
+    entered_ns: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -67,11 +70,11 @@ def decode_chunk(
     JSON as ``texts``. Raises ``InputError`` for what is no value, or comes from too far in the
     future, and ``ResourceLimitError`` for a text that is too long.
     """
-    timestamp_ms = chunk.timestamp_ms
+    entered_ns, timestamp_ms = perf_counter_ns(), chunk.timestamp_ms
     if timestamp_ms > _MAX_TIMESTAMP_MS:
         raise InputError(f"timestamp_ms: {timestamp_ms} is too far in the future")
     values = [(part.node_id, _value(part, texts, payload)) for part in parts]
-    return Inputs(tuple(values), sequence, timestamp_ms)
+    return Inputs(tuple(values), sequence, timestamp_ms, entered_ns)
 
 
 def _value(part: Part, texts: JsonTexts, payload: memoryview | None) -> Value:

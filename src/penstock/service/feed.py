@@ -46,6 +46,11 @@ class Feed:
         """Whether the client has said that nothing more comes."""
         return self._inbox.ended
 
+    @property
+    def waiting(self) -> int:
+        """Values that have been read, and that the session has no room for yet."""
+        return sum(len(inputs.values) for inputs in self._inbox)
+
     def touch(self) -> None:
         """Something has moved."""
         self.moved_at = time.monotonic()
@@ -101,7 +106,7 @@ class Feed:
             started = time.perf_counter()
             value = decode(buffer, placed[node_id], texts=texts)
             self._codec.decoding_s += time.perf_counter() - started
-            await self._send(session, node_id, value, 0, 0)
+            await self._send(session, node_id, value, Inputs((), 0, 0, time.perf_counter_ns()))
 
     async def run(self, session: Session) -> None:
         """Send the chunks, and then the end; a full inlet waits here."""
@@ -119,11 +124,16 @@ class Feed:
         if session is None or len(inputs.values) != 1:
             return False
         ((node_id, value),) = inputs.values
-        number, timestamp_us = inputs.sequence, inputs.timestamp_ms * 1000
+        number = inputs.sequence
         try:
             self._limits.check(value, self._largest)
-            target = node_id or self._only_source()
-            used = session.send_nowait(target, value, sequence=number, timestamp_us=timestamp_us)
+            used = session.send_nowait(
+                node_id or self._only_source(),
+                value,
+                sequence=number,
+                timestamp_us=inputs.timestamp_ms * 1000,
+                entered_ns=inputs.entered_ns,
+            )
         except _REFUSED as exc:
             exc.sequence = number
             raise
@@ -134,22 +144,26 @@ class Feed:
 
     async def _send_all(self, session: Session, inputs: Inputs) -> None:
         """All values of a chunk have one number, and are given up together."""
-        number, turn = inputs.sequence, self._inbox.turn
+        said, turn = inputs.sequence, self._inbox.turn
         try:
             for node_id, value in inputs.values:
                 if self._inbox.turn != turn:
                     break
-                number = await self._send(session, node_id, value, number, inputs.timestamp_ms)
+                number = await self._send(session, node_id, value, inputs)
+                inputs = inputs._replace(sequence=number)
         except _REFUSED as exc:
-            exc.sequence = inputs.sequence
+            exc.sequence = said
             raise
 
-    async def _send(
-        self, session: Session, node_id: str, value: Value, number: int | None, timestamp_ms: int
-    ) -> int:
+    async def _send(self, session: Session, node_id: str, value: Value, of: Inputs) -> int:
         self._limits.check(value, self._largest)
-        target = node_id or self._only_source()
-        used = await session.send(target, value, sequence=number, timestamp_us=timestamp_ms * 1000)
+        used = await session.send(
+            node_id or self._only_source(),
+            value,
+            sequence=of.sequence,
+            timestamp_us=of.timestamp_ms * 1000,
+            entered_ns=of.entered_ns,
+        )
         self._has_taken(value)
         return used
 

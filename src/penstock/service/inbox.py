@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from penstock.errors import InputError
@@ -38,6 +39,10 @@ class Inbox(Generic[Chunk]):
         self._chunks.append((chunk, nbytes))
         self._bytes += nbytes
         self._filled.notify()
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """What waits, the oldest first."""
+        return (chunk for chunk, _ in self._chunks)
 
     def end(self) -> None:
         """Nothing more comes; doing it twice is harmless."""

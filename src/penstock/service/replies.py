@@ -83,18 +83,20 @@ class Replies:
         payload = write_output_beside(output, buffer, self.codec)
         await self._write(response, payload)
 
-    async def metrics(self, session: Session) -> None:
-        message = encode_stream_metrics(await session.totals())
+    async def metrics(self, session: Session, read_ahead: int) -> None:
+        """Those of now; ``read_ahead`` are inputs that wait to be the session's."""
+        message = encode_stream_metrics(await session.totals(), read_ahead)
         await self._write(pb.StreamResponse(metrics=message))
 
-    async def undelivered(self, session: Session) -> None:
+    async def undelivered(self, session: Session, read_ahead: int) -> None:
         """The metrics of a session that failed, where it leaves something undelivered."""
         try:
             totals = await session.totals()
         except SessionError:
             return  # it was never started
-        if totals.waiting:
-            await self._write(pb.StreamResponse(metrics=encode_stream_metrics(totals)))
+        if totals.waiting or read_ahead:
+            message = encode_stream_metrics(totals, read_ahead)
+            await self._write(pb.StreamResponse(metrics=message))
 
     async def closed(self, session: Session, reason: str) -> None:
         """The last word of a stream that ended as its client wished."""

@@ -83,6 +83,7 @@ class StreamCall:
         self._reading: asyncio.Task[None] | None = None
         self._failure: PenstockError | None = None
         self._cancelled = False
+        self._unsent = 0
 
     async def serve(self) -> None:
         init = await self._read_init()
@@ -104,7 +105,7 @@ class StreamCall:
             self._admission.courses[session] = self._course
             await self._converse(session)
             if self._failure is not None and not self._ended_by_client:
-                await self.replies.undelivered(session)
+                await self.replies.undelivered(session, self._unsent)
                 raise self._failure
             reason = CANCELLED if self._cancelled else COMPLETED
             await self.replies.closed(session, reason)
@@ -200,6 +201,7 @@ class StreamCall:
                     task.cancel()
                 self._over.set()
                 self.patience.begin(_at_once, self._reason, session.session_id)  # it never started
+                self._unsent = self._feed.waiting
                 self._feed.give_up()
                 self.replies.finish()
                 if not isinstance(self._failure, TimeOverError):
@@ -280,7 +282,7 @@ class StreamCall:
         """Metrics at a steady pace, while there is something to measure."""
         interval_s = self._admission.settings.service.metrics_interval_secs
         async for _ in steadily(interval_s, self._over):
-            await self.replies.metrics(session)
+            await self.replies.metrics(session, self._feed.waiting)
 
     async def _limit(self, session: Session) -> None:
         """The client's time limit, from its ``init`` on: nodes that start use it up too."""

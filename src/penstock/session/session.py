@@ -134,14 +134,16 @@ class Session:
         *,
         sequence: int | None = None,
         timestamp_us: int = 0,
+        entered_ns: int | None = None,
     ) -> int:
         """Send a value to a source and return its sequence number (default: one up, from 1).
 
-        Waits while the inlet is full. Raises ``InputError`` for a node or value that can't
-        be taken, ``SessionClosedError`` after the end, ``StallError`` where waiting can't
-        end, and the session's failure once it has failed.
+        ``entered_ns`` is when it came, in ``time.perf_counter_ns`` (default: now); the time to what
+        comes of it counts from then. Waits while the inlet is full. Raises ``InputError`` for a
+        node or value that can't be taken, ``SessionClosedError`` after the end, ``StallError``
+        where waiting can't end, and the session's failure once it has failed.
         """
-        inlet, message = self._outgoing(node_id, value, sequence, timestamp_us)
+        inlet, message = self._outgoing(node_id, value, sequence, timestamp_us, entered_ns)
         self._sequence = message.sequence
         if not inlet.put_nowait(message):
             await self._put(inlet, message)
@@ -155,9 +157,10 @@ class Session:
         *,
         sequence: int | None = None,
         timestamp_us: int = 0,
+        entered_ns: int | None = None,
     ) -> int | None:
         """As ``send``, where it need not wait; None where it would, and nothing was sent."""
-        inlet, message = self._outgoing(node_id, value, sequence, timestamp_us)
+        inlet, message = self._outgoing(node_id, value, sequence, timestamp_us, entered_ns)
         if not inlet.put_nowait(message):
             return None
         self._sequence = message.sequence
@@ -311,13 +314,19 @@ class Session:
             ready.set_exception(self._failure() or root.exception() or SessionError("ended"))
 
     def _outgoing(
-        self, node_id: str, value: Value, sequence: int | None, timestamp_us: int
+        self,
+        node_id: str,
+        value: Value,
+        sequence: int | None,
+        timestamp_us: int,
+        entered_ns: int | None,
     ) -> tuple[Inlet, Message]:
         """An input, and where it goes."""
         life = self._running()
         number = self._sequence + 1 if sequence is None else sequence
         turn = life.turn_of_inputs
-        message = input_message(value, number, timestamp_us, turn, time.perf_counter_ns())
+        entered_ns = time.perf_counter_ns() if entered_ns is None else entered_ns
+        message = input_message(value, number, timestamp_us, turn, entered_ns)
         if node_id not in life.gateway.inlets:
             life.bus.node(node_id)  # raises where there is no such node at all
         inlet = life.gateway.inlet(node_id, message)

@@ -63,14 +63,14 @@ def _bridge(bridge: BridgeStatistics) -> pb.BridgeMetrics:
     )
 
 
-def encode_stream_metrics(totals: SessionTotals) -> streaming.StreamMetrics:
-    """A running session's metrics."""
+def encode_stream_metrics(totals: SessionTotals, read_ahead: int) -> streaming.StreamMetrics:
+    """A running session's metrics; ``read_ahead`` are inputs that wait to be sent into it."""
     return streaming.StreamMetrics(
         session_id=totals.session_id,
         chunks_processed=totals.inputs,
         average_latency_ms=(totals.average_latency_s or 0.0) * 1e3,
         total_items=totals.items_processed,
-        buffer_items=totals.waiting,
+        buffer_items=totals.waiting + read_ahead,
         chunks_dropped=totals.dropped,
         peak_memory_bytes=totals.peak_memory_bytes,
         data_type_breakdown={str(kind): count for kind, count in totals.items_by_kind.items()},
