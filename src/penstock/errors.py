@@ -128,10 +128,17 @@ class AccessError(PenstockError):
 class InputError(PenstockError):
     """A value, a node ID or a sequence number that the session can't take.
 
-    ``sequence`` is the number of the chunk that it came with, where it came with a chunk.
+    ``sequence`` is the number of the chunk that it came with, where it came with a chunk, and
+    ``node_id`` the node that it was for, where that is known.
     """
 
+    node_id = ""
     sequence: int | None = None
+
+    def __init__(self, message: str, *, node_id: str = "") -> None:
+        if node_id:
+            self.node_id = node_id
+        super().__init__(message)
 
 
 class InvalidValueError(InputError):
@@ -156,9 +163,8 @@ class NodeAddressError(InputError):
     """What is wished can't be done with the node ``node_id``; ``fact`` says why."""
 
     def __init__(self, node_id: str, fact: str) -> None:
-        self.node_id = node_id
         self.fact = fact
-        super().__init__(f"node {node_id!r} {fact}")
+        super().__init__(f"node {node_id!r} {fact}", node_id=node_id)
 
 
 class SequenceError(InputError):
@@ -318,6 +324,15 @@ class ConservationError(LaneError):
         self.received = received
         self.dropped = dropped
         super().__init__(lane, f"sent {sent}, but received {received} and dropped {dropped}")
+
+
+class VersionError(PenstockError):
+    """A client speaks another version of the protocol than its service."""
+
+    def __init__(self, *, found: str, expected: str) -> None:
+        self.found = found
+        self.expected = expected
+        super().__init__(f"client_version: expected {expected}, got {found}")
 
 
 class ServiceError(PenstockError):

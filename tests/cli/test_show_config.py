@@ -87,6 +87,7 @@ def test_every_key_is_shown_also_where_nothing_is_configured(capsys: Capture) ->
     assert found["service.bind"] == ('"127.0.0.1:50051"', "default")
     assert found["multiprocess.channel_capacity"] == ("100", "default")
     assert found["service.tokens"] == ("-", "default")
+    assert found["interpreters.none"] == ("", "default")
 
 
 def test_each_value_says_where_it_comes_from(file: Path, capsys: Capture) -> None:

@@ -118,6 +118,11 @@ async def test_a_token_uses_its_node_types_only(service: str, wire: WireClient) 
     error = (await execute(wire, ROBOT, "PassThrough", "EchoNode")).error
     assert error.error_type == pb.ERROR_TYPE_AUTHENTICATION
     assert error.message == "token robot may not use nodes of type 'EchoNode'"
+    lacking = pipeline("CalculatorNode", params={"no": "such"})  # what it has is nobody's business
+    hidden = (
+        await wire.execute(execution.ExecuteRequest(manifest=lacking), **bearing(ROBOT))
+    ).error
+    assert hidden.message == "token robot may not use nodes of type 'CalculatorNode'"
     async with grpc.aio.insecure_channel(service) as channel:
         plan: Any = channel.unary_unary(
             "/penstock.v1.PipelinePlanning/PlanPipeline",

@@ -81,6 +81,28 @@ async def test_audio_chunks_are_numbered_with_the_others(wire: WireClient) -> No
     assert told.failing_sequence == 3
 
 
+async def test_a_malformed_audio_chunk_says_where(wire: WireClient) -> None:
+    bad = streaming.AudioChunk(node_id="n0", buffer=pb.AudioBuffer())
+    error, _, _ = await failed(wire, ECHO, streaming.StreamRequest(audio_chunk=bad))
+    assert error.message.startswith("audio_chunk.buffer: channels")
+
+
+async def test_a_chunk_that_its_node_does_not_take_names_that(wire: WireClient) -> None:
+    audio = pb.AudioBuffer(samples=bytes(8), sample_rate=8000, channels=1)
+    request = streaming.StreamRequest(
+        audio_chunk=streaming.AudioChunk(node_id="n0", buffer=audio, sequence=4)
+    )
+    error, told, _ = await failed(wire, init(pipeline("CommandReplyNode")), request)
+    assert error.message == "node 'n0' accepts text, got audio"
+    assert (error.failing_node_id, told.failing_sequence) == ("n0", 4)
+
+
+async def test_a_chunk_after_close_is_named(wire: WireClient) -> None:
+    error, told, _ = await failed(wire, ECHO, chunk("x", sequence=5), CLOSE, chunk("y", sequence=6))
+    assert "after CLOSE" in error.message
+    assert told.failing_sequence == 6
+
+
 async def test_a_stream_without_init(wire: WireClient) -> None:
     error, told, _ = await failed(wire, chunk("x"))
     assert error.error_type == pb.ERROR_TYPE_VALIDATION

@@ -14,17 +14,18 @@ from penstock.errors import (
     InvalidValueError,
     LaneError,
     ManifestError,
+    NodeAddressError,
     NodeError,
     NodeExecutionError,
     NodeExitedError,
     NodeTimeoutError,
     PenstockError,
     ResourceLimitError,
-    ServiceError,
     SessionClosedError,
     SessionIdleError,
     StallError,
     SupervisionError,
+    VersionError,
 )
 from penstock.wire.errors import decode_error, encode_error
 from penstock.wire.v1 import common_pb2 as pb
@@ -44,7 +45,8 @@ RAISED = NodeExecutionError(
     [
         (ManifestError([Fault("nodes[0].id", "is empty")]), "VALIDATION"),
         (InputError("wrong node"), "VALIDATION"),
-        (InvalidValueError("wrong kind"), "TYPE_VALIDATION"),
+        (InvalidValueError("wrong kind", node_id="asr"), "TYPE_VALIDATION"),
+        (NodeAddressError("asr", "takes no inputs"), "VALIDATION"),
         (SessionClosedError("ended"), "VALIDATION"),
         (SessionIdleError(limit_s=1.0), "RESOURCE_LIMIT"),
         (ResourceLimitError("processes", wished=2, free=1, limit=3), "RESOURCE_LIMIT"),
@@ -52,7 +54,7 @@ RAISED = NodeExecutionError(
         (RAISED, "NODE_EXECUTION"),
         (NodeExitedError("asr", pid=7, signal="SIGKILL"), "NODE_EXECUTION"),
         (NodeTimeoutError("asr", during="setup", limit_s=1), "NODE_EXECUTION"),
-        (ServiceError("v9", error_type="VERSION_MISMATCH"), "VERSION_MISMATCH"),
+        (VersionError(found="v9", expected="v1"), "VERSION_MISMATCH"),
         (ConservationError("a → b", sent=2, received=1, dropped=0), "INTERNAL"),
         (PenstockError("?"), "INTERNAL"),
     ],

@@ -44,7 +44,7 @@ def config_lines(settings: BaseModel, sources: Sources, path: str = "") -> Itera
                 yield _line(name, value, sources.at(f"{path}.{name}", name, settings))
         yield ""
     for name, value in settings:
-        if _is_nested(value):
+        if _is_nested(value) or not path:
             below = f"{path}.{name}" if path else name
             written = name in settings.model_fields_set
             yield from _table_lines(value, sources, below, written=written)
@@ -57,6 +57,8 @@ def _table_lines(value: Any, sources: Sources, path: str, *, written: bool) -> I
         yield f"[{path}]"
         for key, one in value.items():
             yield _line(json.dumps(key), one, sources.of(f"{path}.{key}", written=written))
+        if not value:
+            yield _commented("# none", sources.of(path, written=written))
         yield ""
     else:
         for item in value:
@@ -77,6 +79,10 @@ def _is_nested(value: Any) -> bool:
 
 def _line(key: str, value: Any, source: str) -> str:
     said = f"# {key}: not set" if value is None else f"{key} = {_toml(value)}"
+    return _commented(said, source)
+
+
+def _commented(said: str, source: str) -> str:
     return f"{said:<{_COLUMN}}  # {source}"
 
 

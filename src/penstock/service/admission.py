@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
-from penstock.errors import PenstockError, ServiceError, SessionCancelledError
+from penstock.errors import PenstockError, SessionCancelledError, VersionError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import NodeExecutionPlan
@@ -109,15 +109,14 @@ class Admission:
 
         Raises ``ManifestError`` for what can't be planned, ``AccessError`` for what the
         ``caller`` may not have, ``ResourceLimitError`` where it may have no more, or for what
-        can't run within ``max_memory_bytes``, ``ServiceError`` for a client of another protocol
+        can't run within ``max_memory_bytes``, ``VersionError`` for a client of another protocol
         version, ``ServiceStoppingError`` at the service's end.
         """
         self._check_admits()
         _check_version(client_version)
-        plan = await self.plans.plan(manifest)
+        plan = await self.plans.plan(manifest, caller)
         del manifest  # it is a part of the whole request
         self._check_admits()
-        caller.check_types(plan)
         cost = cost_of(plan, hosted=True)
         await self._await_room(caller, cost)
         options = replace(
@@ -221,8 +220,8 @@ class Admission:
     ) -> ours.Plan:
         """What a session of a manifest would be and cost; raises as ``session`` does."""
         _check_version(client_version)
-        plan = (await self.plans.plan(manifest)).estimated(self._durations.means_ms())
-        caller.check_types(plan)
+        plan = await self.plans.plan(manifest, caller)
+        plan = plan.estimated(self._durations.means_ms())
         cost = cost_of(plan, hosted=True)
         return encode_plan(plan, cost, self._budget.allowances(), self._budget.shortage(cost))
 
@@ -266,7 +265,4 @@ def compatible(client_version: str) -> bool:
 
 def _check_version(client_version: str) -> None:
     if not compatible(client_version):
-        raise ServiceError(
-            f"client_version: expected {PROTOCOL}, got {client_version}",
-            error_type="VERSION_MISMATCH",
-        )
+        raise VersionError(found=client_version, expected=PROTOCOL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import TypeAlias
 
 from penstock.errors import AccessError, ConfigurationError, ResourceLimitError
 from penstock.manifest import TokenRights, Tokens, load_tokens
-from penstock.planning import NodeExecutionPlan
 from penstock.service.status import Context
 from penstock.session import Cost
 
@@ -43,11 +43,11 @@ class Caller:
         """Whether its pipelines may have nodes of that type."""
         return self.rights is None or self.rights.may_use(node_type)
 
-    def check_types(self, plan: NodeExecutionPlan) -> None:
-        """Raises ``AccessError`` for a pipeline with a node type that it may not use."""
-        for node in plan.nodes:
-            if not self.may_use(node.node_type):
-                raise AccessError(f"{self.name} may not use nodes of type {node.node_type!r}")
+    def check_types(self, node_types: Iterable[str]) -> None:
+        """Raises ``AccessError`` for the first of a pipeline's types that it may not use."""
+        for node_type in node_types if self.rights is not None else ():
+            if not self.may_use(node_type):
+                raise AccessError(f"{self.name} may not use nodes of type {node_type[:128]!r}")
 
 
 ANYBODY = Caller("anybody")

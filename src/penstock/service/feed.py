@@ -69,12 +69,13 @@ class Feed:
             started = time.perf_counter()
             inputs = decode_chunk(chunk, parts, number, JsonTexts(self._largest), payload)
             self._codec.decoding_s += time.perf_counter() - started
+            is_passable = self._inbox.is_passable
         except _REFUSED as exc:
             exc.sequence = chunk.sequence
             raise
         if self._inbox.turn != turn:
             return  # given up while its files were read
-        if not (self._inbox.is_passable and self._sent_at_once(inputs)):
+        if not (is_passable and self._sent_at_once(inputs)):
             self.touch()
             await self._inbox.put(inputs, inputs.nbytes)
 

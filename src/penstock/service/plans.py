@@ -14,6 +14,7 @@ from penstock.errors import ConfigurationError, Fault, ManifestError
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.planning import ExecutorRegistry, NodeExecutionPlan, make_plan
+from penstock.service.callers import ANYBODY, Caller
 from penstock.wire.manifests import check_size, decode_manifest
 from penstock.wire.v1 import execution_pb2 as pb
 
@@ -58,9 +59,16 @@ class Plans:
         self._known: dict[bytes, _Made] = {}
         self._apart = ThreadPoolExecutor(1, "penstock-plans")
 
-    async def plan(self, message: pb.PipelineManifest) -> NodeExecutionPlan:
-        """Raises ``ManifestError`` with what is wrong with the manifest."""
+    async def plan(
+        self, message: pb.PipelineManifest, caller: Caller = ANYBODY
+    ) -> NodeExecutionPlan:
+        """Raises ``ManifestError`` with what is wrong with the manifest.
+
+        Before that, ``AccessError`` for a node type that the ``caller`` may not use: what is wrong
+        with such a node's parameters would say what it has.
+        """
         check_size(message)
+        caller.check_types(node.node_type for node in message.nodes)
         size = message.ByteSize()
         key = message.SerializeToString(deterministic=True) if size <= REMEMBERED_BYTES else b""
         made = self._known.get(key)

@@ -66,9 +66,9 @@ class Inlet:
         try:
             return self.end.offer(message)
         except (ValueError, TypeError) as exc:
-            raise InvalidValueError(
-                f"node {self.end.spec.target!r} can't be sent this: {exc}"
-            ) from exc
+            name = self.end.spec.target
+            said = f"node {name!r} can't be sent this: {exc}"
+            raise InvalidValueError(said, node_id=name) from exc
 
 
 class Gateway:
@@ -94,12 +94,13 @@ class Gateway:
         inlet = self.inlets.get(node_id)
         if inlet is None:
             known = ", ".join(sorted(self.inlets)) or "none"
-            raise InputError(f"node {node_id!r} takes no inputs from outside (these do: {known})")
+            said = f"node {node_id!r} takes no inputs from outside (these do: {known})"
+            raise InputError(said, node_id=node_id)
         accepts = inlet.end.spec.accepts
         if message.value.kind not in accepts:
-            raise InvalidValueError(
-                f"node {node_id!r} accepts {', '.join(sorted(accepts))}, got {message.value.kind}"
-            )
+            known = ", ".join(sorted(accepts))
+            said = f"node {node_id!r} accepts {known}, got {message.value.kind}"
+            raise InvalidValueError(said, node_id=node_id)
         if self.ended:
             raise SessionClosedError("the session's inputs have ended")
         return inlet

@@ -73,8 +73,12 @@ def decode(
 def decode_audio_buffer(
     message: pb.AudioBuffer, where: str, payload: Payload | None = None
 ) -> Value:
-    """The value in an ``AudioBuffer`` that stands by itself."""
-    return _decoded("audio", message, payload, NO_METADATA, where)
+    """The value in an ``AudioBuffer`` that stands by itself, ``where`` errors say."""
+    try:
+        data = message.samples if payload is None else payload
+        return decode_audio(message, data, NO_METADATA)
+    except (ValueError, OverflowError) as exc:
+        raise InvalidValueError(f"{where}: {exc}") from exc
 
 
 def _decoded(

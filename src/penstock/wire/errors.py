@@ -23,6 +23,7 @@ from penstock.errors import (
     SessionError,
     SessionIdleError,
     StallError,
+    VersionError,
 )
 from penstock.wire.v1 import common_pb2 as pb
 
@@ -37,6 +38,7 @@ _TYPES: tuple[tuple[type[PenstockError], pb.ErrorType], ...] = (
     (ResourceLimitError, pb.ERROR_TYPE_RESOURCE_LIMIT),
     (StallError, pb.ERROR_TYPE_RESOURCE_LIMIT),
     (NodeError, pb.ERROR_TYPE_NODE_EXECUTION),
+    (VersionError, pb.ERROR_TYPE_VERSION_MISMATCH),
 )
 """The first that fits; everything else is the service's own fault."""
 
@@ -45,6 +47,7 @@ _PATH = re.compile(r"""(?<![\w/])/[^\s/'",:;()\\]+(?:/[^\s/'",:;()\\]+)+/?""")
 _PREFIX = "ERROR_TYPE_"
 _ELSEWHERE = ("node_id", "traceback", "stacks", "error_type", "context")
 """Facts with a field of their own in the message."""
+_ABOUT_A_NODE = (NodeError, InputError)
 _FRAME = '  File "'
 _IN_GROUP = re.compile(r"^ *\| ")
 """What stands before the lines of an exception group's stacks."""
@@ -56,8 +59,9 @@ _OUR_FOLDERS = tuple(
 def encode_error(error: PenstockError) -> pb.ErrorResponse:
     """What went wrong, with its facts as a JSON object in ``context``.
 
-    ``stack_trace`` is the failing node's, never the service's; so is what a node that crashed
-    has left on stderr of its stack.
+    ``failing_node_id`` is the node that failed, or that an input was for which it can't take.
+    ``stack_trace`` is the failing node's, never the service's; what a node that crashed has left
+    on stderr of its stack is among the facts.
     """
     facts = {name: fact for name, fact in vars(error).items() if name not in _ELSEWHERE}
     if "stderr" in facts:
@@ -67,7 +71,7 @@ def encode_error(error: PenstockError) -> pb.ErrorResponse:
     return pb.ErrorResponse(
         error_type=kind,
         message=tell(_without_our_frames(str(error))),
-        failing_node_id=_clean(error.node_id) if isinstance(error, NodeError) else "",
+        failing_node_id=_clean(error.node_id) if isinstance(error, _ABOUT_A_NODE) else "",
         context=tell(json.dumps(facts, default=_plain)) if facts else "",
         stack_trace=_clean(_without_our_frames(_stack_trace(error))),
     )

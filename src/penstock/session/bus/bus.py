@@ -249,10 +249,12 @@ class Bus:
             raise NodeAddressError(node_id, "takes only inputs that belong together: it is a join")
         if value.kind not in node.accepts:
             known = ", ".join(sorted(node.accepts))
-            raise InvalidValueError(f"node {node_id!r} accepts {known}, got {value.kind}")
+            said = f"node {node_id!r} accepts {known}, got {value.kind}"
+            raise InvalidValueError(said, node_id=node_id)
         size, largest = payload_bytes(value), self._plan.configuration.max_message_bytes
         if size > largest:
-            raise InvalidValueError(f"expected a value of at most {largest} bytes, got {size}")
+            said = f"expected a value of at most {largest} bytes, got {size}"
+            raise InvalidValueError(said, node_id=node_id)
 
     def _check_running(self, node_id: str) -> None:
         if node_id in self._finished:
