@@ -208,6 +208,17 @@ async def test_what_had_no_input_was_skipped_and_the_success_is_partial(wire: Wi
     }
 
 
+async def test_what_had_only_what_it_does_not_take_was_skipped(wire: WireClient) -> None:
+    manifest = pipeline("PassThrough", "AudioChunkerNode", "PassThrough")
+    result = (await run(wire, manifest)).result
+    assert result.status == pb.EXECUTION_STATUS_PARTIAL_SUCCESS
+    assert [one.status for one in result.node_results] == [
+        pb.NODE_STATUS_SUCCESS,
+        pb.NODE_STATUS_SKIPPED,
+        pb.NODE_STATUS_SKIPPED,
+    ]
+
+
 async def test_a_client_that_cancels_ends_the_session(wire: WireClient) -> None:
     """The leak check looks for the session and its processes."""
     request = execution.ExecuteRequest(

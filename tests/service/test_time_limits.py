@@ -53,7 +53,7 @@ def assert_is_the_limit(error: pb.ErrorResponse) -> None:
 
 @EVERY_MOMENT
 async def test_a_call_does_not_wait_for_its_nodes_to_end(
-    wire: WireClient, lingering: Lingering
+    wire: WireClient, lingering: Lingering, during: str
 ) -> None:
     response = await wire.execute(
         execution.ExecuteRequest(
@@ -64,6 +64,8 @@ async def test_a_call_does_not_wait_for_its_nodes_to_end(
     assert_is_the_limit(response.error)
     assert response.failed.status == pb.EXECUTION_STATUS_FAILED
     assert response.failed.metrics.wall_time_ms > 0
+    [told] = response.failed.node_results
+    assert told.status == (pb.NODE_STATUS_FAILED if during == "process" else pb.NODE_STATUS_SKIPPED)
 
 
 @EVERY_MOMENT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from penstock import __version__
 from penstock.data import Value, held_bytes
@@ -17,7 +17,7 @@ from penstock.service.limits import CallLimits
 from penstock.service.node_results import completed, failed, overall
 from penstock.service.outputs import write_output
 from penstock.service.status import Context, abort_stopping, abort_unforeseen
-from penstock.session import NodeMetrics, Output, Session, SessionMetrics, SessionStatus
+from penstock.session import Output, Session, SessionMetrics, SessionStatus
 from penstock.wire.buffers import decode
 from penstock.wire.errors import encode_error
 from penstock.wire.json_texts import JsonTexts
@@ -106,7 +106,7 @@ class ExecuteCall:
             del outputs
             metrics = await session.metrics()
         result.metrics.CopyFrom(self._encoded(session, metrics))
-        result.node_results.extend(completed(session.plan, metrics.nodes, request.data_inputs))
+        result.node_results.extend(completed(session.plan, metrics, request.data_inputs))
         result.status = overall(result.node_results)
         return result
 
@@ -116,12 +116,12 @@ class ExecuteCall:
         session = self._session
         if session is None:
             return response
-        nodes: Mapping[str, NodeMetrics] | None = None
+        executed: SessionMetrics | None = None
         with contextlib.suppress(SessionError):  # it was never started
             metrics = await session.metrics()
             response.failed.metrics.CopyFrom(self._encoded(session, metrics))
-            nodes = metrics.nodes if _has_executed(session) else None
-        response.failed.node_results.extend(failed(session.plan, nodes, error))
+            executed = metrics if _has_executed(session) else None
+        response.failed.node_results.extend(failed(session.plan, executed, error))
         response.failed.status = pb.EXECUTION_STATUS_FAILED
         return response
 

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 
+from penstock.data import CLIENT
 from penstock.errors import NodeError, PenstockError, SupervisionError
 from penstock.planning import NodeExecutionPlan
-from penstock.session import NodeMetrics
+from penstock.service.limits import TimeOverError
+from penstock.session import LaneMetrics, SessionMetrics
 from penstock.wire.errors import encode_error
 from penstock.wire.v1 import common_pb2 as pb
 
 
 def completed(
-    plan: NodeExecutionPlan, nodes: Mapping[str, NodeMetrics], given: Collection[str]
+    plan: NodeExecutionPlan, metrics: SessionMetrics, given: Collection[str]
 ) -> list[pb.NodeResult]:
     """Of a session in which nothing failed, whose sources ``given`` had an input.
 
-    A node is skipped that no input and no producer leads to, and that gave nothing of itself.
+    A node is skipped that nothing led to, and that gave nothing of itself: no input, no producer,
+    nothing of a kind that it takes, or only a part of what a join needs.
     """
-    reached = _reached(plan, given)
+    reached = _reached(plan, given, _never_fed(metrics.lanes))
     return [
         pb.NodeResult(
             node_id=node_id,
             status=pb.NODE_STATUS_SUCCESS
-            if node_id in reached or nodes[node_id].outputs
+            if node_id in reached or metrics.nodes[node_id].outputs
             else pb.NODE_STATUS_SKIPPED,
         )
         for node_id in plan.order
@@ -31,18 +34,18 @@ def completed(
 
 
 def failed(
-    plan: NodeExecutionPlan, nodes: Mapping[str, NodeMetrics] | None, error: PenstockError
+    plan: NodeExecutionPlan, metrics: SessionMetrics | None, error: PenstockError
 ) -> Iterator[pb.NodeResult]:
-    """Of a session that an error has ended: whom it names has failed.
+    """Of a session that an error has ended: whom it names has failed, as has who wasn't in time.
 
     The others have done what they could, or were skipped as nothing had come to them yet.
-    ``nodes`` is None for a session that never executed; one whose process died may not have come
+    ``metrics`` are None for a session that never executed; a process that died may not have come
     to say what it had done, but who fed those that failed has done something.
     """
-    guilty = _guilty(error)
-    executed = nodes or {}
+    guilty = _guilty(error, metrics)
+    executed = metrics.nodes if metrics is not None else {}
     worked = {node_id for node_id, one in executed.items() if one.items_processed or one.outputs}
-    if nodes is not None:
+    if metrics is not None:
         worked.update(name for node_id in guilty for name in _fed_by(plan, node_id))
     for node_id in plan.order:
         if node_id in guilty:
@@ -54,11 +57,28 @@ def failed(
             yield pb.NodeResult(node_id=node_id, status=status)
 
 
-def _guilty(error: PenstockError) -> tuple[str, ...]:
-    """Whose error it is; all that were at work in a process that died, where that was several."""
-    if isinstance(error, NodeError):
-        return (error.node_id,)
-    return error.at_work if isinstance(error, SupervisionError) else ()
+def _guilty(error: PenstockError, metrics: SessionMetrics | None) -> Collection[str]:
+    """Whose error it is: one node's, or that of all that were at work.
+
+    Those are told by the error where a process died that several were in, and by what they have
+    counted where the time is over.
+    """
+    match error:
+        case NodeError():
+            return (error.node_id,)
+        case SupervisionError():
+            return error.at_work
+        case TimeOverError() if metrics is not None:
+            return _unfinished(metrics)
+        case _:
+            return ()
+
+
+def _unfinished(metrics: SessionMetrics) -> set[str]:
+    """The nodes that have begun something, or have something to begin."""
+    nodes = metrics.nodes.items()
+    busy = {node_id for node_id, one in nodes if one.items_processed > one.processing.count}
+    return busy | {lane.target for lane in metrics.lanes if lane.waiting and lane.target != CLIENT}
 
 
 def _fed_by(plan: NodeExecutionPlan, node_id: str) -> list[str]:
@@ -81,9 +101,18 @@ def overall(results: Collection[pb.NodeResult]) -> pb.ExecutionStatus:
     return pb.EXECUTION_STATUS_SUCCESS
 
 
-def _reached(plan: NodeExecutionPlan, given: Collection[str]) -> set[str]:
-    reached = {*given, *plan.producers}
+def _never_fed(lanes: Iterable[LaneMetrics]) -> set[str]:
+    """The nodes to which nothing was sent, as they don't take what there was."""
+    fed = {lane.target for lane in lanes if lane.sent}
+    return {lane.target for lane in lanes if lane.filtered} - fed
+
+
+def _reached(plan: NodeExecutionPlan, given: Collection[str], never: Collection[str]) -> set[str]:
+    """The nodes that something led to: to a join from all sides."""
+    reached = {*given, *plan.producers}.difference(never)
     for node_id in plan.order:
-        if not reached.isdisjoint(plan.dependency_graph[node_id]):
+        before = plan.dependency_graph[node_id]
+        enough = all if node_id in plan.joins else any
+        if before and node_id not in never and enough(name in reached for name in before):
             reached.add(node_id)
     return reached
