@@ -117,7 +117,8 @@ class SessionMetrics:
 
     ``average_latency_s`` is from an input to the outputs that come of it, as far as they come of
     one; None while there is none. ``host`` is None where the session has no process of its own.
-    ``cpu_time_s`` and ``peak_memory_bytes`` add up the processes of the nodes and the host.
+    ``cpu_time_s`` and ``peak_memory_bytes`` add up the processes of the nodes and the host; memory
+    is resident, so that what they share counts in each.
     """
 
     session_id: str
