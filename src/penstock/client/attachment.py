@@ -54,7 +54,7 @@ class Attachment:
         self._intercepts: dict[str, Intercept] = {}
 
     async def __aenter__(self) -> Self:
-        attached = await self._call.open(self._method(), self._hello)
+        attached = await self._call.open(self._method, self._hello)
         self.session_id, self.attach_id = attached.session_id, attached.attach_id
         return self
 

@@ -43,11 +43,11 @@ class ControlCall:
         self._end: Exception | None = None
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
-    async def open(self, call: DuplexCall, hello: pb.ControlFrame) -> pb.Attached:
-        """Greet, and wait for the answer; raises the call's failure."""
+    async def open(self, method: Callable[[], DuplexCall], hello: pb.ControlFrame) -> pb.Attached:
+        """Begin the call, greet, and wait for the answer; raises the call's failure."""
         if self._call is not None:
             raise SessionError("an attachment is opened once")
-        self._call = call
+        self._call = method()
         receiving = asyncio.create_task(self._receive(), name="penstock attachment")
         writing = asyncio.create_task(self._write(hello), name="penstock frames")
         self._tasks = (receiving, writing)

@@ -48,7 +48,7 @@ class Stream:
     tasks. Leaving the block ends the session, at once where it is not complete.
 
     A callback that raises ends the stream, and who reads or sends gets what it raised. What is
-    asked of a stream that has not been entered is a ``SessionError``.
+    asked of a stream that has not been entered is a ``SessionError``, and so is entering it twice.
 
     ``metrics`` is the last that the service told while it ran; ``final_metrics`` and
     ``reason`` are set by the end of ``outputs``.
@@ -87,6 +87,8 @@ class Stream:
         self._receiving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        if self._call is not None:
+            raise SessionError("a stream is opened once")
         self._call = self._method()
         self._receiving = asyncio.create_task(self._receive(), name="penstock stream")
         try:
