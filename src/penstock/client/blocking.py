@@ -35,7 +35,7 @@ class BlockingClient:
                     print(output.node_id, output.value)
 
     Callbacks are called on the client's own thread: they must not call the client. A ``timeout_s``
-    that passes raises ``TimeoutError``.
+    that passes raises ``TimeoutError``, one that is no time ``InputError``.
     """
 
     def __init__(self, target: str, options: ClientOptions | None = None) -> None:

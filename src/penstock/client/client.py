@@ -12,6 +12,7 @@ import grpc
 
 from penstock.client.attachment import Attachment
 from penstock.client.duplex import DuplexCall
+from penstock.client.limits import call_timeout
 from penstock.client.metrics import ExecutionReport, execution_report
 from penstock.client.options import ClientOptions
 from penstock.client.plans import PipelinePlan, pipeline_plan
@@ -102,6 +103,7 @@ class Client:
         After ``timeout_s`` seconds the service gives up and everything of it is gone. Raises
         ``ManifestError`` and ``InputError`` for what can't be sent in the first place.
         """
+        limit_s = call_timeout(timeout_s)
         request = pb.ExecuteRequest(
             manifest=encode_manifest(parse_manifest(manifest)),
             client_version=PROTOCOL,
@@ -110,7 +112,7 @@ class Client:
             value = as_value(given, f"inputs[{node_id!r}]")
             encode_into(request.data_inputs[node_id], value)
         with translated():
-            response = await self._unary(EXECUTE_PIPELINE)(request, timeout=timeout_s)
+            response = await self._unary(EXECUTE_PIPELINE)(request, timeout=limit_s)
         if response.WhichOneof("outcome") != "result":
             raise decode_error(response.error)
         result = response.result
@@ -145,13 +147,14 @@ class Client:
         ``on_progress`` is called as nodes initialise, ``on_interrupt`` when something was
         interrupted, by this client or by a node: who plays what came stops then. After
         ``timeout_s`` seconds the service ends it (``DEADLINE_EXCEEDED``). Raises
-        ``ManifestError`` for what is no manifest.
+        ``ManifestError`` for what is no manifest, ``InputError`` for what is no time.
         """
+        limit_s = call_timeout(timeout_s)
         init = streaming.StreamInit(
             manifest=encode_manifest(parse_manifest(manifest)), client_version=PROTOCOL
         )
         call = partial(
-            self._duplex, STREAM_PIPELINE, write_request, read_response, timeout_s=timeout_s
+            self._duplex, STREAM_PIPELINE, write_request, read_response, timeout_s=limit_s
         )
         return Stream(call, init, on_progress, on_interrupt, self.attach)
 
@@ -169,10 +172,11 @@ class Client:
         Opening raises why a session has ended, as its attachments do; ``NOT_FOUND`` is one that
         there never was, that the token may not see, or that ended too long ago.
         ``on_interrupt`` is told of every interrupt. After ``timeout_s`` seconds the service ends
-        the attachment (``DEADLINE_EXCEEDED``).
+        the attachment (``DEADLINE_EXCEEDED``). Raises ``InputError`` for what is no time.
         """
+        limit_s = call_timeout(timeout_s)
         write, read = ATTACH.request.SerializeToString, ATTACH.response.FromString
-        call = partial(self._duplex, ATTACH, write, read, timeout_s=timeout_s)
+        call = partial(self._duplex, ATTACH, write, read, timeout_s=limit_s)
         return Attachment(call, hello(session_id, attach_id or uuid.uuid4().hex), on_interrupt)
 
     async def aclose(self) -> None:

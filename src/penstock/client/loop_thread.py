@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
-from penstock.errors import SessionClosedError, SessionError
+from penstock.client.limits import check_timeout
+from penstock.errors import InputError, SessionClosedError, SessionError
 
 _Result = TypeVar("_Result")
 STOP_S = 10.0
@@ -32,7 +33,8 @@ class LoopThread:
 
         Work that is done by then gives its result, late as the caller may hear of it: nothing is
         taken and then lost. An exception that interrupts the wait, such as Ctrl-C, cancels the
-        work too. Raises ``SessionError`` on the thread itself, which would wait for itself.
+        work too. Raises ``SessionError`` on the thread itself, which would wait for itself, and
+        ``InputError`` for a ``timeout_s`` that is no time.
         """
         future: Future[_Result] = Future()
         try:
@@ -101,6 +103,11 @@ async def following(items: AsyncIterator[_Result]) -> _Result | None:
 def _limited(
     work: Coroutine[Any, Any, _Result], timeout_s: float | None
 ) -> Coroutine[Any, Any, _Result]:
+    try:
+        check_timeout(timeout_s)
+    except InputError:
+        work.close()
+        raise
     return work if timeout_s is None else _within(work, timeout_s)
 
 

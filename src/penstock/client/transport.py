@@ -15,6 +15,7 @@ _UNBOUNDED = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 )
+_NEVER_MS = 2**31 - 1
 _NO_CONNECTION = "failed to connect"
 _CLOSED = "the service may want TLS, or a certificate of its clients"
 _MEANINGS = {
@@ -31,12 +32,17 @@ def open_channel(target: str, options: ClientOptions) -> grpc.aio.Channel:
     """A channel to ``HOST:PORT`` or ``unix:PATH``; it connects with the first call."""
     arguments = [*_UNBOUNDED]
     if options.keepalive_s is not None:
-        arguments.append(("grpc.keepalive_time_ms", round(options.keepalive_s * 1000)))
+        arguments.append(("grpc.keepalive_time_ms", _milliseconds(options.keepalive_s)))
     tls, compression = options.tls, options.grpc_compression
     if tls is None:
         return grpc.aio.insecure_channel(target, options=arguments, compression=compression)
     credentials = grpc.ssl_channel_credentials(tls.authorities, tls.key, tls.certificate)
     return grpc.aio.secure_channel(target, credentials, arguments, compression)
+
+
+def _milliseconds(seconds: float) -> int:
+    """For gRPC, in whole numbers: the largest, which is 25 days, stands for never."""
+    return max(1, round(min(seconds * 1e3, _NEVER_MS)))
 
 
 @contextlib.contextmanager
