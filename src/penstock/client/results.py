@@ -1,17 +1,25 @@
-"""Results that have come and nobody has taken yet: bounded, in order, with an end."""
+"""Results that have come and nobody has taken yet: bounded, in order, for one reader."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import weakref
 from collections import deque
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection, Iterator
 from typing import TypeAlias
 
+from penstock.errors import SessionError
+from penstock.session import Output
+from penstock.wire.buffers import decode
 from penstock.wire.parted import Parted
 from penstock.wire.v1 import streaming_pb2 as pb
 
 Result: TypeAlias = Parted[pb.ChunkResult]
 """A result; a large payload of its one output lies beside it."""
+Reader: TypeAlias = "weakref.ref[AsyncGenerator[Output, None]]"
+Own: TypeAlias = list[Reader]
+"""A reader's own name, which it can have only once it is there."""
 
 
 class Results:
@@ -64,3 +72,42 @@ class Results:
             if forget:
                 self._waiting.clear()
             self._changed.notify_all()
+
+
+class Seat:
+    """Of the one who reads. Who was dropped unfinished leaves it at once, though closed later."""
+
+    def __init__(self) -> None:
+        self._reader: Reader | None = None
+
+    @property
+    def is_taken(self) -> bool:
+        return self._reader is not None and self._reader() is not None
+
+    @contextlib.contextmanager
+    def taken(self, reader: Reader) -> Iterator[None]:
+        """Raises ``SessionError`` where somebody else reads."""
+        if self.is_taken:
+            raise SessionError("a stream's outputs have one reader at a time")
+        self._reader = reader
+        try:
+            yield
+        finally:
+            if self._reader is reader:
+                self._reader = None
+
+
+def outputs_of(result: Result) -> list[Output]:
+    """What a result brings; raises ``InvalidValueError`` for what is no value."""
+    message = result.message
+    return [
+        Output(
+            node_id=node_id,
+            value=decode(buffer, f"outputs of {node_id!r}", result.payload),
+            sequence=message.sequence,
+            part=message.part,
+            timestamp_us=message.timestamp_us,
+            latency_s=message.processing_time_ms / 1e3 or None,
+        )
+        for node_id, buffer in message.data_outputs.items()
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Self
 
@@ -13,12 +14,12 @@ from penstock.client.attachment import Attachment
 from penstock.client.duplex import DuplexCall
 from penstock.client.interrupts import Asked, Beside, Interrupts
 from penstock.client.metrics import ExecutionReport, StreamReport, execution_report, stream_report
-from penstock.client.results import Result, Results
+from penstock.client.results import Own, Results, Seat, outputs_of
 from penstock.client.transport import translated
 from penstock.client.values import Sendable, as_value
 from penstock.errors import InputError, ServiceError, SessionClosedError, SessionError
 from penstock.session import Interruption, NodeProgress, Output
-from penstock.wire.buffers import decode, encode_beside
+from penstock.wire.buffers import encode_beside
 from penstock.wire.errors import decode_error
 from penstock.wire.interrupts import decode_interruption
 from penstock.wire.parted import Parted
@@ -74,7 +75,7 @@ class Stream:
         self._failure: Exception | None = None
         self._closing = False
         self._given_up = False
-        self._readers = 0
+        self._seat = Seat()
         self._ready = asyncio.Event()
         self._over = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -176,19 +177,24 @@ class Stream:
             raise self._failure or SessionClosedError("the stream has ended")
         return said
 
-    async def outputs(self) -> AsyncGenerator[Output, None]:
-        """What leaves the pipeline, as it comes; raises the stream's ``ServiceError``.
+    def outputs(self) -> AsyncGenerator[Output, None]:
+        """What leaves the pipeline, as it comes, for one reader at a time.
 
-        Raises ``SessionClosedError`` where the block is left before all has come.
+        Raises the stream's ``ServiceError``, ``SessionClosedError`` where the block is left before
+        all has come, and ``SessionError`` for a second reader beside one that isn't done. One that
+        has been closed, was given up while it waited, or is gone may have a successor.
         """
+        own: Own = []
+        reading = self._read_outputs(own)
+        own.append(weakref.ref(reading))
+        return reading
+
+    async def _read_outputs(self, own: Own) -> AsyncGenerator[Output, None]:
         self._check_open()
-        self._readers += 1
-        try:
-            while (result := await self._next_result()) is not None:
-                for output in _outputs(result):
+        with self._seat.taken(own[0]):
+            while (result := await self._results.take()) is not None:
+                for output in outputs_of(result):
                     yield output
-        finally:
-            self._readers -= 1
         if self._failure is not None:
             raise self._failure
         if self._given_up and self.reason is None:
@@ -197,10 +203,6 @@ class Stream:
     def _check_open(self) -> None:
         if self._call is None:
             raise SessionError("the stream has not been opened, which (async) with does")
-
-    async def _next_result(self) -> Result | None:
-        """None at the end."""
-        return await self._results.take()
 
     def _give_up(self) -> None:
         self.reason = "cancelled"
@@ -251,7 +253,7 @@ class Stream:
 
     async def _until_over(self) -> None:
         """Wait for the last word of a call that takes no more; without a reader, read on to it."""
-        while not self._readers and await self._next_result() is not None:
+        while not self._seat.is_taken and await self._results.take() is not None:
             continue
         await self._over.wait()
 
@@ -314,18 +316,3 @@ def _progress(message: pb.NodeProgress) -> NodeProgress:
     return NodeProgress(
         message.node_id, message.stage, message.fraction, message.message, message.elapsed_s
     )
-
-
-def _outputs(result: Result) -> list[Output]:
-    message = result.message
-    return [
-        Output(
-            node_id=node_id,
-            value=decode(buffer, f"outputs of {node_id!r}", result.payload),
-            sequence=message.sequence,
-            part=message.part,
-            timestamp_us=message.timestamp_us,
-            latency_s=message.processing_time_ms / 1e3 or None,
-        )
-        for node_id, buffer in message.data_outputs.items()
-    ]
