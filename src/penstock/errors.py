@@ -28,6 +28,7 @@
     │   ├── LaneClosedError       the process at its other end is gone
     │   └── ConservationError     what was sent is not what arrived plus what was dropped
     ├── ServiceError              the client: what the service answered
+    │   └── ExecutionFailedError  a session of an execute (penstock.client): what its nodes did
     └── InvalidTransition         us: a state machine was asked for a step it doesn't have
 
 Every exception keeps its facts as attributes and survives pickling.

@@ -8,10 +8,17 @@ from penstock.client.blocking_attachment import (
     BlockingInterceptRequest,
     BlockingTap,
 )
-from penstock.client.client import Client, ExecutionOutcome, ServiceVersion
+from penstock.client.client import Client, ServiceVersion
 from penstock.client.intercepts import Intercept, InterceptRequest
 from penstock.client.metrics import BridgeReport, ExecutionReport, NodeReport, StreamReport
 from penstock.client.options import ClientOptions, ClientTls
+from penstock.client.outcomes import (
+    ExecutionFailedError,
+    ExecutionOutcome,
+    ExecutionStatus,
+    NodeResult,
+    NodeStatus,
+)
 from penstock.client.plans import PipelinePlan, PlannedEdge, PlannedNode, PlannedResource
 from penstock.client.stream import Stream
 from penstock.client.taps import Tap
@@ -29,11 +36,15 @@ __all__ = [
     "Client",
     "ClientOptions",
     "ClientTls",
+    "ExecutionFailedError",
     "ExecutionOutcome",
     "ExecutionReport",
+    "ExecutionStatus",
     "Intercept",
     "InterceptRequest",
     "NodeReport",
+    "NodeResult",
+    "NodeStatus",
     "PipelinePlan",
     "PlannedEdge",
     "PlannedNode",

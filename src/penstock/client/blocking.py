@@ -9,10 +9,11 @@ from typing import Any, Self
 
 from penstock.client.attachment import Attachment
 from penstock.client.blocking_attachment import BlockingAttachment
-from penstock.client.client import Client, ExecutionOutcome, ServiceVersion
+from penstock.client.client import Client, ServiceVersion
 from penstock.client.loop_thread import LoopThread, following
 from penstock.client.metrics import ExecutionReport, StreamReport
 from penstock.client.options import ClientOptions
+from penstock.client.outcomes import ExecutionOutcome
 from penstock.client.plans import PipelinePlan
 from penstock.client.stream import Stream
 from penstock.client.values import Sendable

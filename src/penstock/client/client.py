@@ -13,16 +13,16 @@ import grpc
 from penstock.client.attachment import Attachment
 from penstock.client.duplex import DuplexCall
 from penstock.client.limits import call_timeout
-from penstock.client.metrics import ExecutionReport, execution_report
 from penstock.client.options import ClientOptions
+from penstock.client.outcomes import ExecutionOutcome, execution_error, execution_outcome
 from penstock.client.plans import PipelinePlan, pipeline_plan
 from penstock.client.stream import Stream
 from penstock.client.transport import open_channel, translated
 from penstock.client.values import Sendable, as_value
 from penstock.manifest import Manifest, parse_manifest
 from penstock.manifest.front_door import Source
-from penstock.session import Interruption, NodeProgress, Output
-from penstock.wire.buffers import decode, encode_into
+from penstock.session import Interruption, NodeProgress
+from penstock.wire.buffers import encode_into
 from penstock.wire.control_frames import hello
 from penstock.wire.errors import decode_error
 from penstock.wire.manifests import encode_manifest
@@ -38,7 +38,6 @@ from penstock.wire.methods import (
     ResponseT,
 )
 from penstock.wire.parted import read_response, write_request
-from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import execution_pb2 as pb
 from penstock.wire.v1 import penstock_pb2 as ours
 from penstock.wire.v1 import streaming_pb2 as streaming
@@ -53,14 +52,6 @@ class ServiceVersion:
     node_types: tuple[str, ...]
     compatible: bool
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionOutcome:
-    """Every output of every sink, in order, and what was measured."""
-
-    outputs: tuple[Output, ...]
-    metrics: ExecutionReport
 
 
 class Client:
@@ -101,7 +92,8 @@ class Client:
         """Run a manifest on one input for each source, to its end.
 
         After ``timeout_s`` seconds the service gives up and everything of it is gone. Raises
-        ``ManifestError`` and ``InputError`` for what can't be sent in the first place.
+        ``ManifestError`` and ``InputError`` for what can't be sent in the first place, and an
+        ``ExecutionFailedError``, with the ``outcome``, where a session failed.
         """
         limit_s = call_timeout(timeout_s)
         request = pb.ExecuteRequest(
@@ -114,10 +106,8 @@ class Client:
         with translated():
             response = await self._unary(EXECUTE_PIPELINE)(request, timeout=limit_s)
         if response.WhichOneof("outcome") != "result":
-            raise decode_error(response.error)
-        result = response.result
-        outputs = tuple(_output(output, result.data_outputs) for output in result.outputs)
-        return ExecutionOutcome(outputs, execution_report(result.metrics))
+            raise execution_error(response)
+        return execution_outcome(response.result)
 
     async def plan(self, manifest: Source | Manifest) -> PipelinePlan:
         """What a session of a manifest would start and cost there; nothing is started.
@@ -215,16 +205,3 @@ class Client:
     ) -> DuplexCall:
         call: Any = self._channel.stream_stream(method.path, response_deserializer=read)
         return DuplexCall(call(timeout=timeout_s, metadata=self.options.metadata), write)
-
-
-def _output(message: pb.SinkOutput, last: Mapping[str, common.DataBuffer]) -> Output:
-    """An output whose buffer isn't here is its sink's last one."""
-    buffer = message.buffer if message.HasField("buffer") else last[message.node_id]
-    return Output(
-        node_id=message.node_id,
-        value=decode(buffer, f"outputs of {message.node_id!r}"),
-        sequence=message.sequence,
-        part=message.part,
-        timestamp_us=message.timestamp_us,
-        latency_s=None,
-    )
