@@ -10,6 +10,7 @@ from penstock.client.blocking_attachment import (
 )
 from penstock.client.client import Client, ServiceVersion
 from penstock.client.intercepts import Intercept, InterceptRequest
+from penstock.client.limits import ResourceLimits
 from penstock.client.metrics import BridgeReport, ExecutionReport, NodeReport, StreamReport
 from penstock.client.options import ClientOptions, ClientTls
 from penstock.client.outcomes import (
@@ -49,6 +50,7 @@ __all__ = [
     "PlannedEdge",
     "PlannedNode",
     "PlannedResource",
+    "ResourceLimits",
     "Sendable",
     "ServiceVersion",
     "Stream",

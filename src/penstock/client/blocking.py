@@ -10,6 +10,7 @@ from typing import Any, Self
 from penstock.client.attachment import Attachment
 from penstock.client.blocking_attachment import BlockingAttachment
 from penstock.client.client import Client, ServiceVersion
+from penstock.client.limits import ResourceLimits
 from penstock.client.loop_thread import LoopThread, following
 from penstock.client.metrics import ExecutionReport, StreamReport
 from penstock.client.options import ClientOptions
@@ -52,10 +53,12 @@ class BlockingClient:
         manifest: Source | Manifest,
         inputs: Mapping[str, Sendable],
         *,
+        limits: ResourceLimits | None = None,
         timeout_s: float | None = None,
     ) -> ExecutionOutcome:
         """As ``Client.execute``."""
-        return self._thread.run(self._client.execute(manifest, inputs, timeout_s=timeout_s))
+        executing = self._client.execute(manifest, inputs, limits=limits, timeout_s=timeout_s)
+        return self._thread.run(executing)
 
     def plan(self, manifest: Source | Manifest) -> PipelinePlan:
         """As ``Client.plan``."""
@@ -65,6 +68,8 @@ class BlockingClient:
         self,
         manifest: Source | Manifest,
         *,
+        inputs: Mapping[str, Sendable] | None = None,
+        limits: ResourceLimits | None = None,
         timeout_s: float | None = None,
         on_progress: Callable[[NodeProgress], None] | None = None,
         on_interrupt: Callable[[Interruption], None] | None = None,
@@ -73,7 +78,12 @@ class BlockingClient:
 
         async def opened() -> Stream:  # a stream belongs to the loop that it is made on
             return self._client.stream(
-                manifest, timeout_s=timeout_s, on_progress=on_progress, on_interrupt=on_interrupt
+                manifest,
+                inputs=inputs,
+                limits=limits,
+                timeout_s=timeout_s,
+                on_progress=on_progress,
+                on_interrupt=on_interrupt,
             )
 
         return BlockingStream(self._thread.run(opened()), self._thread)
@@ -135,6 +145,18 @@ class BlockingStream:
     ) -> None:
         """As ``Stream.send``; where ``timeout_s`` passes without room, the stream has ended."""
         sending = self._stream.send(node_id, value, sequence=sequence, timestamp_ms=timestamp_ms)
+        self._thread.run(sending, timeout_s)
+
+    def send_together(
+        self,
+        values: Mapping[str, Sendable],
+        *,
+        sequence: int | None = None,
+        timestamp_ms: int = 0,
+        timeout_s: float | None = None,
+    ) -> None:
+        """As ``Stream.send_together``, and ``send`` where ``timeout_s`` passes without room."""
+        sending = self._stream.send_together(values, sequence=sequence, timestamp_ms=timestamp_ms)
         self._thread.run(sending, timeout_s)
 
     def outputs(self, *, timeout_s: float | None = None) -> Iterator[Output]:

@@ -12,17 +12,16 @@ import grpc
 
 from penstock.client.attachment import Attachment
 from penstock.client.duplex import DuplexCall
-from penstock.client.limits import call_timeout
+from penstock.client.limits import ResourceLimits, call_timeout
 from penstock.client.options import ClientOptions
 from penstock.client.outcomes import ExecutionOutcome, execution_error, execution_outcome
 from penstock.client.plans import PipelinePlan, pipeline_plan
 from penstock.client.stream import Stream
 from penstock.client.transport import open_channel, translated
-from penstock.client.values import Sendable, as_value
+from penstock.client.values import Sendable, write_values
 from penstock.manifest import Manifest, parse_manifest
 from penstock.manifest.front_door import Source
 from penstock.session import Interruption, NodeProgress
-from penstock.wire.buffers import encode_into
 from penstock.wire.control_frames import hello
 from penstock.wire.errors import decode_error
 from penstock.wire.manifests import encode_manifest
@@ -87,6 +86,7 @@ class Client:
         manifest: Source | Manifest,
         inputs: Mapping[str, Sendable],
         *,
+        limits: ResourceLimits | None = None,
         timeout_s: float | None = None,
     ) -> ExecutionOutcome:
         """Run a manifest on one input for each source, to its end.
@@ -100,9 +100,9 @@ class Client:
             manifest=encode_manifest(parse_manifest(manifest)),
             client_version=PROTOCOL,
         )
-        for node_id, given in inputs.items():
-            value = as_value(given, f"inputs[{node_id!r}]")
-            encode_into(request.data_inputs[node_id], value)
+        write_values(request.data_inputs, inputs, "inputs")
+        if limits is not None:
+            limits.write(request.resource_limits)
         with translated():
             response = await self._unary(EXECUTE_PIPELINE)(request, timeout=limit_s)
         if response.WhichOneof("outcome") != "result":
@@ -128,21 +128,28 @@ class Client:
         self,
         manifest: Source | Manifest,
         *,
+        inputs: Mapping[str, Sendable] | None = None,
+        limits: ResourceLimits | None = None,
         timeout_s: float | None = None,
         on_progress: Callable[[NodeProgress], None] | None = None,
         on_interrupt: Callable[[Interruption], None] | None = None,
     ) -> Stream:
         """A stream through a manifest, to be opened with ``async with``.
 
-        ``on_progress`` is called as nodes initialise, ``on_interrupt`` when something was
-        interrupted, by this client or by a node: who plays what came stops then. After
-        ``timeout_s`` seconds the service ends it (``DEADLINE_EXCEEDED``). Raises
-        ``ManifestError`` for what is no manifest, ``InputError`` for what is no time.
+        ``inputs`` are sent to their nodes before anything else, one to each, with the number 0:
+        ``send`` without numbers begins there, too. ``on_progress`` is called as nodes initialise,
+        ``on_interrupt`` when something was interrupted, by this client or by a node: who plays
+        what came stops then. After ``timeout_s`` seconds the service ends it
+        (``DEADLINE_EXCEEDED``). Raises ``ManifestError`` for what is no manifest, ``InputError``
+        for what is no input or no time.
         """
         limit_s = call_timeout(timeout_s)
         init = streaming.StreamInit(
             manifest=encode_manifest(parse_manifest(manifest)), client_version=PROTOCOL
         )
+        write_values(init.data_inputs, inputs or {}, "inputs")
+        if limits is not None:
+            limits.write(init.resource_limits)
         call = partial(
             self._duplex, STREAM_PIPELINE, write_request, read_response, timeout_s=limit_s
         )

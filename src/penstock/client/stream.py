@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Self
 
 import grpc
@@ -16,7 +16,7 @@ from penstock.client.interrupts import Asked, Beside, Interrupts
 from penstock.client.metrics import ExecutionReport, StreamReport, execution_report, stream_report
 from penstock.client.results import Own, Results, Seat, outputs_of
 from penstock.client.transport import translated
-from penstock.client.values import Sendable, as_value
+from penstock.client.values import Sendable, as_value, write_values
 from penstock.errors import InputError, ServiceError, SessionClosedError, SessionError
 from penstock.session import Interruption, NodeProgress, Output
 from penstock.wire.buffers import encode_beside
@@ -123,6 +123,30 @@ class Stream:
         and the stream's ``ServiceError`` once it has failed. A send that is given up while it
         waits for room takes the stream with it: gRPC can't take a part of a message back.
         """
+        request = self._chunk(node_id, sequence, timestamp_ms)
+        payload = encode_beside(request.data_chunk.buffer, as_value(value, node_id))
+        await self._write(request, payload)
+
+    async def send_together(
+        self,
+        values: Mapping[str, Sendable],
+        *,
+        sequence: int | None = None,
+        timestamp_ms: int = 0,
+    ) -> None:
+        """Send one value to each of several sources, in one message and of one number.
+
+        They wait for room together, are given up together, and are taken in no order. All else is
+        as ``send`` has it; raises ``InputError`` for none, too.
+        """
+        request = self._chunk("", sequence, timestamp_ms)
+        if not values:
+            raise InputError("values: expected at least one, got none")
+        write_values(request.data_chunk.named_buffers, values, "values")
+        await self._write(request)
+
+    def _chunk(self, node_id: str, sequence: int | None, timestamp_ms: int) -> pb.StreamRequest:
+        """One without a value yet; raises what there is to say where nothing can be sent."""
         self._check_open()
         if self._closing:
             raise SessionClosedError("the stream's inputs have ended")
@@ -134,8 +158,7 @@ class Stream:
             chunk.timestamp_ms = timestamp_ms
         except (TypeError, ValueError) as exc:
             raise InputError(f"node_id, sequence or timestamp_ms can't be sent: {exc}") from exc
-        payload = encode_beside(chunk.buffer, as_value(value, node_id))
-        await self._write(request, payload)
+        return request
 
     async def close(self) -> None:
         """No more inputs: everything is delivered, then ``outputs`` ends."""
