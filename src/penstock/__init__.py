@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         StallError,
         SupervisionError,
         UnknownNodeError,
+        VersionError,
     )
     from penstock.manifest import Manifest, Settings, load_settings, parse_manifest
     from penstock.nodes import Catalogue, Join, JoinParams, Node, NodeContext, NodeParams, node
@@ -151,6 +152,7 @@ __all__ = [
     "Text",
     "UnknownNodeError",
     "Value",
+    "VersionError",
     "Video",
     "VideoCodec",
     "__version__",

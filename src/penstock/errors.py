@@ -27,6 +27,7 @@
     ├── LaneError                 us, or a peer that speaks rubbish: a broken or corrupt lane
     │   ├── LaneClosedError       the process at its other end is gone
     │   └── ConservationError     what was sent is not what arrived plus what was dropped
+    ├── VersionError              the caller: another version of the protocol than the service's
     ├── ServiceError              the client: what the service answered
     │   └── ExecutionFailedError  a session of an execute (penstock.client): what its nodes did
     └── InvalidTransition         us: a state machine was asked for a step it doesn't have
