@@ -121,7 +121,7 @@ async def test_a_key_of_another_certificate_is_refused_at_the_start(
             pass
 
 
-@pytest.mark.parametrize("bind", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "no.such.host.invalid:0"])
+@pytest.mark.parametrize("bind", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"])
 def test_other_machines_are_not_let_near_in_clear(bind: str) -> None:
     address = parse_address(bind)
     with pytest.raises(ConfigurationError, match=r"set \[service.tls\]"):

@@ -211,7 +211,11 @@ async def test_a_killed_zygote_does_not_hurt_running_sessions_and_is_replaced():
 
 
 async def test_a_zygote_that_is_stuck_is_replaced(monkeypatch):
-    """It alone is hurried: those before and after it may take as long as they do anywhere."""
+    """It alone is hurried: those before and after it may take as long as they do anywhere.
+
+    That its processes are silent is no fault of those that are started in their place.
+    """
+    monkeypatch.setattr("penstock.executors.multiprocess.executor.DEATH_NOTICE_S", 0.05)
     async with Session(chain("EchoNode"), options()) as session:
         stuck, started = LAUNCHER.pid, LAUNCHER.started
         os.kill(stuck, signal.SIGSTOP)

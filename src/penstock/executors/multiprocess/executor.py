@@ -374,7 +374,9 @@ class MultiprocessExecutor:
             self._events.failed(error)
 
     def _dismiss(self) -> None:
+        """Let go of all of them: what was to be said of one later is of no concern."""
         for remote in self._nodes.values():
             remote.control.close()
+            remote.gone = True
         while self._supervisions:
             self._supervisions.pop().close()
