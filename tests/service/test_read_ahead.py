@@ -33,5 +33,6 @@ async def test_they_are_counted_and_timed_from_when_they_came(wire: WireClient) 
             results.append(response.result)
         elif response.HasField("metrics"):
             known = max(known, len(results) + response.metrics.buffer_items)
-    assert CHUNKS - 3 <= known <= CHUNKS  # one is with the node, or is just being handed on
+    # one is with the node; those that go on while they are counted are counted twice, or not at all
+    assert CHUNKS - 3 <= known <= CHUNKS + 2
     assert results[-1].processing_time_ms > (CHUNKS - 3) * STEP_S * 1e3
