@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from penstock.manifest import TelemetrySettings
+from penstock.session import logs
+from penstock.session.logs import NODE_LOGGER
 from penstock.telemetry import node_lines
 from penstock.telemetry.logs import formatter
-from penstock.telemetry.node_lines import AT_ONCE_S, OVERHEAD_BYTES, SOURCE, NodeLines
+from penstock.telemetry.node_lines import AT_ONCE_S, OVERHEAD_BYTES, NodeLines
 
 RATE = 10_000
 LINE = "x" * (RATE // 10 - OVERHEAD_BYTES)
@@ -32,7 +34,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(node_lines, "time", clock)
+    monkeypatch.setattr(logs, "time", clock)
     return clock
 
 
@@ -44,11 +46,11 @@ class Log:
         handler = logging.StreamHandler(self._stream)
         handler.setFormatter(formatter(TelemetrySettings(log_format="json")))
         handler.addFilter(NodeLines(RATE))
-        self._loggers = {name: logging.Logger(name) for name in (SOURCE, "penstock.other")}
+        self._loggers = {name: logging.Logger(name) for name in (NODE_LOGGER, "penstock.other")}
         for logger in self._loggers.values():
             logger.addHandler(handler)
 
-    def say(self, session_id: str, times: int, name: str = SOURCE) -> None:
+    def say(self, session_id: str, times: int, name: str = NODE_LOGGER) -> None:
         for _ in range(times):
             about = {"session_id": session_id, "line": LINE}
             self._loggers[name].info("it says %r", LINE, extra=about)
@@ -95,10 +97,22 @@ def test_others_are_not_cut_short_by_it() -> None:
     assert len(list(log.said)) == 1010
 
 
+def test_a_line_that_is_longer_than_all_that_may_be_said_at_once_is_said(clock: Clock) -> None:
+    lines = NodeLines(1)
+    about = {"session_id": "a", "line": LINE}
+
+    def said() -> bool:
+        return lines.filter(logging.makeLogRecord({"name": NODE_LOGGER, **about}))
+
+    assert [said(), said()] == [True, False]
+    clock.now += len(LINE) + OVERHEAD_BYTES
+    assert said()
+
+
 @pytest.mark.usefixtures("clock")
 def test_no_more_sessions_are_known_than_there_is_room_for() -> None:
     lines = NodeLines(RATE)
     for number in range(10_000):
         about = {"session_id": str(number), "line": ""}
-        lines.filter(logging.makeLogRecord({"name": SOURCE, **about}))
+        lines.filter(logging.makeLogRecord({"name": NODE_LOGGER, **about}))
     assert len(lines._sessions) == node_lines._MOST_SESSIONS

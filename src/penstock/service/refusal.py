@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 from dataclasses import dataclass
 from typing import NoReturn
 
 from penstock.errors import SessionCancelledError
 from penstock.service.call_log import CallLog
 from penstock.service.status import Context, Ending, abort
+from penstock.session.logs import LogRate
 from penstock.wire.refusals import refusal_details
 
 HOLD_S = 0.05
@@ -53,7 +52,7 @@ class Refusals:
     """Refuses calls, and tells the operator of each, as often as a log may grow for that."""
 
     def __init__(self) -> None:
-        self._next_line = -math.inf
+        self._rate = LogRate()
         self._untold = 0
 
     async def tell(self, refusal: Refusal, method: str, context: Context) -> NoReturn:
@@ -61,7 +60,7 @@ class Refusals:
 
         Raises ``asyncio.CancelledError`` where that has left: gRPC's log is to say nothing of it.
         """
-        if self._may_log():
+        if self._rate.takes(LINE_S, LINES_AT_ONCE * LINE_S):
             log = CallLog(method.rpartition("/")[2][:_NAME], context.peer())
             log.refused(refusal.ending.message, refusal.reason, self._untold)
             self._untold = 0
@@ -71,11 +70,3 @@ class Refusals:
             await refusal.tell(context)
         except SessionCancelledError as exc:
             raise asyncio.CancelledError from exc
-
-    def _may_log(self) -> bool:
-        now = time.monotonic()
-        line = max(self._next_line, now - LINES_AT_ONCE * LINE_S) + LINE_S
-        if line > now:
-            return False
-        self._next_line = line
-        return True

@@ -32,6 +32,7 @@ from penstock.session.context import SessionExecutionContext
 from penstock.session.ensemble import Ensemble, LocalEnsemble
 from penstock.session.gateway import Gateway
 from penstock.session.hosting import HostedEnsemble
+from penstock.session.logs import NODE_LOGGER
 from penstock.session.options import (
     Interruption,
     NodeOutput,
@@ -43,7 +44,7 @@ from penstock.session.stall import Wait, find_ring, stuck
 from penstock.session.status import SessionEvent, SessionStatus, fail
 
 _log = logging.getLogger(__name__)
-_node_log = logging.getLogger("penstock.node")
+_node_log = logging.getLogger(NODE_LOGGER)
 Told = TypeVar("Told")
 END_S = 2.0
 """How long nodes may take to tear down after a pipeline that completed."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import OrderedDict
 
-SOURCE = "penstock.node"
-"""The logger of what nodes write to stdout and stderr."""
+from penstock.session.logs import NODE_LOGGER, LogRate
+
 AT_ONCE_S = 16.0
 """A session's nodes may say as much at once as in so many seconds, after having been silent."""
 OVERHEAD_BYTES = 200
@@ -25,45 +24,36 @@ class NodeLines(logging.Filter):
     def __init__(self, bytes_per_s: int) -> None:
         super().__init__()
         self._bytes_per_s = bytes_per_s
-        self._sessions: OrderedDict[str, _Rate] = OrderedDict()
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is logged."""
-        if record.name != SOURCE:
+        if record.name != NODE_LOGGER:
             return True
         said = record.__dict__  # where ``extra`` fields are
-        rate = self._rate_of(str(said.get("session_id", "")))
+        session = self._session(str(said.get("session_id", "")))
         nbytes = len(str(said.get("line", ""))) + OVERHEAD_BYTES
-        if not rate.takes(nbytes / self._bytes_per_s):
+        if not session.takes(nbytes / self._bytes_per_s, AT_ONCE_S):
+            session.left_out += 1
             return False
-        if rate.left_out:
-            record.msg = f"{record.msg} (after {rate.left_out} lines that were left out)"
-            said["left_out"], rate.left_out = rate.left_out, 0
+        if session.left_out:
+            record.msg = f"{record.msg} (after {session.left_out} lines that were left out)"
+            said["left_out"], session.left_out = session.left_out, 0
         return True
 
-    def _rate_of(self, session_id: str) -> _Rate:
-        rate = self._sessions.pop(session_id, None) or _Rate()
-        self._sessions[session_id] = rate
+    def _session(self, session_id: str) -> _Session:
+        session = self._sessions.pop(session_id, None) or _Session()
+        self._sessions[session_id] = session
         if len(self._sessions) > _MOST_SESSIONS:
             self._sessions.popitem(last=False)
-        return rate
+        return session
 
 
-class _Rate:
-    """A leaky bucket that holds ``AT_ONCE_S``: what is said takes time, which comes by itself."""
+class _Session(LogRate):
+    """How much of a session's lines may be logged now, and how many were not."""
 
-    __slots__ = ("_paid_until", "left_out")
+    __slots__ = ("left_out",)
 
     def __init__(self) -> None:
+        super().__init__()
         self.left_out = 0
-        self._paid_until = 0.0
-
-    def takes(self, seconds: float) -> bool:
-        """Whether there is time left for what takes so long; else it counts as left out."""
-        now = time.monotonic()
-        begins = max(self._paid_until, now)
-        if begins - now > AT_ONCE_S:
-            self.left_out += 1
-            return False
-        self._paid_until = begins + seconds
-        return True
