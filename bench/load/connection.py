@@ -138,21 +138,18 @@ class Connection:
             self._parts[stream] = whole
 
     def _heed(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        match kind:
-            case _ if kind in (RESET, GOAWAY) or (kind == HEADERS and flags & END_STREAM):
-                raise ConnectionError(
-                    f"the server has ended stream {stream} (frame of kind {kind})"
-                )
-            case _ if kind == WINDOW_UPDATE:
-                self._widen(stream, int.from_bytes(payload, "big"))
-            case _ if kind == PING and not flags:
-                self._unsent += frame(PING, 1, 0, payload)
-            case _ if kind == SETTINGS and not flags:
-                for setting, value in struct.iter_unpack(">HI", payload):
-                    if setting == _INITIAL_WINDOW_SIZE:
-                        self._initial_window = value
-                self._unsent += ACK
-                self._let_go()
+        if kind in (RESET, GOAWAY) or (kind == HEADERS and flags & END_STREAM):
+            raise ConnectionError(f"the server has ended stream {stream} (frame of kind {kind})")
+        if kind == WINDOW_UPDATE:
+            self._widen(stream, int.from_bytes(payload, "big"))
+        elif kind == PING and not flags:
+            self._unsent += frame(PING, 1, 0, payload)
+        elif kind == SETTINGS and not flags:
+            for setting, value in struct.iter_unpack(">HI", payload):
+                if setting == _INITIAL_WINDOW_SIZE:
+                    self._initial_window = value
+            self._unsent += ACK
+            self._let_go()
 
     def _widen(self, stream: int, by: int) -> None:
         if stream:
