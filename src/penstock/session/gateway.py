@@ -16,10 +16,14 @@ _HAS_ENDED = attrgetter("ended")
 
 
 class Inlet:
-    """A lane into a source; several tasks may send, in the order in which they ask."""
+    """A lane into a node; several tasks may send, in the order in which they ask.
+
+    ``is_reached`` says that the node of one that was laid while it ran has its end by now.
+    """
 
     def __init__(self, end: ProducerEnd) -> None:
         self.end = end
+        self.is_reached = False
         self._pump = LoopPump()
         self._lock = asyncio.Lock()
         self._putting = 0

@@ -65,7 +65,6 @@ class Bus:
         self._intercepts: dict[str, Intercept] = {}
         self._verdicts: dict[str, VerdictLane] = {}
         self._inlets: dict[str, Inlet] = {}
-        self._reached: set[str] = set()
         self._owners: dict[str, object] = {}
         self._finished: set[str] = set()
         self._confirming: dict[int, asyncio.Future[None]] = {}
@@ -140,9 +139,9 @@ class Bus:
             spec = self._spec(node_id, Purpose.INJECTION)
             self._inlets[node_id] = Inlet(self._lay_producer(spec, self._inlet_gone))
         inlet = self._inlets[node_id]
-        if node_id not in self._reached:
+        if not inlet.is_reached:
             await self.confirmed(node_id)
-            self._reached.add(node_id)
+            inlet.is_reached = True
         return inlet
 
     def set_state(self, node_id: str, state: NodeState, owner: object) -> None:
@@ -305,7 +304,6 @@ class Bus:
             intercept.close()
 
     def _inlet_gone(self, node_id: str) -> None:
-        self._reached.discard(node_id)
         self._inlets.pop(node_id).wake()
 
 
