@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.service.news import NEWS_BYTES, OVERHEAD_BYTES, News
+from penstock.data import VALUE_BYTES
+from penstock.service.news import NEWS_BYTES, News
 from penstock.wire.v1 import streaming_pb2 as pb
 
 
@@ -27,7 +28,7 @@ def test_the_latest_wait_as_far_as_they_have_room(length: int) -> None:
         news.keep(said(number, length))
     left = told(news)
     assert left == list(range(5000))[-len(left) :]
-    size = said(4999, length).ByteSize() + OVERHEAD_BYTES
+    size = said(4999, length).ByteSize() + VALUE_BYTES
     assert len(left) * size <= NEWS_BYTES < (len(left) + 1) * size + len(left)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from penstock.data import Value
+from penstock.data import VALUE_BYTES, Value
 from penstock.errors import InputError, PenstockError, SessionCancelledError, SessionClosedError
 from penstock.service.admission import Admission
 from penstock.service.call_log import CallLog
@@ -37,8 +37,6 @@ from penstock.wire.methods import ATTACH
 from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import control_pb2 as pb
 
-FRAME_BYTES = 1 << 10
-"""What a frame takes in memory at most besides its bytes, if it has few of them."""
 CONFIRMED_AHEAD = 64
 """Frames that may wait for being heeded by their nodes, be they answered or not; then nothing more
 is read. Each may have laid a lane, whose end waits for the node."""
@@ -85,7 +83,7 @@ class ControlServicer:
 async def _read_hello(context: Context, openings: Openings) -> pb.Hello:
     found: str
     try:
-        frame = await openings.told(context)
+        frame = await openings.read_or_end(context)
         found = "nothing" if frame is grpc.aio.EOF else frame.WhichOneof("op") or "nothing"
     except InputError as exc:
         found = str(exc)
@@ -201,7 +199,7 @@ class ControlCall:
                 continue  # nobody is there any more who could do it
             if frame.HasField("publish"):
                 said = frame.publish
-                await self._published.put((number, said), said.ByteSize() + FRAME_BYTES)
+                await self._published.put((number, said), said.ByteSize() + VALUE_BYTES)
             else:
                 work = self._obey(attachment, frame)
                 await self._attempt(attachment, number, wire.address_of(frame), work)

@@ -54,7 +54,7 @@ def handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
         (CHECK_HEALTH, _one_response, health.check, opening.small, SMALL_BYTES),
         (WATCH_HEALTH, _responses, health.watch, opening.small, SMALL_BYTES),
     ):
-        yield _handler(method, make, one_request(behaviour, openings.told), largest=largest)
+        yield _handler(method, make, one_request(behaviour, openings.read_or_end), largest=largest)
     yield _stream_handler(StreamingServicer(admission).stream)
     yield _handler(ATTACH, _responses, ControlServicer(admission).attach, write_event)
     if service.reflection:

@@ -10,10 +10,10 @@ from penstock.errors import InputError
 from penstock.executors.pump import LoopPump
 from penstock.manifest import READ_AHEAD_BYTES
 
-Chunk = TypeVar("Chunk")
+Item = TypeVar("Item")
 
 
-class Inbox(Generic[Chunk]):
+class Inbox(Generic[Item]):
     """A queue between one reader and one taker, with an end; bounded, but for a single chunk.
 
     ``turn`` counts how often it was cleared: who has something that came before can tell.
@@ -22,13 +22,13 @@ class Inbox(Generic[Chunk]):
     def __init__(self) -> None:
         self.ended = False
         self.turn = 0
-        self._chunks: deque[tuple[Chunk, int]] = deque()
+        self._chunks: deque[tuple[Item, int]] = deque()
         self._bytes = 0
         self._is_taking = False
         self._filled = LoopPump()
         self._emptied = LoopPump()
 
-    async def put(self, chunk: Chunk, nbytes: int) -> None:
+    async def put(self, chunk: Item, nbytes: int) -> None:
         """Wait for room for what takes so much memory; raises ``InputError`` after the end."""
         self._check()
         turn = self.turn
@@ -40,7 +40,7 @@ class Inbox(Generic[Chunk]):
         self._bytes += nbytes
         self._filled.notify()
 
-    def __iter__(self) -> Iterator[Chunk]:
+    def __iter__(self) -> Iterator[Item]:
         """What waits, the oldest first."""
         return (chunk for chunk, _ in self._chunks)
 
@@ -65,7 +65,7 @@ class Inbox(Generic[Chunk]):
         self._check()
         return self._is_taking and not self._chunks
 
-    async def take(self) -> Chunk | None:
+    async def take(self) -> Item | None:
         """The next chunk, or None after the last."""
         self._is_taking = True
         while not self._chunks and not self.ended:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 
+from penstock.data import VALUE_BYTES
 from penstock.wire.v1 import streaming_pb2 as pb
 
 NEWS_BYTES = 1 << 20
-"""What waits has at most so many, each with its overhead; what is older is dropped."""
-OVERHEAD_BYTES = 1 << 10
-"""What a message takes in memory besides its bytes, at most."""
+"""What waits has at most so many, each with ``VALUE_BYTES``; what is older is dropped."""
 
 
 class News:
@@ -21,7 +20,7 @@ class News:
 
     def keep(self, news: pb.StreamResponse) -> None:
         """Have it wait, in the place of the oldest where they are too many."""
-        nbytes = news.ByteSize() + OVERHEAD_BYTES
+        nbytes = news.ByteSize() + VALUE_BYTES
         self._waiting.append((news, nbytes))
         self._bytes += nbytes
         while self._bytes > NEWS_BYTES and len(self._waiting) > 1:

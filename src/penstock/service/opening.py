@@ -47,7 +47,7 @@ class SlowOpeningError(SessionIdleError):
         self.ending = ending
 
 
-class Turn:
+class Reading:
     """One first message that is being read; ``since`` is in the event loop's time."""
 
     def __init__(self, name: str, limit_s: float, *, brief: bool) -> None:
@@ -105,8 +105,8 @@ class Openings:
         self._most = most
         self._limit_s = limit_s
         self._brief = brief
-        self._waiting: dict[str, deque[asyncio.Future[Turn]]] = {}
-        self._turns: dict[Turn, None] = {}
+        self._waiting: dict[str, deque[asyncio.Future[Reading]]] = {}
+        self._turns: dict[Reading, None] = {}
         self._counts: Counter[str] = Counter()
 
     async def read(self, context: Context) -> Any:
@@ -114,7 +114,7 @@ class Openings:
         async with self.turn(context) as turn:
             return await turn.read(context)
 
-    async def told(self, context: Context) -> Any:
+    async def read_or_end(self, context: Context) -> Any:
         """The same; a call whose first message doesn't come is ended."""
         try:
             return await self.read(context)
@@ -122,7 +122,7 @@ class Openings:
             await abort(context, exc.ending)
 
     @contextlib.asynccontextmanager
-    async def turn(self, context: Context) -> AsyncIterator[Turn]:
+    async def turn(self, context: Context) -> AsyncIterator[Reading]:
         """The turn of a call, for the length of the block."""
         turn = await self._in_turn(caller_of(context).name)
         try:
@@ -130,8 +130,8 @@ class Openings:
         finally:
             self._leave(turn)
 
-    async def _in_turn(self, name: str) -> Turn:
-        wish: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+    async def _in_turn(self, name: str) -> Reading:
+        wish: asyncio.Future[Reading] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(name, deque()).append(wish)
         self._admit()
         try:
@@ -142,7 +142,7 @@ class Openings:
             raise
         return wish.result()
 
-    def _forget(self, name: str, wish: asyncio.Future[Turn]) -> None:
+    def _forget(self, name: str, wish: asyncio.Future[Reading]) -> None:
         if wish.done():
             self._leave(wish.result())
             return
@@ -150,7 +150,7 @@ class Openings:
         if not self._waiting[name]:
             del self._waiting[name]
 
-    def _leave(self, turn: Turn) -> None:
+    def _leave(self, turn: Reading) -> None:
         """Give a turn back; doing it twice is harmless."""
         if turn in self._turns:
             del self._turns[turn]
@@ -170,7 +170,7 @@ class Openings:
             wish = waiting.pop() if self._brief else waiting.popleft()
             if not self._waiting[name]:
                 del self._waiting[name]
-            turn = Turn(name, self._limit_s, brief=self._brief)
+            turn = Reading(name, self._limit_s, brief=self._brief)
             self._turns[turn] = None
             self._counts[name] += 1
             wish.set_result(turn)

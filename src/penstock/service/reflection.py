@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 )
 
 from penstock.errors import InputError
-from penstock.service.opening import SMALL_BYTES, Openings, SlowOpeningError, Turn
+from penstock.service.opening import SMALL_BYTES, Openings, Reading, SlowOpeningError
 from penstock.service.requests import heeding_leave
 from penstock.service.status import Context, abort, abort_invalid, client_left
 from penstock.wire.parsing import parsing
@@ -60,6 +60,6 @@ async def _write(context: Context, response: Any) -> None:
         raise client_left() from exc
 
 
-async def _requests_of(context: Context, turn: Turn) -> AsyncIterator[Any]:
+async def _requests_of(context: Context, turn: Reading) -> AsyncIterator[Any]:
     while (request := await turn.read(context)) is not grpc.aio.EOF:
         yield request
