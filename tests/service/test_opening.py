@@ -53,8 +53,9 @@ def taken_bytes() -> int:
 
 
 async def has_let_go(before: int) -> None:
+    """Up to what gRPC keeps to read into for a connection: it was 10 MiB after fast ones."""
     async with asyncio.timeout(10):
-        while taken_bytes() - before > 8 * MIB:  # noqa: ASYNC110  # nobody tells
+        while taken_bytes() - before > 16 * MIB:  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(0.02)
 
 
@@ -64,14 +65,14 @@ def serving(**connections: Any) -> Settings:
 
 @pytest.mark.parametrize("path", [*(method.path for method in METHODS), REFLECTION])
 async def test_half_a_first_message_is_ended_and_let_go_of(catalogue: Catalogue, path: str) -> None:
-    async with running(serving(first_message_secs=1), "127.0.0.1:0", catalogue) as address:
+    async with running(serving(first_message_secs=2), "127.0.0.1:0", catalogue) as address:
         before = taken_bytes()
-        async with half_sending(address, path.encode(), 64 * MIB, 30 * MIB) as (sender, hearing):
+        async with half_sending(address, path.encode(), 64 * MIB, 60 * MIB) as (sender, hearing):
             async with asyncio.timeout(20):
                 answer = await hearing
-            assert sender.sent > 4 * MIB  # it was being read
+            assert sender.sent > 40 * MIB  # it was being read
             assert b"grpc-status\x014" in answer  # DEADLINE_EXCEEDED
-            assert b"no first message came for 1 s, or not all of it" in answer
+            assert b"no first message came for 2 s, or not all of it" in answer
             await has_let_go(before)  # while its connection is there
     await calls_ended()
 

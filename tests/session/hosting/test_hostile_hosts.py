@@ -55,7 +55,7 @@ class FakeHosts(Hosts):
         super().__init__(0)
         ours, self._its_owner = socket_pair()
         control, self._its_door = socket_pair()
-        self._blank = BlankHost(ours, control)
+        self._blank = BlankHost(ours, control, 0)
         self.host = FakeHost(self._its_owner, self._its_door)
 
     def take(self) -> BlankHost:

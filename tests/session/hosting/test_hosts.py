@@ -20,8 +20,8 @@ class Nursery:
 
     def fork(self) -> BlankHost:
         (supervisor, its_owner), (control, its_door) = socket_pair(), socket_pair()
-        self._peers.append(BlankHost(its_owner, its_door))
-        blank = BlankHost(supervisor, control)
+        self._peers.append(BlankHost(its_owner, its_door, 0))
+        blank = BlankHost(supervisor, control, 0)
         self.forked.put_nowait(blank)
         return blank
 

@@ -202,12 +202,15 @@ class MultiprocessExecutor:
             return self._supervised(self._provided.supervisor)
         ours, theirs = socket_pair()
         with theirs:
-            LAUNCHER.supervise(theirs)
-        return self._supervised(ours)
+            number = LAUNCHER.supervise(theirs)
+        return self._supervised(ours, number)
 
-    def _supervised(self, sock: socket.socket, node_id: str | None = None) -> Supervision:
+    def _supervised(
+        self, sock: socket.socket, number: int = 0, node_id: str | None = None
+    ) -> Supervision:
         reactor = self._station.reactor
-        one = Supervision(sock, reactor, self._on_process, self._on_supervisor_gone, node_id)
+        on_message, on_gone = self._on_process, self._on_supervisor_gone
+        one = Supervision(sock, reactor, on_message, on_gone, number=number, node_id=node_id)
         self._supervisions.append(one)
         return one
 
@@ -229,7 +232,7 @@ class MultiprocessExecutor:
     def _adopt(self, warm: WarmProcess, owner: int, assignment: NodeAssignment) -> Remote:
         """A process that has set the node up; it says no more that it is ready."""
         node_id, timeout_s = assignment.node_id, self._config.process_timeout_secs
-        self._supervised(warm.supervisor, node_id).tell(messages.Limit(timeout_s))
+        self._supervised(warm.supervisor, node_id=node_id).tell(messages.Limit(timeout_s))
         remote = self._remote(assignment, owner, warm.control)
         remote.pid = warm.pid
         remote.ready.set_result(None)

@@ -9,6 +9,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import encoded
@@ -23,8 +27,24 @@ _ZYGOTE = "penstock.executors.multiprocess.zygote"
 _END_S = 6.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One that a zygote has no room for yet; the descriptors are its own."""
+
+    frame: bytes
+    socks: Sequence[socket.socket]
+
+    def close(self) -> None:
+        for sock in self.socks:
+            sock.close()
+
+
 class Launcher:
     """Has supervisors forked for this program's sessions; any thread may call it.
+
+    Orders are numbered from 1. A zygote carries them out one after the other, so that a supervisor
+    that speaks shows that all ordered before it were forked, or can't be; a long queue is no sign
+    of a stuck one.
 
     ``started`` counts the zygotes that there have been.
     """
@@ -35,31 +55,54 @@ class Launcher:
         self._sock: socket.socket | None = None
         self._owner = 0
         self.started = 0
+        self._waiting: deque[_Order] = deque()
+        self._given = 0
+        self._answered = 0
+        self._answered_at = 0.0
+        self._lost = 0
 
     def warm_up(self) -> None:
         """Start the zygote now, so that no session waits for its imports."""
         with self._lock:
             self._connected()
 
-    def supervise(self, *socks: socket.socket, host: str | None = None) -> None:
+    def supervise(self, *socks: socket.socket, host: str | None = None) -> int:
         """Fork a supervisor that serves the other end of a socket, which stays the caller's.
 
         With ``host``, the module that hosts of sessions are made of, it starts one, and a second
-        socket leads to that.
+        socket leads to that. Gives the number of the order.
         """
         frame = encoded(messages.Supervise(host))
-        descriptors = [sock.fileno() for sock in socks]
         with self._lock:
-            try:
-                socket.send_fds(self._connected(), [frame], descriptors)
-            except (BrokenPipeError, ConnectionResetError, BlockingIOError):
-                self._drop()
-                socket.send_fds(self._connected(), [frame], descriptors)
+            self._connected()  # a fork has no orders of its own yet
+            self._send_waiting()
+            if self._waiting or not self._send(frame, socks):
+                self._waiting.append(_Order(frame, [sock.dup() for sock in socks]))
+            return self._given + len(self._waiting)
 
-    def replace(self) -> None:
-        """Have another zygote from now on: this one doesn't do its work."""
+    def answered(self, number: int) -> None:
+        """The supervisor of this order has spoken."""
         with self._lock:
+            if number > self._answered:
+                self._answered, self._answered_at = number, time.monotonic()
+            if self._waiting:
+                self._send_waiting()
+
+    def patience_s(self, number: int, limit_s: float) -> float:
+        """How much longer to wait for the supervisor of this order; 0: it won't speak.
+
+        One that was forked has had its time. Where none has spoken for ``limit_s`` seconds the
+        zygote is stuck, and is replaced: what was ordered of it is lost.
+        """
+        with self._lock:
+            if number <= max(self._lost, self._answered):
+                return 0.0
+            left_s = self._answered_at + limit_s - time.monotonic()
+            if left_s > 0:
+                return left_s
             self._drop()
+            self._send_waiting()
+            return 0.0
 
     def close(self) -> None:
         """End the zygote once its last session has ended; the next session starts another."""
@@ -73,10 +116,34 @@ class Launcher:
 
     def _connected(self) -> socket.socket:
         if self._sock is None or self._owner != os.getpid():  # a fork has none of its own
+            if self._owner != os.getpid():
+                self._forget_waiting()
             self._sock, self._process = _start()
             self.started += 1
             self._owner = os.getpid()
+            self._answered_at = time.monotonic()
         return self._sock
+
+    def _send_waiting(self) -> None:
+        while self._waiting and self._send(self._waiting[0].frame, self._waiting[0].socks):
+            self._waiting.popleft().close()
+
+    def _send(self, frame: bytes, socks: Sequence[socket.socket]) -> bool:
+        """Give an order to the zygote, or to another if it is dead; whether there was room."""
+        descriptors = [sock.fileno() for sock in socks]
+        try:
+            socket.send_fds(self._connected(), [frame], descriptors)
+        except BlockingIOError:
+            return False
+        except (BrokenPipeError, ConnectionResetError):
+            self._drop()
+            socket.send_fds(self._connected(), [frame], descriptors)
+        self._given += 1
+        return True
+
+    def _forget_waiting(self) -> None:
+        while self._waiting:
+            self._waiting.popleft().close()
 
     def _end(self) -> None:
         if self._sock is not None and self._process is not None and self._owner == os.getpid():
@@ -84,6 +151,7 @@ class Launcher:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_S)
             self._drop()
+        self._forget_waiting()
         self._sock = self._process = None
 
     def _drop(self) -> None:
@@ -93,6 +161,7 @@ class Launcher:
             self._process.kill()
             self._process.wait()
         self._sock = self._process = None
+        self._lost = self._given
 
 
 def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:

@@ -17,14 +17,15 @@ from penstock.executors.multiprocess.transport import Reactor
 from penstock.executors.multiprocess.transport.frames import close_all
 
 HIRE_S = 5.0
-"""How long a zygote may take to fork a supervisor before it is taken for stuck."""
+"""How long a zygote may take to fork the next supervisor before it is taken for stuck."""
 
 
 class Supervision:
     """Hears one supervisor on ``reactor``.
 
     ``on_message`` gets what it says of processes, ``on_gone`` is called where it dies unasked.
-    With ``node_id`` all that it has is one process, which it knows by another name.
+    ``number`` is that of the order for it, where it was ordered here. With ``node_id`` all that it
+    has is one process, which it knows by another name.
     """
 
     def __init__(
@@ -33,12 +34,15 @@ class Supervision:
         reactor: Reactor,
         on_message: Callable[[messages.OfProcess], None],
         on_gone: Callable[[], None],
+        *,
+        number: int = 0,
         node_id: str | None = None,
     ) -> None:
         self.has_spoken = False
         self.pid = 0
         self._on_message = on_message
         self._on_gone = on_gone
+        self._number = number
         self._node_id = node_id
         self._patience: asyncio.TimerHandle | None = None
         self._stopped = asyncio.Event()
@@ -47,7 +51,7 @@ class Supervision:
         )
 
     def expect_word(self) -> None:
-        """It was just asked for: where it doesn't come, the zygote is stuck, and replaced."""
+        """It was just asked for: where a stuck zygote keeps it from coming, that is replaced."""
         loop = asyncio.get_running_loop()
         self._patience = loop.call_later(HIRE_S, self._lose_patience)
 
@@ -94,8 +98,10 @@ class Supervision:
 
     def _heard(self, message: messages.FromSupervisor, unwanted: list[int]) -> None:
         close_all(unwanted)
-        self.has_spoken = True
-        self._be_patient()
+        if not self.has_spoken:
+            self.has_spoken = True
+            self._be_patient()
+            LAUNCHER.answered(self._number)
         if isinstance(message, messages.Stopped):
             self._stopped.set()
             return
@@ -110,8 +116,10 @@ class Supervision:
             self._patience.cancel()
 
     def _lose_patience(self) -> None:
+        if left_s := LAUNCHER.patience_s(self._number, HIRE_S):
+            self._patience = asyncio.get_running_loop().call_later(left_s, self._lose_patience)
+            return
         self.close()
-        LAUNCHER.replace()
         self._ended()
 
     def _ended(self) -> None:

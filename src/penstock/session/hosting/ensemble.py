@@ -185,7 +185,11 @@ class HostedEnsemble:
         self._ready = ready = loop.create_future()
         self._answered.clear()  # by the end of a host that was gone
         self._supervision = Supervision(
-            blank.supervisor, reactor, self._on_process, self._on_supervisor_gone
+            blank.supervisor,
+            reactor,
+            self._on_process,
+            self._on_supervisor_gone,
+            number=blank.number,
         )
         self._control = Channel(
             blank.control, reactor, messages.FromHost, self._on_host, self._on_host_mute

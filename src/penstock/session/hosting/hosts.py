@@ -28,10 +28,14 @@ Most calls are answered by then, and forking takes longer than answering.
 
 @dataclass(frozen=True, slots=True)
 class BlankHost:
-    """A host that has had no session: the channels to its supervisor and to itself."""
+    """A host that has had no session: the channels to its supervisor and to itself.
+
+    ``number`` is that of the order for it.
+    """
 
     supervisor: socket.socket
     control: socket.socket
+    number: int
 
     @classmethod
     def fork(cls) -> BlankHost:
@@ -46,9 +50,9 @@ class BlankHost:
                 control, its_door = socket_pair()
                 undo.enter_context(control)
                 with its_door:
-                    LAUNCHER.supervise(its_owner, its_door, host=HOST_PROCESS)
+                    number = LAUNCHER.supervise(its_owner, its_door, host=HOST_PROCESS)
             undo.pop_all()
-        return cls(supervisor, control)
+        return cls(supervisor, control, number)
 
     @property
     def is_gone(self) -> bool:

@@ -83,9 +83,13 @@ class WarmNode:
                 undo.enter_context(to_supervisor.dup()),
                 undo.enter_context(to_node.dup()),
             )
-            LAUNCHER.supervise(its_end)
+            number = LAUNCHER.supervise(its_end)
             self._supervision = Supervision(
-                to_supervisor, reactor, self._heard, lambda: self._end("its supervisor died")
+                to_supervisor,
+                reactor,
+                self._heard,
+                lambda: self._end("its supervisor died"),
+                number=number,
             )
             undo.callback(self._supervision.close)
             self._control: Channel[messages.FromNode] = Channel(

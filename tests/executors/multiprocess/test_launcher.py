@@ -1,0 +1,118 @@
+"""What is ordered of a zygote, more than it has room for, and of one that is stuck."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from penstock.executors.multiprocess import messages
+from penstock.executors.multiprocess.channel import encoded
+from penstock.executors.multiprocess.launcher import Launcher
+from penstock.executors.multiprocess.transport import socket_pair
+
+ROOM = 280
+"""More orders than a socket takes by Linux's default, ``net.core.wmem_default``."""
+
+
+@pytest.fixture
+def launcher() -> Iterator[Launcher]:
+    launcher = Launcher()
+    yield launcher
+    launcher.close()
+
+
+def stopped(launcher: Launcher) -> int:
+    """Its zygote, which does nothing from now on."""
+    launcher.warm_up()
+    assert launcher.pid is not None
+    os.kill(launcher.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, launcher.pid, os.WSTOPPED | os.WNOWAIT)
+    return launcher.pid
+
+
+def ordered(launcher: Launcher, stack: ExitStack) -> tuple[int, socket.socket]:
+    """A supervisor that is to end at once, by its number; what it says comes on the socket."""
+    ours, theirs = socket_pair()
+    stack.enter_context(ours)
+    with theirs:
+        number = launcher.supervise(theirs)
+    ours.send(encoded(messages.Stop(0.0)))
+    ours.settimeout(20)
+    return number, ours
+
+
+def has_spoken(ours: socket.socket) -> bool:
+    """Whether its supervisor is there, once one is or nobody will be."""
+    try:
+        return bool(ours.recv(1))
+    except ConnectionResetError:  # with what it hasn't read
+        return False
+
+
+def test_orders_that_a_zygote_has_no_room_for_wait_for_it(launcher: Launcher) -> None:
+    with ExitStack() as stack:
+        zygote = stopped(launcher)
+        orders = [ordered(launcher, stack) for _ in range(ROOM)]
+        assert [number for number, _ in orders] == list(range(1, ROOM + 1))
+        os.kill(zygote, signal.SIGCONT)
+        for number, ours in orders:
+            assert has_spoken(ours), f"order {number} was lost"
+            launcher.answered(number)
+        assert launcher.pid == zygote
+
+
+def test_whoever_closes_the_launcher_lets_go_of_what_waits(launcher: Launcher) -> None:
+    with ExitStack() as stack:
+        zygote = stopped(launcher)
+        orders = [ordered(launcher, stack) for _ in range(ROOM)]
+        os.kill(zygote, signal.SIGKILL)
+        launcher.close()
+        assert not any(has_spoken(ours) for _, ours in orders)
+
+
+def test_a_zygote_that_goes_on_is_not_stuck_however_long_a_supervisor_takes(
+    launcher: Launcher,
+) -> None:
+    with ExitStack() as stack:
+        zygote = stopped(launcher)
+        numbers = [ordered(launcher, stack)[0] for _ in range(3)]
+        time.sleep(0.3)
+        launcher.answered(numbers[0])
+        assert 0.1 < launcher.patience_s(numbers[2], 0.3) <= 0.3
+        assert launcher.patience_s(numbers[0], 60) == 0  # it has had its time
+        assert launcher.pid == zygote
+        os.kill(zygote, signal.SIGCONT)
+
+
+def test_one_that_is_stuck_is_replaced_once(launcher: Launcher) -> None:
+    with ExitStack() as stack:
+        zygote = stopped(launcher)
+        lost = [ordered(launcher, stack) for _ in range(3)]
+        time.sleep(0.02)
+        assert launcher.patience_s(lost[0][0], 0.01) == 0
+        number, ours = ordered(launcher, stack)
+        replacement = launcher.pid
+        assert replacement not in {zygote, None}
+        for late, _ in lost[1:]:
+            assert launcher.patience_s(late, 0.01) == 0  # they are of the one before
+        assert launcher.pid == replacement
+        assert has_spoken(ours)
+        assert launcher.patience_s(number, 60) > 0
+        assert not any(has_spoken(gone) for _, gone in lost)
+
+
+def test_what_has_had_no_room_goes_to_the_replacement(launcher: Launcher) -> None:
+    with ExitStack() as stack:
+        stopped(launcher)
+        orders = [ordered(launcher, stack) for _ in range(ROOM)]
+        assert launcher.patience_s(1, 0.0) == 0
+        answers = [has_spoken(ours) for _, ours in orders]
+    lost = answers.index(True)
+    assert 0 < lost < ROOM
+    assert all(answers[lost:])
