@@ -316,7 +316,10 @@ async def exited(pidfd: int) -> None:
 async def test_calls_after_a_nodes_crash_are_served(service: str) -> None:
     async with WireClient(service) as wire:
         failed = await converse(wire, init(pipeline("segfault_in_process")), chunk("x"))
-        assert failed[-1].error.failing_node_id == "n0"
+        error = failed[-1].error
+        assert error.failing_node_id == "n0"
+        assert error.stack_trace.startswith("Fatal Python error: Segmentation fault")
+        assert "in process" in error.stack_trace
     assert await echoed(service) == "hello"
 
 

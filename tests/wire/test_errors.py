@@ -136,6 +136,25 @@ def test_an_error_type_of_a_later_protocol_is_kept_as_its_number() -> None:
     assert decode_error(later).error_type == "99"
 
 
+def test_where_a_node_crashed_is_the_stack_trace() -> None:
+    dump = 'Fatal Python error: Aborted\n\nCurrent thread 0x1:\n  File "/srv/n.py", line 2 in f'
+    stderr = f"a word before\n{dump}"
+    message = encode_error(NodeExitedError("n", pid=1, signal="SIGSEGV", stderr=stderr))
+    assert message.stack_trace == dump
+    assert json.loads(message.context)["stderr"] == stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NodeExitedError("n", pid=1, signal="SIGKILL", stderr="a word"),
+        NodeExitedError("n", pid=1, exit_code=1, stderr="Fatal Python error: as it says itself"),
+    ],
+)
+def test_who_died_otherwise_has_no_stack_trace(error: NodeExitedError) -> None:
+    assert not encode_error(error).stack_trace
+
+
 def test_where_a_node_hung_is_the_stack_trace_and_no_fact_besides() -> None:
     late = NodeTimeoutError("asr", during="process", limit_s=2, stacks="File …")
     message = encode_error(late)

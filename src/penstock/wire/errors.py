@@ -15,6 +15,7 @@ from penstock.errors import (
     ManifestError,
     NodeError,
     NodeExecutionError,
+    NodeExitedError,
     NodeTimeoutError,
     PenstockError,
     ResourceLimitError,
@@ -49,6 +50,8 @@ _ELSEWHERE = ("node_id", "traceback", "stacks", "error_type", "context")
 """Facts with a field of their own in the message."""
 _ABOUT_A_NODE = (NodeError, InputError)
 _FRAME = '  File "'
+_CRASH = "Fatal Python error: "
+"""What ``faulthandler`` begins with, when it tells on stderr where a process was that dies."""
 _IN_GROUP = re.compile(r"^ *\| ")
 """What stands before the lines of an exception group's stacks."""
 _OUR_FOLDERS = tuple(
@@ -60,8 +63,8 @@ def encode_error(error: PenstockError) -> pb.ErrorResponse:
     """What went wrong, with its facts as a JSON object in ``context``.
 
     ``failing_node_id`` is the node that failed, or that an input was for which it can't take.
-    ``stack_trace`` is the failing node's, never the service's; what a node that crashed has left
-    on stderr of its stack is among the facts.
+    ``stack_trace`` is the failing node's, never the service's: of what it raised, of where it was
+    when its time was up, or when it crashed, as far as the last lines of its stderr have that.
     """
     facts = {name: fact for name, fact in vars(error).items() if name not in _ELSEWHERE}
     if "stderr" in facts:
@@ -101,6 +104,9 @@ def _is_ours(line: str) -> bool:
 def _stack_trace(error: PenstockError) -> str:
     if isinstance(error, NodeExecutionError):
         return error.traceback
+    if isinstance(error, NodeExitedError) and error.signal is not None:
+        _, sign, dump = error.stderr.rpartition(_CRASH)
+        return sign and sign + dump
     return error.stacks if isinstance(error, NodeTimeoutError) else ""
 
 
