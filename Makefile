@@ -17,8 +17,9 @@ $(VENV)/.ready: pyproject.toml $(COMPILED)
 demo: $(VENV)/.ready
 	$(BIN)/penstock demo $(ARGS)
 
+# Two files at a time: most tests wait for processes to start and to end.
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from penstock.client.options import ClientOptions
 from penstock.client.outcomes import ExecutionOutcome, execution_error, execution_outcome
 from penstock.client.plans import PipelinePlan, pipeline_plan
 from penstock.client.stream import Stream
-from penstock.client.transport import open_channel, translated
+from penstock.client.transport import Connections, translated
 from penstock.client.values import Sendable, write_values
 from penstock.manifest import Manifest, parse_manifest
 from penstock.manifest.front_door import Source
@@ -56,7 +56,8 @@ class ServiceVersion:
 class Client:
     """Talks to one service; ``target`` is ``HOST:PORT`` or ``unix:PATH``.
 
-    Connects with the first call, and belongs to the event loop of that. Every method raises
+    Connects with the first call, and belongs to the event loop of that; for more calls at a time
+    than a connection may have (``ClientOptions``) it has several. Every method raises
     ``ServiceError`` with what the service said, or with gRPC's status where it said nothing.
     Nothing is tried twice by itself. Raises ``InputError`` for ``options`` that would give the
     token away.
@@ -66,7 +67,7 @@ class Client:
         self.target = target
         self.options = options or ClientOptions()
         self.options.check(target)
-        self._opened: grpc.aio.Channel | None = None
+        self._connections = Connections(target, self.options)
 
     async def version(self) -> ServiceVersion:
         """Ask the service what it is."""
@@ -177,10 +178,8 @@ class Client:
         return Attachment(call, hello(session_id, attach_id or uuid.uuid4().hex), on_interrupt)
 
     async def aclose(self) -> None:
-        """Give up the connection, and every call that still uses it."""
-        if self._opened is not None:
-            await self._opened.close()
-            self._opened = None
+        """Give up what is connected, and every call that still uses it."""
+        await self._connections.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -188,19 +187,16 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    @property
-    def _channel(self) -> grpc.aio.Channel:
-        if self._opened is None:
-            self._opened = open_channel(self.target, self.options)
-        return self._opened
-
     def _unary(self, method: Method[RequestT, ResponseT]) -> Callable[..., Awaitable[ResponseT]]:
-        call = self._channel.unary_unary(
-            method.path,
-            request_serializer=method.request.SerializeToString,
-            response_deserializer=method.response.FromString,
-        )
-        return partial(call, metadata=self.options.metadata)
+        def call(request: RequestT, **more: Any) -> Any:
+            def begin(channel: grpc.aio.Channel) -> Any:
+                write, read = method.request.SerializeToString, method.response.FromString
+                multicallable: Any = channel.unary_unary(method.path, write, read)
+                return multicallable(request, metadata=self.options.metadata, **more)
+
+            return self._connections.call(begin)
+
+        return call
 
     def _duplex(
         self,
@@ -210,5 +206,8 @@ class Client:
         *,
         timeout_s: float | None,
     ) -> DuplexCall:
-        call: Any = self._channel.stream_stream(method.path, response_deserializer=read)
-        return DuplexCall(call(timeout=timeout_s, metadata=self.options.metadata), write)
+        def begin(channel: grpc.aio.Channel) -> Any:
+            multicallable: Any = channel.stream_stream(method.path, response_deserializer=read)
+            return multicallable(timeout=timeout_s, metadata=self.options.metadata)
+
+        return DuplexCall(self._connections.call(begin), write)

@@ -49,8 +49,10 @@ class ClientOptions:
 
     A token goes to another machine in clear only with ``token_in_clear``. Requests are compressed
     by ``compression``. A service that doesn't answer a ping each ``keepalive_s`` seconds is taken
-    for gone (None: none is sent). Raises ``TypeError`` for a ``tls`` that is no ``ClientTls``, and
-    ``ValueError`` for what can't be: a token is visible ASCII, as ``penstock token`` makes it.
+    for gone (None: none is sent). With more than ``calls_per_connection`` calls at a time there is
+    another connection: a service that says nothing else takes 100 on each (``max_streams``). Raises
+    ``TypeError`` for a ``tls`` that is no ``ClientTls``, and ``ValueError`` for what can't be: a
+    token is visible ASCII, as ``penstock token`` makes it.
     """
 
     tls: ClientTls | None = None
@@ -58,6 +60,7 @@ class ClientOptions:
     token_in_clear: bool = False
     compression: Literal["none", "deflate", "gzip"] = "none"
     keepalive_s: float | None = 20.0
+    calls_per_connection: int = 100
 
     def __post_init__(self) -> None:
         tls: object = self.tls
@@ -72,6 +75,9 @@ class ClientOptions:
             raise ValueError(f"compression: expected one of {known}, got {self.compression!r}")
         if self.keepalive_s is not None and not self.keepalive_s > 0:
             raise ValueError(f"keepalive_s: expected more than 0, got {self.keepalive_s!r}")
+        if self.calls_per_connection < 1:
+            found = self.calls_per_connection
+            raise ValueError(f"calls_per_connection: expected 1 or more, got {found!r}")
 
     def check(self, target: str) -> None:
         """Raises ``InputError`` where the token would be read by others on its way."""

@@ -1,22 +1,27 @@
-"""The channel to a service, and gRPC's errors as Penstock's."""
+"""The channels to a service, and gRPC's errors as Penstock's."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import grpc
 
 from penstock.client.options import ClientOptions
 from penstock.errors import ServiceError
 
-_UNBOUNDED = (
+_ARGUMENTS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),  # else two channels would be one connection
 )
 _NEVER_MS = 2**31 - 1
 _NO_CONNECTION = "failed to connect"
+_REFUSED = "RST_STREAM with error code 7"
+"""HTTP/2's ``REFUSED_STREAM``: nothing of the call has been looked at."""
 _CLOSED = "the service may want TLS, or a certificate of its clients"
 _MEANINGS = {
     "Socket closed": _CLOSED,
@@ -28,9 +33,41 @@ _MEANINGS = {
 """By what gRPC says of a connection that was closed before it began to be one of gRPC's."""
 
 
-def open_channel(target: str, options: ClientOptions) -> grpc.aio.Channel:
-    """A channel to ``HOST:PORT`` or ``unix:PATH``; it connects with the first call."""
-    arguments = [*_UNBOUNDED]
+class Connections:
+    """The connections of a client to ``HOST:PORT`` or ``unix:PATH``: the first with its first call.
+
+    Where each has as many calls as it may, there is another one: on its own gRPC keeps a call
+    waiting for another's end, or has it refused where many begin at once.
+    """
+
+    def __init__(self, target: str, options: ClientOptions) -> None:
+        self._target = target
+        self._options = options
+        self._calls: dict[grpc.aio.Channel, int] = {}
+
+    def call(self, begin: Callable[[grpc.aio.Channel], Any]) -> Any:
+        """The call that ``begin`` makes, on a channel that has room for it."""
+        most = self._options.calls_per_connection
+        roomy = (channel for channel, count in self._calls.items() if count < most)
+        channel = next(roomy, None) or _open_channel(self._target, self._options)
+        call = begin(channel)
+        self._calls[channel] = self._calls.get(channel, 0) + 1
+        call.add_done_callback(partial(self._ended, channel))
+        return call
+
+    async def close(self) -> None:
+        """Give up all of them, and every call that still uses one."""
+        channels, self._calls = self._calls, {}
+        for channel in channels:
+            await channel.close()
+
+    def _ended(self, channel: grpc.aio.Channel, _call: object) -> None:
+        if channel in self._calls:
+            self._calls[channel] -= 1
+
+
+def _open_channel(target: str, options: ClientOptions) -> grpc.aio.Channel:
+    arguments = [*_ARGUMENTS]
     if options.keepalive_s is not None:
         arguments.append(("grpc.keepalive_time_ms", _milliseconds(options.keepalive_s)))
     tls, compression = options.tls, options.grpc_compression
@@ -64,8 +101,10 @@ def translated() -> Iterator[None]:
 
 
 def _said(error: grpc.aio.AioRpcError) -> str:
-    """What gRPC says, with what may be behind it where no connection comes about."""
+    """What gRPC says, with what may be behind it where there was no connection, or no room."""
     said = error.details() or error.code().name
+    if _REFUSED in said:
+        return f"{said} (the service lets a connection have fewer calls than calls_per_connection)"
     if said.startswith(_NO_CONNECTION):
         for sign, meaning in _MEANINGS.items():
             if sign in said:

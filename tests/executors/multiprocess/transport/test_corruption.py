@@ -60,6 +60,7 @@ def test_rubbish_is_refused_with_the_lanes_name(lanes, frame, message):
         (b"\x63" + record_of(Text("x"))[1:], "unknown kind of data"),
         (record_of(Binary(np.zeros(5000, np.uint8))), "never announced"),
     ],
+    ids=["short", "more", "kind", "slab"],  # records have times in them
 )
 def test_a_record_that_is_none_is_refused_with_the_lanes_name(lanes, record, message):
     error = read_record(lanes(), record)

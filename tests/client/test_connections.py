@@ -1,0 +1,83 @@
+"""A client has as many connections as its calls need."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import grpc
+import pytest
+from wire_client import calls_ended
+
+from penstock.client import Client, ClientOptions
+from penstock.client.transport import Connections, translated
+from penstock.data import Text
+from penstock.errors import ServiceError
+from penstock.manifest import ConnectionSettings, ServiceSettings, Settings
+from penstock.nodes import Catalogue
+from penstock.service import running
+from penstock.testing.processes import descriptors_of
+
+MOST = 2
+CALLS = 5
+ECHO = {"version": "v1", "nodes": [{"id": "n0", "node_type": "EchoNode"}]}
+
+
+async def echoed(client: Client, number: int, all_open: asyncio.Barrier) -> str:
+    async with client.stream(ECHO) as stream:
+        await all_open.wait()
+        await stream.send("n0", Text(str(number)))
+        async for output in stream.outputs():
+            return str(output.value.text)
+    raise AssertionError("nothing came")
+
+
+async def test_more_calls_than_a_connection_may_have_are_served_at_once(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """gRPC would begin all of them on one, and have what is too much refused."""
+    settings = Settings(service=ServiceSettings(connections=ConnectionSettings(max_streams=MOST)))
+    async with (
+        running(settings, f"unix:{tmp_path}/service", catalogue) as address,
+        Client(address, ClientOptions(calls_per_connection=MOST)) as client,
+    ):
+        before = sockets()
+        all_open = asyncio.Barrier(CALLS)
+        async with asyncio.timeout(30):
+            echoes = await asyncio.gather(*(echoed(client, n, all_open) for n in range(CALLS)))
+            assert echoes == [str(number) for number in range(CALLS)]
+            assert (await client.version()).compatible  # has room on one that is there
+        assert len(client._connections._calls) == 3
+        assert sockets() - before >= 2 * 3
+        await calls_ended()
+    assert not client._connections._calls
+
+
+def test_a_call_that_was_refused_says_what_there_is_to_set() -> None:
+    """gRPC begins many at once on a connection before it knows that they are too many."""
+    said = "Stream removed (RST_STREAM (Received RST_STREAM with error code 7))"
+    none = grpc.aio.Metadata()
+    with pytest.raises(ServiceError, match="fewer calls than calls_per_connection"), translated():
+        raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, none, none, said)
+
+
+def sockets() -> int:
+    return sum(target.startswith("socket:") for _, target in descriptors_of())
+
+
+async def test_a_call_that_has_ended_makes_room_whatever_it_ended_with() -> None:
+    connections = Connections("127.0.0.1:1", ClientOptions(calls_per_connection=1))
+    for end in ("refused", "cancelled"):
+        call = connections.call(lambda channel: channel.unary_unary("/a/b")(b""))
+        if end == "cancelled":
+            call.cancel()
+        await asyncio.wait([asyncio.ensure_future(call.code())])
+        await asyncio.sleep(0)
+    assert list(connections._calls.values()) == [0]
+    await connections.close()
+
+
+@pytest.mark.parametrize("most", [0, -1])
+def test_a_connection_has_one_call_at_least(most: int) -> None:
+    with pytest.raises(ValueError, match=f"calls_per_connection: expected 1 or more, got {most}"):
+        ClientOptions(calls_per_connection=most)
