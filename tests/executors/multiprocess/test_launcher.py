@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -111,8 +112,32 @@ def test_what_has_had_no_room_goes_to_the_replacement(launcher: Launcher) -> Non
     with ExitStack() as stack:
         stopped(launcher)
         orders = [ordered(launcher, stack) for _ in range(ROOM)]
-        assert launcher.patience_s(1, 0.0) == 0
-        answers = [has_spoken(ours) for _, ours in orders]
-    lost = answers.index(True)
-    assert 0 < lost < ROOM
-    assert all(answers[lost:])
+        time.sleep(0.02)
+        assert launcher.patience_s(1, 0.01) == 0
+        answers = {number: has_spoken(ours) for number, ours in orders}
+        first = min(number for number, spoke in answers.items() if spoke)
+        assert 1 < first < ROOM
+        assert all(answers[number] for number in range(first, ROOM + 1))
+        assert launcher.patience_s(first - 1, 60) == 0
+        assert launcher.patience_s(first, 60) > 0
+
+
+def test_what_there_is_too_little_of_for_one_order_fails_no_other(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_fds = socket.send_fds
+
+    def refused(*_: object) -> int:
+        raise OSError(errno.ETOOMANYREFS, "too many")
+
+    with ExitStack() as stack:
+        zygote = stopped(launcher)
+        orders = [ordered(launcher, stack) for _ in range(ROOM)]
+        monkeypatch.setattr(socket, "send_fds", refused)
+        launcher.answered(1)
+        orders.append(ordered(launcher, stack))  # behind those that wait
+        monkeypatch.setattr(socket, "send_fds", send_fds)
+        os.kill(zygote, signal.SIGCONT)
+        for number, ours in orders:
+            assert has_spoken(ours)
+            launcher.answered(number)

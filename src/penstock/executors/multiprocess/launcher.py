@@ -85,8 +85,7 @@ class Launcher:
         with self._lock:
             if number > self._answered:
                 self._answered, self._answered_at = number, time.monotonic()
-            if self._waiting:
-                self._send_waiting()
+            self._send_waiting()
 
     def patience_s(self, number: int, limit_s: float) -> float:
         """How much longer to wait for the supervisor of this order; 0: it won't speak.
@@ -102,7 +101,7 @@ class Launcher:
                 return left_s
             self._drop()
             self._send_waiting()
-            return 0.0
+            return 0.0 if number <= self._lost else limit_s
 
     def close(self) -> None:
         """End the zygote once its last session has ended; the next session starts another."""
@@ -125,8 +124,10 @@ class Launcher:
         return self._sock
 
     def _send_waiting(self) -> None:
-        while self._waiting and self._send(self._waiting[0].frame, self._waiting[0].socks):
-            self._waiting.popleft().close()
+        """Those that there is room for; what the system has no more of, it may have later."""
+        with contextlib.suppress(OSError):
+            while self._waiting and self._send(self._waiting[0].frame, self._waiting[0].socks):
+                self._waiting.popleft().close()
 
     def _send(self, frame: bytes, socks: Sequence[socket.socket]) -> bool:
         """Give an order to the zygote, or to another if it is dead; whether there was room."""
