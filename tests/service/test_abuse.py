@@ -201,6 +201,20 @@ async def test_one_connection_has_its_share_of_calls() -> None:
         assert await is_served(address)
 
 
+async def test_who_has_its_share_all_the_time_has_no_call_refused() -> None:
+    """A call that has ended for its client makes room, also where the service has yet to see it."""
+
+    async def one_after_the_other(wire: WireClient) -> None:
+        for _ in range(100):
+            await wire.version(execution.VersionRequest())
+
+    async with (
+        serving(ConnectionSettings(max_streams=4)) as address,
+        WireClient(address, alone=True) as wire,
+    ):
+        await asyncio.gather(*(one_after_the_other(wire) for _ in range(8)))
+
+
 async def test_what_a_stream_may_have_sent_unread_does_not_grow() -> None:
     """gRPC would ping to find out how much more it could have on its way."""
     initial_window = 4

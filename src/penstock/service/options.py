@@ -44,6 +44,8 @@ def _connection_options(connections: ConnectionSettings) -> list[tuple[str, Any]
     return [
         ("grpc.max_allowed_incoming_connections", connections.max_connections),
         ("grpc.max_concurrent_streams", connections.max_streams),
+        # else calls count on after they have ended for their client, which begins others
+        ("grpc.http.overload_protection", 0),
         ("grpc.max_metadata_size", connections.max_metadata_bytes),
         ("grpc.absolute_max_metadata_size", connections.max_metadata_bytes),
         ("grpc.keepalive_permit_without_calls", 1),
