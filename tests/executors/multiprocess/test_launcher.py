@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from penstock.executors.multiprocess import messages
 from penstock.executors.multiprocess.channel import encoded
 from penstock.executors.multiprocess.launcher import Launcher
+from penstock.executors.multiprocess.supervisor import PROCESS_NAME
 from penstock.executors.multiprocess.transport import socket_pair
+from penstock.testing.leaks import descendants
 
+FEW_FILES = 40
 ROOM = 280
 """More orders than a socket takes by Linux's default, ``net.core.wmem_default``."""
 
@@ -37,6 +41,17 @@ def stopped(launcher: Launcher) -> int:
     return launcher.pid
 
 
+def supervised(launcher: Launcher, stack: ExitStack) -> socket.socket:
+    """A supervisor that goes on; it says on the socket that a node came without its channel."""
+    ours, theirs = socket_pair()
+    stack.enter_context(ours)
+    with theirs:
+        launcher.supervise(theirs)
+    ours.send(encoded(messages.Spawn("n", 1.0, None, None)))
+    ours.settimeout(20)
+    return ours
+
+
 def ordered(launcher: Launcher, stack: ExitStack) -> tuple[int, socket.socket]:
     """A supervisor that is to end at once, by its number; what it says comes on the socket."""
     ours, theirs = socket_pair()
@@ -54,6 +69,41 @@ def has_spoken(ours: socket.socket) -> bool:
         return bool(ours.recv(1))
     except ConnectionResetError:  # with what it hasn't read
         return False
+
+
+@contextmanager
+def files_allowed(soft: int) -> Iterator[None]:
+    """This process may have so many descriptors, and what it starts."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_zygote_has_supervisors_beyond_the_files_that_its_program_may_have_for_now(
+    launcher: Launcher,
+) -> None:
+    with files_allowed(FEW_FILES):
+        launcher.warm_up()
+    with ExitStack() as stack:
+        supervisors = [supervised(launcher, stack) for _ in range(FEW_FILES)]
+        assert all(has_spoken(ours) for ours in supervisors)
+
+
+def test_what_another_zygote_forks_may_have_as_many_files_as_before(launcher: Launcher) -> None:
+    """Though the program, as a service does, may have more itself by then."""
+    with files_allowed(FEW_FILES):
+        launcher.warm_up()
+    assert launcher.pid is not None
+    os.kill(launcher.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, launcher.pid, os.WEXITED | os.WNOWAIT)
+    with ExitStack() as stack:
+        assert has_spoken(supervised(launcher, stack))
+        supervisors = [one for one in descendants() if one.name == PROCESS_NAME]
+        allowed = [resource.prlimit(one.pid, resource.RLIMIT_NOFILE) for one in supervisors]
+        assert [soft for soft, _ in allowed] == [FEW_FILES]
 
 
 def test_orders_that_a_zygote_has_no_room_for_wait_for_it(launcher: Launcher) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import select
 import signal
 import time
@@ -57,7 +58,18 @@ def close_all_but(keep: Collection[int]) -> None:
     for fd in sorted(fd for fd in keep if fd >= low):
         os.closerange(low, fd)
         low = fd + 1
-    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(low, max(map(int, os.listdir("/proc/self/fd"))) + 1)
+
+
+def soft_files() -> int:
+    """How many descriptors this process may have for now: its soft limit."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def allow_files(soft: int | None = None) -> None:
+    """Have so many descriptors, or as many as this process may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if soft is None else min(soft, hard), hard))
 
 
 def watch_child(pid: int) -> int:

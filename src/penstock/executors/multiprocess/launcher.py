@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penstock.executors.multiprocess import messages
+from penstock.executors.multiprocess import kernel, messages
 from penstock.executors.multiprocess.channel import encoded
 from penstock.executors.multiprocess.interpreter import (
     module_arguments,
@@ -46,7 +46,8 @@ class Launcher:
     that speaks shows that all ordered before it were forked, or can't be; a long queue is no sign
     of a stuck one.
 
-    ``started`` counts the zygotes that there have been.
+    What is forked may have as many descriptors as this program had when it first had a zygote: it
+    may allow itself more since. ``started`` counts the zygotes that there have been.
     """
 
     def __init__(self) -> None:
@@ -54,6 +55,7 @@ class Launcher:
         self._process: subprocess.Popen[bytes] | None = None
         self._sock: socket.socket | None = None
         self._owner = 0
+        self._files: int | None = None
         self.started = 0
         self._waiting: deque[_Order] = deque()
         self._given = 0
@@ -117,7 +119,9 @@ class Launcher:
         if self._sock is None or self._owner != os.getpid():  # a fork has none of its own
             if self._owner != os.getpid():
                 self._forget_waiting()
-            self._sock, self._process = _start()
+            if self._files is None:
+                self._files = kernel.soft_files()
+            self._sock, self._process = _start(self._files)
             self.started += 1
             self._owner = os.getpid()
             self._answered_at = time.monotonic()
@@ -153,7 +157,7 @@ class Launcher:
                 self._process.wait(_END_S)
             self._drop()
         self._forget_waiting()
-        self._sock = self._process = None
+        self._sock = self._process = self._files = None
 
     def _drop(self) -> None:
         """Have no zygote: it was killed, or doesn't do its work. Its supervisors go on."""
@@ -165,11 +169,11 @@ class Launcher:
         self._lost = self._given
 
 
-def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+def _start(files: int) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     ours, theirs = socket_pair()
     with theirs:
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            [sys.executable, *module_arguments(_ZYGOTE), str(theirs.fileno())],
+            [sys.executable, *module_arguments(_ZYGOTE), str(theirs.fileno()), str(files)],
             env={**single_threaded_environment(), PROGRAM: this_program()},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

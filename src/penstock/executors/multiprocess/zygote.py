@@ -40,9 +40,13 @@ class HostModule(Protocol):
 
 
 class Zygote:
-    """Forks a supervisor for every ``Supervise`` that comes over ``sock``."""
+    """Forks a supervisor for every ``Supervise`` that comes over ``sock``.
 
-    def __init__(self, sock: socket.socket) -> None:
+    It has a descriptor for each, as many as it may; what it forks may have ``files`` of them.
+    """
+
+    def __init__(self, sock: socket.socket, files: int) -> None:
+        self._files = files
         self._reactor = Reactor()
         self._channel: Channel[messages.Supervise] = Channel(
             sock, self._reactor, messages.Supervise, self._on_supervise, self._on_caller_gone
@@ -55,6 +59,7 @@ class Zygote:
 
     def run(self) -> None:
         kernel.become_subreaper()
+        kernel.allow_files()
         for kinds in (messages.ToSupervisor, messages.ToNode):
             decoder(kinds)  # now, and not in each that is forked
         _freeze()
@@ -70,7 +75,7 @@ class Zygote:
             host = None if order.host is None else self._host_module(order.host)
             pid = os.fork()
             if pid == 0:
-                _become_supervisor(host, descriptors)
+                _become_supervisor(host, descriptors, self._files)
             pidfd = kernel.watch_child(pid)
         except (OSError, ImportError, AttributeError):
             traceback.print_exc()
@@ -122,10 +127,11 @@ def _freeze() -> None:
     gc.freeze()
 
 
-def _become_supervisor(host: HostModule | None, descriptors: list[int]) -> None:
+def _become_supervisor(host: HostModule | None, descriptors: list[int], files: int) -> None:
     code = 1
     try:
         kernel.close_all_but(descriptors)
+        kernel.allow_files(files)
         session, *control = descriptors
         supervisor.main(session, None if host is None else (host.main, control[0]))
         code = 0
@@ -139,7 +145,8 @@ def main() -> None:
     kernel.name_process("penstock-zygote")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     restore_blas_threads()
-    Zygote(socket.socket(fileno=int(sys.argv[1]))).run()
+    fd, files = map(int, sys.argv[1:])
+    Zygote(socket.socket(fileno=fd), files).run()
 
 
 if __name__ == "__main__":
