@@ -45,3 +45,38 @@ def test_only_an_async_process_can_work_on_several_inputs():
         node("wrong")(cls)
     assert node("right")(type("Right", (Async,), {"concurrency": 2})).concurrency == 2
     assert node("right")(type("Right", (Plain,), {"concurrency": 1}))
+
+
+def test_a_node_type_needs_a_name():
+    with pytest.raises(TypeError, match=r'@node needs a name, as in @node\("Gain"\), got <class'):
+        node(Plain)
+
+
+@pytest.mark.parametrize("said", [type("Params", (), {"size": 1}), Sized.Params(), None])
+def test_params_extend_node_params(said):
+    cls = type("Wrong", (Plain,), {"Params": said})
+    with pytest.raises(TypeError, match=r"Params must be a subclass of NodeParams, got"):
+        node("wrong")(cls)
+
+
+class Bare(Plain):
+    def __init__(self) -> None:
+        self.model = None
+
+
+class Loaded(Plain):
+    def __init__(self, params, ctx) -> None:
+        super().__init__(params, ctx)
+        self.model = None
+
+
+class Forwarding(Plain):
+    def __init__(self, *args) -> None:
+        super().__init__(*args)
+
+
+def test_an_init_takes_what_that_of_node_takes():
+    with pytest.raises(TypeError, match=r"must take \(self, params, ctx\), .*\(self\).* setup"):
+        node("wrong")(Bare)
+    assert node("right")(Loaded)
+    assert node("right")(Forwarding)

@@ -73,14 +73,18 @@ def node(
 
     A type that says nothing runs on the registry's default: multiprocess, unless the
     operator has set another. Raises ``ValueError`` for an executor that there is not, or a
-    ``concurrency`` or ``chunk_samples`` that can't be, and ``TypeError`` for what is no ``Node``
-    class.
+    ``concurrency`` or ``chunk_samples`` that can't be, and ``TypeError`` for what is no name, for
+    what is no ``Node`` class, and for one with ``Params`` or an ``__init__`` that can't be used.
     """
+    if not isinstance(name, str):  # @node, without parentheses
+        raise TypeError(f'@node needs a name, as in @node("Gain"), got {name!r}')
     chosen = None if executor is None else _executor(name, executor)
 
     def mark(cls: NodeClass) -> NodeClass:
         if not (isinstance(cls, type) and issubclass(cls, Node)):
             raise TypeError(f"@node({name!r}) needs a subclass of Node, got {cls!r}")
+        _check_params(name, cls)
+        _check_init(name, cls)
         _check_concurrency(name, cls)
         _check_chunk_samples(name, cls)
         cls.__penstock_node__ = (name, chosen)  # type: ignore[attr-defined]  # the mark
@@ -96,6 +100,22 @@ def _executor(name: str, executor: str) -> ExecutorType:
         known = ", ".join(ExecutorType)
         message = f"@node({name!r}): executor must be one of {known}, got {executor!r}"
         raise ValueError(message) from None
+
+
+def _check_params(name: str, cls: type[Node]) -> None:
+    params: object = cls.Params
+    if not (isinstance(params, type) and issubclass(params, NodeParams)):
+        raise TypeError(f"@node({name!r}): Params must be a subclass of NodeParams, got {params!r}")
+
+
+def _check_init(name: str, cls: type[Node]) -> None:
+    try:
+        inspect.signature(cls.__init__).bind("self", "params", "ctx")
+    except TypeError:
+        raise TypeError(
+            f"@node({name!r}): __init__ must take (self, params, ctx), as that of Node, got "
+            f"{inspect.signature(cls.__init__)}; what a node loads is for setup"
+        ) from None
 
 
 def _check_concurrency(name: str, cls: type[Node]) -> None:
