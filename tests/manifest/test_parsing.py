@@ -185,6 +185,32 @@ def test_json_yaml_a_path_and_a_mapping_mean_the_same(tmp_path: Path) -> None:
         assert parse_manifest(source) == expected
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{version", "is not JSON: Expecting property name"),
+        (b'{"a": 1, "a": 2}', "key 'a' is written twice"),
+        (b"\xff", "is not UTF-8: invalid start byte at byte 0"),
+        (b" " * (1 << 20) + b"{}", "is larger than 1048576 bytes"),
+    ],
+)
+def test_a_file_that_can_not_be_parsed_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "flow.json"
+    path.write_bytes(content)
+    assert faults(path)[""].startswith(f"{str(path)!r}: {said}")
+
+
+def test_what_a_number_is_not_is_said_once() -> None:
+    verify = {"multiprocess": {"channel_capacity": "many", "process_timeout_secs": "long"}}
+    assert faults(with_(metadata=verify)) == {
+        f"metadata.multiprocess.{key}": f"metadata.multiprocess.{key}: must be {kind}, got {found}"
+        for key, kind, found in (
+            ("channel_capacity", "a valid integer", "'many'"),
+            ("process_timeout_secs", "a valid number", "'long'"),
+        )
+    }
+
+
 def test_a_file_is_what_its_name_says(tmp_path: Path) -> None:
     flow = "{version: v1, nodes: [{id: a, node_type: Echo}]}"
     for name in ("flow.yaml", "flow.YML"):

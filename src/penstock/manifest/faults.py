@@ -97,7 +97,9 @@ def _wrong_value(path: str, message: str, value: object) -> Fault:
         return Fault(path, message.removeprefix("Value error, "), found=shown(value))
     subject, should, rest = message.partition(" should ")
     found = shown(value)
-    expected = "be an object" if rest.startswith("be a valid dictionary") else rest
+    expected = rest.partition(", ")[0] if rest.startswith("be a valid ") else rest
+    if rest.startswith("be a valid dictionary"):
+        expected = "be an object"
     if not should or subject not in _SUBJECTS:
         return Fault(path, f"{message}, got {found}", found=found)
     return Fault(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,12 @@ def _read_file(source: str | os.PathLike[str]) -> Any:
     except (OSError, ValueError, TypeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise _fault(f"{shown(str(source))} can't be read: {reason}", str(source)) from exc
-    return _read_text(_decoded(content), path.suffix.lower())
+    try:
+        return _read_text(_decoded(content), path.suffix.lower())
+    except ManifestError as exc:
+        name = shown(str(source))
+        named = [replace(fault, message=f"{name}: {fault.message}") for fault in exc.faults]
+        raise ManifestError(named) from exc
 
 
 def _decoded(content: bytes) -> str:
