@@ -307,3 +307,14 @@ def test_what_is_no_toml_is_refused(tmp_path: Path) -> None:
     assert "is not TOML" in settings_faults(tmp_path, "[limits\n")[""]
     with pytest.raises(ConfigurationError, match="can't be read"):
         load_settings(tmp_path / "none.toml")
+
+
+def test_a_relative_path_is_said_as_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("penstock.toml").write_text('[service]\ntokens = "tokens.toml"\n')
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings("penstock.toml")
+    said = f"service.tokens: must be a file, got {tmp_path / 'tokens.toml'}"
+    assert str(caught.value) == said

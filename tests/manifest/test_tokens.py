@@ -49,6 +49,15 @@ def test_a_token_in_the_wrong_place_is_not_told(tmp_path: Path, text: str) -> No
     assert "secret" not in repr(caught.value.__cause__)
 
 
+def test_a_fault_says_which_file_has_it_and_where(tmp_path: Path) -> None:
+    text = f'[tokens.a]\nsha256 = "{digest_of("x")}"\nsession = "all"\n'
+    path = written(tmp_path / "tokens.toml", text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_tokens(path)
+    said = "tokens.a.session: unknown key"
+    assert str(caught.value) == f"service.tokens: {path}: {said}"
+
+
 @pytest.mark.parametrize("mode", [0o666, 0o620, 0o602])
 def test_a_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
     with pytest.raises(ConfigurationError, match="others may write to it"):

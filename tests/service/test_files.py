@@ -184,6 +184,7 @@ def test_a_folder_that_is_none_is_a_fault(tmp_path: Path) -> None:
     path.write_text('[service]\nfiles = ["relative", "/nowhere/at/all"]\n')
     with pytest.raises(ConfigurationError) as caught:
         load_settings(path)
-    assert [fault.path for fault in caught.value.faults] == [
-        "service.files[0]", "service.files[1]"
-    ]  # fmt: skip
+    assert [str(fault) for fault in caught.value.faults] == [
+        "service.files[0]: must be a folder's absolute path, got relative",
+        "service.files[1]: must be a folder that there is, got /nowhere/at/all",
+    ]

@@ -106,12 +106,16 @@ class ServiceSettings(Document):
 def service_faults(settings: ServiceSettings) -> Iterator[Fault]:
     """Files and folders that are not there."""
     for index, folder in enumerate(settings.files):
-        if not (Path(folder).is_absolute() and Path(folder).is_dir()):
-            path = path_of(("service", "files", index))
-            yield Fault(path, f"must be a folder's absolute path, got {folder}")
+        path = path_of(("service", "files", index))
+        if not Path(folder).is_absolute():
+            yield Fault(path, f"must be a folder's absolute path, got {folder}", found=folder)
+        elif not Path(folder).is_dir():
+            yield Fault(path, f"must be a folder that there is, got {folder}", found=folder)
     named = {"tokens": settings.tokens}
     if settings.tls is not None:
         named |= {f"tls.{key}": path for key, path in settings.tls.model_dump().items()}
     for key, file in named.items():
         if file is not None and not Path(file).is_file():
-            yield Fault(f"service.{key}", f"must be a file, got {file}", found=file)
+            yield Fault(
+                f"service.{key}", f"must be a file, got {Path(file).absolute()}", found=file
+            )

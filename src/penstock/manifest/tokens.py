@@ -23,6 +23,8 @@ from penstock.errors import ConfigurationError, Fault
 from penstock.manifest.faults import Closest, faults_of
 from penstock.manifest.schema import Document
 
+_KEY = "service.tokens"
+"""Where the configuration names the file."""
 PREFIX = "pst_"
 """What tokens begin with, so that people and scanners know one when they see it."""
 _BYTES = 32
@@ -118,17 +120,17 @@ def load_tokens(path: str | os.PathLike[str]) -> Tokens:
         raise _fault(f"{path} can't be read: {exc.strerror or exc}") from exc
     except ValidationError as exc:
         found = faults_of(exc, _File, closest=Closest())
-        raise ConfigurationError([_without_secrets(fault) for fault in found]) from None
+        raise ConfigurationError([_without_secrets(fault, path) for fault in found]) from None
     except ValueError as exc:  # not UTF-8, or not TOML
         raise _fault(f"{Path(path)} is not TOML: {exc}") from exc
     return Tokens(held.tokens)
 
 
-def _without_secrets(fault: Fault) -> Fault:
+def _without_secrets(fault: Fault, path: str | os.PathLike[str]) -> Fault:
     """The fault without what was found: it may be a token, written where its hash belongs."""
-    message = fault.message.partition(", got ")[0]
-    return Fault(fault.path, message, expected=fault.expected, suggestion=fault.suggestion)
+    message = f"{path}: {fault.path}: {fault.message.partition(', got ')[0]}"
+    return Fault(_KEY, message, expected=fault.expected, suggestion=fault.suggestion)
 
 
 def _fault(message: str) -> ConfigurationError:
-    return ConfigurationError([Fault("service.tokens", message)])
+    return ConfigurationError([Fault(_KEY, message)])

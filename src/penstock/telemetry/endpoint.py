@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import TypeAlias
@@ -60,7 +61,7 @@ class Endpoint:
         try:
             server = await asyncio.start_server(self._connected, host, port, limit=LARGEST_REQUEST)
         except OSError as exc:
-            reason = exc.strerror or str(exc)
+            reason = os.strerror(exc.errno) if exc.errno else str(exc)  # asyncio says more
             raise _refused(f"{host}:{port}", f"can't be bound: {reason}") from exc
         try:
             bound = server.sockets[0].getsockname()[1]
