@@ -328,3 +328,17 @@ async def test_a_send_that_is_given_up_ends_the_stream(client: Client) -> None:
 async def send_big_ones(stream: Stream) -> None:
     while True:
         await stream.send("n0", Text("x" * 500_000))
+
+
+async def test_a_closed_client_connects_no_more(address: str) -> None:
+    manifest = chain("PassThrough")
+    async with Client(address) as client:
+        await client.version()
+    with pytest.raises(SessionClosedError, match="the client is closed"):
+        await client.version()
+    with pytest.raises(SessionClosedError, match="the client is closed"):
+        await client.execute(manifest, {"n0": Text("x")})
+    for opened in (client.stream(manifest), client.attach("session")):
+        with pytest.raises(SessionClosedError, match="the client is closed"):
+            async with opened:
+                pass

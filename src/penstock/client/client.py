@@ -60,7 +60,7 @@ class Client:
     than a connection may have (``ClientOptions``) it has several. Every method raises
     ``ServiceError`` with what the service said, or with gRPC's status where it said nothing.
     Nothing is tried twice by itself. Raises ``InputError`` for ``options`` that would give the
-    token away.
+    token away. Once it is closed, what is called raises ``SessionClosedError``.
     """
 
     def __init__(self, target: str, options: ClientOptions | None = None) -> None:
@@ -178,7 +178,7 @@ class Client:
         return Attachment(call, hello(session_id, attach_id or uuid.uuid4().hex), on_interrupt)
 
     async def aclose(self) -> None:
-        """Give up what is connected, and every call that still uses it."""
+        """Give up what is connected, and every call that still uses it, for good."""
         await self._connections.close()
 
     async def __aenter__(self) -> Self:

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from penstock.client.options import ClientOptions
-from penstock.errors import ServiceError
+from penstock.errors import ServiceError, SessionClosedError
 
 _ARGUMENTS = (
     ("grpc.max_receive_message_length", -1),
@@ -44,9 +44,15 @@ class Connections:
         self._target = target
         self._options = options
         self._calls: dict[grpc.aio.Channel, int] = {}
+        self._is_closed = False
 
     def call(self, begin: Callable[[grpc.aio.Channel], Any]) -> Any:
-        """The call that ``begin`` makes, on a channel that has room for it."""
+        """The call that ``begin`` makes, on a channel that has room for it.
+
+        Raises ``SessionClosedError`` once they are closed.
+        """
+        if self._is_closed:
+            raise SessionClosedError("the client is closed")
         most = self._options.calls_per_connection
         roomy = (channel for channel, count in self._calls.items() if count < most)
         channel = next(roomy, None) or _open_channel(self._target, self._options)
@@ -56,7 +62,8 @@ class Connections:
         return call
 
     async def close(self) -> None:
-        """Give up all of them, and every call that still uses one."""
+        """Give up all of them, and every call that still uses one, for good."""
+        self._is_closed = True
         channels, self._calls = self._calls, {}
         for channel in channels:
             await channel.close()
