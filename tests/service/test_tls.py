@@ -121,6 +121,21 @@ async def test_a_key_of_another_certificate_is_refused_at_the_start(
             pass
 
 
+def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    certificate, _ = OURS.issue("service").write(tmp_path, "service")
+    with pytest.raises(ConfigurationError) as caught:
+        Certificate(TlsSettings(certificate=certificate, key=str(tmp_path)))
+    assert str(caught.value) == f"service.tls: {tmp_path} can't be read: Is a directory"
+
+
+def test_authorities_that_are_none_are_told_from_the_services_own_pair(tmp_path: Path) -> None:
+    certificate, key = OURS.issue("service").write(tmp_path, "service")
+    (tmp_path / "clients.pem").write_text("no certificate\n")
+    tls = TlsSettings(certificate=certificate, key=key, client_ca=str(tmp_path / "clients.pem"))
+    with pytest.raises(ConfigurationError, match=r"service\.tls: client_ca: expected certificates"):
+        Certificate(tls)
+
+
 @pytest.mark.parametrize("bind", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"])
 def test_other_machines_are_not_let_near_in_clear(bind: str) -> None:
     address = parse_address(bind)

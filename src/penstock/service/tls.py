@@ -73,20 +73,28 @@ class Certificate:
 
     def _read(self) -> _Pair:
         settings = self._settings
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(settings.certificate, settings.key, password=_no_password)
-        if settings.client_ca is not None:
-            context.load_verify_locations(settings.client_ca)
-        return _Pair(
+        pair = _Pair(  # first, as ssl doesn't say which file it can't read
             Path(settings.key).read_bytes(),
             Path(settings.certificate).read_bytes(),
             Path(settings.client_ca).read_bytes() if settings.client_ca is not None else None,
         )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.certificate, settings.key, password=_no_password)
+        if settings.client_ca is not None:
+            _load_authorities(context, settings.client_ca)
+        return pair
 
     def _stamp(self) -> _Stamp:
         files = (self._settings.certificate, self._settings.key, self._settings.client_ca)
         found = [os.stat(file) for file in files if file is not None]
         return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
+
+
+def _load_authorities(context: ssl.SSLContext, path: str) -> None:
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError as exc:
+        raise ValueError(f"client_ca: expected certificates, in PEM: {exc.reason or exc}") from exc
 
 
 def _no_password() -> str:
@@ -96,4 +104,6 @@ def _no_password() -> str:
 def _said(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return f"expected a certificate and its key, in PEM: {error.reason or error}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} can't be read: {error.strerror}"
     return str(error)
