@@ -13,6 +13,7 @@ from penstock.errors import NodeExecutionError
 from penstock.nodes import Node
 
 VALUE_TYPES = frozenset({Audio, Video, Tensor, Text, Json, Binary, Control})
+VALUE_NAMES = ", ".join(sorted(kind.__name__ for kind in VALUE_TYPES))
 _METHODS = ("setup", "process", "produce", "flush", "interrupt", "teardown")
 END = object()
 """Stands for the value after the last."""
@@ -163,7 +164,6 @@ def checked(value: Any) -> Value:
         value.close()
         raise TypeError("a plain method returned a coroutine: declare the method async")
     if not is_value(value):
-        names = sorted(kind.__name__ for kind in VALUE_TYPES)
-        raise TypeError(f"expected {', '.join(names)} or None, got {type(value).__name__}")
+        raise TypeError(f"expected {VALUE_NAMES} or None, got {type(value).__name__}")
     result: Value = value
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.data import Message, Value
 from penstock.errors import InputError, InvalidValueError
-from penstock.executors.calling import VALUE_TYPES
+from penstock.executors.calling import VALUE_NAMES, VALUE_TYPES
 
 _MAX_SEQUENCE = (1 << 64) - 1
 _MAX_TIMESTAMP_US = 1 << 63
@@ -18,7 +18,7 @@ def input_message(
     ``entered_ns`` is left out for a value that somebody publishes in between.
     """
     if type(value) not in VALUE_TYPES:
-        raise InvalidValueError(f"expected one of penstock's values, got {type(value).__name__}")
+        raise InvalidValueError(f"expected one of {VALUE_NAMES}, got {type(value).__name__}")
     if not (isinstance(sequence, int) and 0 <= sequence <= _MAX_SEQUENCE):
         raise InputError(f"sequence must be 0 to 2⁶⁴ - 1, got {sequence}")
     if not (isinstance(timestamp_us, int) and abs(timestamp_us) < _MAX_TIMESTAMP_US):
