@@ -244,7 +244,7 @@ class Admission:
         self.readiness.drain()
         if not self._open:
             return
-        _log.info("stopping: %d sessions have %g s to finish", len(self._open), limit_s)
+        _log.info("stopping: open sessions (%d) have %g s to finish", len(self._open), limit_s)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 await self._empty.wait()
