@@ -193,6 +193,8 @@ async def test_teardown_follows_a_failure(cls: type[Failing]) -> None:
 async def test_what_is_wrong_is_said() -> None:
     with pytest.raises(InputError, match="Plain accepts text; got json"):
         await run_node(Plain, [Json(1)])
+    with pytest.raises(InputError, match="Plain accepts text; got str, which is no value"):
+        await run_node(Plain, ["a"])  # type: ignore[list-item]  # that is the fault
     with pytest.raises(ValidationError, match="at most 3"):
         await run_node(Plain, [], {"suffix": "long"})
     with pytest.raises(TypeError, match="got str"):

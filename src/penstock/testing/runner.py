@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from penstock.data import Kind, Message, Value, replace
 from penstock.errors import InputError
-from penstock.executors.calling import call_here, call_plain, each_value
+from penstock.executors.calling import call_here, call_plain, each_value, is_value
 from penstock.nodes import Node, NodeContext, NodeParams
 from penstock.nodes.catalogue import NodeType, describe
 
@@ -96,8 +96,10 @@ def _taken(kind: NodeType, given: Any) -> Any:
 
 
 def _accepted(who: str, accepts: frozenset[Kind], value: Value) -> Value:
+    expected = ", ".join(sorted(accepts)) or "nothing"
+    if not is_value(value):
+        raise InputError(f"{who} accepts {expected}; got {type(value).__name__}, which is no value")
     if value.kind not in accepts:
-        expected = ", ".join(sorted(accepts)) or "nothing"
         raise InputError(f"{who} accepts {expected}; got {value.kind}")
     arrays: dict[str, Any] = {
         name: _read_only(found)
