@@ -20,8 +20,6 @@ _ARGUMENTS = (
 )
 _NEVER_MS = 2**31 - 1
 _NO_CONNECTION = "failed to connect"
-_REFUSED = "RST_STREAM with error code 7"
-"""HTTP/2's ``REFUSED_STREAM``: nothing of the call has been looked at."""
 _CLOSED = "the service may want TLS, or a certificate of its clients"
 _MEANINGS = {
     "Socket closed": _CLOSED,
@@ -36,8 +34,8 @@ _MEANINGS = {
 class Connections:
     """The connections of a client to ``HOST:PORT`` or ``unix:PATH``: the first with its first call.
 
-    Where each has as many calls as it may, there is another one: on its own gRPC keeps a call
-    waiting for another's end, or has it refused where many begin at once.
+    Where each has as many calls as it may, there is another one: gRPC would keep a call waiting
+    for another's end.
     """
 
     def __init__(self, target: str, options: ClientOptions) -> None:
@@ -108,10 +106,8 @@ def translated() -> Iterator[None]:
 
 
 def _said(error: grpc.aio.AioRpcError) -> str:
-    """What gRPC says, with what may be behind it where there was no connection, or no room."""
+    """What gRPC says, with what may be behind it where no connection comes about."""
     said = error.details() or error.code().name
-    if _REFUSED in said:
-        return f"{said} (the service lets a connection have fewer calls than calls_per_connection)"
     if said.startswith(_NO_CONNECTION):
         for sign, meaning in _MEANINGS.items():
             if sign in said:
