@@ -11,7 +11,13 @@ from penstock.wire.v1 import streaming_pb2 as streaming
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """One node; ``executor``, ``reason`` and ``pid`` say where it ran and why."""
+    """One node; ``executor``, ``reason`` and ``pid`` say where it ran and why.
+
+    ``unmatched`` are the inputs that a join had to drop, ``filtered`` the values on its way that
+    are of no kind that it takes, ``interrupted`` the inputs and outputs that were given up because
+    of an interrupt while it was at them, ``skipped`` those inputs that it was left out of while it
+    was bypassed or disabled, ``withheld`` the outputs that an intercept dropped.
+    """
 
     items_processed: int
     outputs: int
@@ -21,6 +27,11 @@ class NodeReport:
     executor: str
     reason: str
     pid: int
+    unmatched: int
+    filtered: int
+    interrupted: int
+    skipped: int
+    withheld: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,11 @@ def _node(message: pb.NodeMetrics) -> NodeReport:
         executor=message.executor,
         reason=message.reason,
         pid=message.pid,
+        unmatched=message.unmatched,
+        filtered=message.filtered,
+        interrupted=message.interrupted,
+        skipped=message.skipped,
+        withheld=message.withheld,
     )
 
 

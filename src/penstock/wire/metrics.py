@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,12 +34,16 @@ def encode_metrics(
         data_type_breakdown={str(kind): count for kind, count in metrics.items_by_kind.items()},
         bridges=[_bridge(bridge) for bridge in metrics.bridges],
     )
+    filtered: Counter[str] = Counter()
+    for lane in metrics.lanes:
+        filtered[lane.target] += sum(lane.filtered.values())
     for node_id, node in metrics.nodes.items():
-        message.node_metrics[node_id].CopyFrom(_node(node, reasons.get(node_id, "")))
+        said = _node(node, reasons.get(node_id, ""), filtered[node_id])
+        message.node_metrics[node_id].CopyFrom(said)
     return message
 
 
-def _node(node: NodeMetrics, reason: str) -> pb.NodeMetrics:
+def _node(node: NodeMetrics, reason: str, filtered: int) -> pb.NodeMetrics:
     return pb.NodeMetrics(
         execution_time_ms=node.execution_time_s * 1e3,
         memory_bytes=node.peak_memory_bytes,
@@ -48,6 +53,11 @@ def _node(node: NodeMetrics, reason: str) -> pb.NodeMetrics:
         executor=node.executor,
         pid=node.pid,
         reason=reason,
+        unmatched=node.unmatched,
+        filtered=filtered,
+        interrupted=node.interrupted,
+        skipped=node.skipped,
+        withheld=node.withheld,
     )
 
 

@@ -175,6 +175,11 @@ async def what_a_client_may_not(_wire: WireClient) -> None:
     "NodeMetrics.executor",
     "NodeMetrics.pid",
     "NodeMetrics.reason",
+    "NodeMetrics.unmatched",
+    "NodeMetrics.filtered",
+    "NodeMetrics.interrupted",
+    "NodeMetrics.skipped",
+    "NodeMetrics.withheld",
     "BridgeMetrics.source",
     "BridgeMetrics.target",
     "BridgeMetrics.strategy",
@@ -199,6 +204,10 @@ async def what_was_measured(wire: WireClient) -> None:
     assert node.pid > 1
     assert node.reason == "explicit mapping (declaration)"
     assert node.custom_metrics == "", "nodes have none"
+    left_out = (node.unmatched, node.filtered, node.interrupted, node.skipped, node.withheld)
+    assert left_out == (0, 0, 0, 0, 0)
+    wrong = (await executed(wire, "PassThrough", "AudioChunkerNode")).result.metrics
+    assert wrong.node_metrics["n1"].filtered == 1
     bridges = {(one.source, one.target): one for one in metrics.bridges}
     bridge = bridges["multiprocess", "native"]
     assert bridge.strategy == "IPCToNative"

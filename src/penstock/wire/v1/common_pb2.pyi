@@ -341,7 +341,7 @@ class ExecutionMetrics(_message.Message):
     def __init__(self, wall_time_ms: _Optional[float] = ..., cpu_time_ms: _Optional[float] = ..., memory_used_bytes: _Optional[int] = ..., node_metrics: _Optional[_Mapping[str, NodeMetrics]] = ..., serialization_time_ms: _Optional[float] = ..., proto_to_runtime_ms: _Optional[float] = ..., runtime_to_proto_ms: _Optional[float] = ..., data_type_breakdown: _Optional[_Mapping[str, int]] = ..., bridges: _Optional[_Iterable[_Union[BridgeMetrics, _Mapping[str, object]]]] = ...) -> None: ...
 
 class NodeMetrics(_message.Message):
-    __slots__ = ("execution_time_ms", "memory_bytes", "items_processed", "custom_metrics", "outputs", "cpu_time_ms", "executor", "pid", "reason")
+    __slots__ = ("execution_time_ms", "memory_bytes", "items_processed", "custom_metrics", "outputs", "cpu_time_ms", "executor", "pid", "reason", "unmatched", "filtered", "interrupted", "skipped", "withheld")
     EXECUTION_TIME_MS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     ITEMS_PROCESSED_FIELD_NUMBER: _ClassVar[int]
@@ -351,6 +351,11 @@ class NodeMetrics(_message.Message):
     EXECUTOR_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    UNMATCHED_FIELD_NUMBER: _ClassVar[int]
+    FILTERED_FIELD_NUMBER: _ClassVar[int]
+    INTERRUPTED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_FIELD_NUMBER: _ClassVar[int]
     execution_time_ms: float
     memory_bytes: int
     items_processed: int
@@ -360,7 +365,12 @@ class NodeMetrics(_message.Message):
     executor: str
     pid: int
     reason: str
-    def __init__(self, execution_time_ms: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., items_processed: _Optional[int] = ..., custom_metrics: _Optional[str] = ..., outputs: _Optional[int] = ..., cpu_time_ms: _Optional[float] = ..., executor: _Optional[str] = ..., pid: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    unmatched: int
+    filtered: int
+    interrupted: int
+    skipped: int
+    withheld: int
+    def __init__(self, execution_time_ms: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., items_processed: _Optional[int] = ..., custom_metrics: _Optional[str] = ..., outputs: _Optional[int] = ..., cpu_time_ms: _Optional[float] = ..., executor: _Optional[str] = ..., pid: _Optional[int] = ..., reason: _Optional[str] = ..., unmatched: _Optional[int] = ..., filtered: _Optional[int] = ..., interrupted: _Optional[int] = ..., skipped: _Optional[int] = ..., withheld: _Optional[int] = ...) -> None: ...
 
 class BridgeMetrics(_message.Message):
     __slots__ = ("source", "target", "strategy", "state", "messages_transferred", "bytes_transferred", "conversion_latency_us")
