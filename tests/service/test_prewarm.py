@@ -5,7 +5,7 @@ import select
 import signal
 
 import pytest
-from warm_nodes import warmed
+from warm_nodes import keeping, warmed, wish
 
 from penstock.data import Text
 from penstock.errors import ConfigurationError, ServiceError
@@ -18,6 +18,7 @@ from penstock.manifest import (
 from penstock.manifest.schema import MultiprocessDefaults
 from penstock.nodes import Catalogue
 from penstock.service.admission import Admission
+from penstock.session.hosting import warm
 
 
 def pipeline(count=1, **params):
@@ -114,6 +115,16 @@ async def test_one_that_can_not_be_set_up_is_logged_and_holds_nothing_up():
     async with warmed(1, model="broken") as (client, watch):
         assert "no such model" in await watch.error()
         assert len(await said(client, pipeline())) == 1
+
+
+async def test_one_that_can_not_be_set_up_keeps_no_other_from_being_replaced(monkeypatch):
+    monkeypatch.setattr(warm, "RETRY_S", 3600)
+    async with keeping(wish(model="broken"), wish(model="base")) as (client, watch):
+        assert "no such model" in await watch.error()
+        await watch.waiting(1)
+        assert len(await said(client, pipeline(model="base"))) == 1
+        assert len(set(await watch.waiting(2))) == 2
+        assert len(watch.errors) == 1
 
 
 async def test_wishes_for_the_same_add_up():

@@ -74,9 +74,17 @@ class Watch(logging.Handler):
 @contextlib.asynccontextmanager
 async def warmed(*counts: int, **params: str) -> AsyncIterator[tuple[Client, Watch]]:
     """A client of a service that keeps so many of them ready, by one wish for each count."""
-    wishes = tuple(
-        PrewarmSettings(node_type="slow_to_set_up", params=params, count=count) for count in counts
-    )
+    async with keeping(*(wish(count, **params) for count in counts)) as kept:
+        yield kept
+
+
+def wish(count: int = 1, **params: str) -> PrewarmSettings:
+    return PrewarmSettings(node_type="slow_to_set_up", params=params, count=count)
+
+
+@contextlib.asynccontextmanager
+async def keeping(*wishes: PrewarmSettings) -> AsyncIterator[tuple[Client, Watch]]:
+    """A client of a service that keeps what is wished ready."""
     settings = Settings(service=ServiceSettings(prewarm=wishes))
     catalogue = Catalogue.installed().extended(SlowToSetUp)
     watch = Watch()

@@ -181,7 +181,7 @@ class WarmNodes:
         self._waiting: dict[Recipe, deque[WarmNode]] = {recipe: deque() for recipe in self._wanted}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reactor: Reactor | None = None
-        self._retry: asyncio.TimerHandle | None = None
+        self._retries: dict[Recipe, asyncio.TimerHandle] = {}
         self.taken: Counter[tuple[str, str]] = Counter()
 
     @property
@@ -205,7 +205,7 @@ class WarmNodes:
             self._reactor = reactor_of(self._loop)
         for recipe, order in self._wanted.items():
             queue = self._waiting[recipe]
-            while len(queue) < self._counts[recipe] and self._retry is None:
+            while len(queue) < self._counts[recipe] and recipe not in self._retries:
                 try:
                     queue.append(WarmNode(order, self._reactor, self._ended))
                 except OSError as exc:
@@ -228,8 +228,8 @@ class WarmNodes:
     def close(self) -> None:
         """Let all that wait end."""
         self._wanted = {}
-        if self._retry is not None:
-            self._retry.cancel()
+        for retry in self._retries.values():
+            retry.cancel()
         for queue in self._waiting.values():
             while queue:
                 queue.popleft().close()
@@ -238,7 +238,7 @@ class WarmNodes:
             self._reactor = None
 
     def _ended(self, warm: WarmNode, why: str) -> None:
-        """One that failed is not replaced at once: the next might fail as well."""
+        """One that failed is not replaced at once: the next of its kind might fail as well."""
         queue = self._waiting[warm.order.recipe]
         if warm not in queue:
             return
@@ -247,13 +247,13 @@ class WarmNodes:
         self._fall_short(warm.order, why)
 
     def _fall_short(self, order: Order, why: str) -> None:
-        node_type = order.node.node_type
+        recipe, node_type = order.recipe, order.node.node_type
         _log.error("a %s could not be kept ready: %s", node_type, why, extra=_about(node_type))
-        if self._retry is None and self._loop is not None:
-            self._retry = self._loop.call_later(RETRY_S, self._try_again)
+        if recipe not in self._retries and self._loop is not None:
+            self._retries[recipe] = self._loop.call_later(RETRY_S, self._try_again, recipe)
 
-    def _try_again(self) -> None:
-        self._retry = None
+    def _try_again(self, recipe: Recipe) -> None:
+        del self._retries[recipe]
         self.refill()
 
 
