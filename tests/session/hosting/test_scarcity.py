@@ -1,9 +1,11 @@
 """A front door that may have no more of something says so, leaves nothing, and goes on later."""
 
+import asyncio
 import contextlib
 import errno
 import os
 import resource
+import socket
 from collections.abc import Iterator
 
 import hosted_nodes
@@ -12,11 +14,13 @@ from pipelines import chain, options, through
 
 from penstock.data import Text
 from penstock.errors import ResourceLimitError, SupervisionError
-from penstock.executors.multiprocess import messages
-from penstock.executors.multiprocess.channel import decoder
+from penstock.executors.multiprocess import kernel, messages
+from penstock.executors.multiprocess.channel import decoder, encoded
+from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.limits import unavailable
 from penstock.executors.multiprocess.supervisor import Supervisor
 from penstock.executors.multiprocess.transport import socket_pair
+from penstock.executors.multiprocess.zygote import Zygote
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
 from penstock.session import Session
@@ -96,6 +100,56 @@ def test_a_supervisor_that_can_fork_no_host_says_why(monkeypatch):
         assert control.recv(1) == b""
         supervisor._owner.close()
         supervisor._reactor.close()
+
+
+@pytest.mark.parametrize("host", [None, messages.HOST])
+def test_a_zygote_that_can_fork_no_supervisor_says_why(host, monkeypatch):
+    def refuse() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    ours, theirs = socket_pair()
+    with ours, theirs:
+        zygote = Zygote(theirs.dup(), kernel.soft_files())
+        monkeypatch.setattr(os, "fork", refuse)
+        monkeypatch.setattr(zygote, "_host_module", lambda _name: None)
+        ends = [theirs.dup().detach() for _ in range(1 if host is None else 2)]
+        zygote._on_supervise(messages.Supervise(host), ends)
+        said = decoder(messages.FromSupervisor).decode(ours.recv(1 << 16)[1:])
+        assert isinstance(said, messages.NotSupervised)
+        assert "ulimit -u" in said.reason
+        zygote._channel.close()
+        zygote._reactor.close()
+
+
+@pytest.fixture
+def refusing(monkeypatch) -> None:
+    """The zygote can fork nothing."""
+
+    def supervise(owner: socket.socket, *_control: socket.socket, host: str | None = None) -> int:
+        owner.send(encoded(messages.NotSupervised("no process is left")))
+        return 0
+
+    monkeypatch.setattr(LAUNCHER, "supervise", supervise)
+
+
+@pytest.mark.parametrize("kept", [None, Hosts(0)])
+@pytest.mark.usefixtures("refusing")
+async def test_a_session_without_a_supervisor_says_why(kept):
+    session = hosted("EchoNode", hosts=kept)
+    with pytest.raises(SupervisionError, match=r"could not be started: no process is left$"):
+        await session.start()
+
+
+@pytest.mark.usefixtures("refusing")
+async def test_a_warm_node_without_a_supervisor_says_why(caplog):
+    settings = Settings.model_validate({"service": {"prewarm": [{"node_type": "EchoNode"}]}})
+    catalogue = Catalogue.installed().extended("penstock.testing.faults")
+    warm = WarmNodes(prewarm_orders(settings, catalogue))
+    warm.refill()
+    async with asyncio.timeout(10):
+        while "kept ready: no process is left" not in caplog.text:  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0)
+    warm.close()
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ETOOMANYREFS, errno.EAGAIN])

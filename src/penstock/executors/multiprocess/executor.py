@@ -277,7 +277,8 @@ class MultiprocessExecutor:
         if any(one.has_spoken for one in self._supervisions):
             self._fail(None, SupervisionError("its supervisor process has died"))
         else:
-            self._fail(None, _NoSupervisorError("its supervisor could not be started"))
+            why = "".join(f": {one.refusal}" for one in self._supervisions if one.refusal)
+            self._fail(None, _NoSupervisorError(f"its supervisor could not be started{why}"))
 
     def _on_node(self, node_id: str, message: messages.FromNode, unwanted: list[int]) -> None:
         close_all(unwanted)

@@ -284,8 +284,14 @@ class Stopped(_Message, frozen=True):
     """Everything that was to be stopped is gone."""
 
 
+class NotSupervised(_Message, frozen=True):
+    """There will be no supervisor: the zygote says so in its place, and why."""
+
+    reason: str
+
+
 OfProcess: TypeAlias = Spawned | NotSpawned | Output | Exited
-FromSupervisor: TypeAlias = OfProcess | Stopped
+FromSupervisor: TypeAlias = OfProcess | Stopped | NotSupervised
 
 
 # From a program to its zygote.

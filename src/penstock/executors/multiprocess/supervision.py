@@ -25,7 +25,8 @@ class Supervision:
 
     ``on_message`` gets what it says of processes, ``on_gone`` is called where it dies unasked.
     ``number`` is that of the order for it, where it was ordered here. With ``node_id`` all that it
-    has is one process, which it knows by another name.
+    has is one process, which it knows by another name. ``refusal`` is why the zygote forked none,
+    where it has said so.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Supervision:
         node_id: str | None = None,
     ) -> None:
         self.has_spoken = False
+        self.refusal = ""
         self.pid = 0
         self._on_message = on_message
         self._on_gone = on_gone
@@ -98,6 +100,10 @@ class Supervision:
 
     def _heard(self, message: messages.FromSupervisor, unwanted: list[int]) -> None:
         close_all(unwanted)
+        if isinstance(message, messages.NotSupervised):
+            self.refusal = message.reason
+            LAUNCHER.answered(self._number)
+            return
         if not self.has_spoken:
             self.has_spoken = True
             self._be_patient()

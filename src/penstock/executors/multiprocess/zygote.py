@@ -7,6 +7,8 @@ it is gone, it ends as soon as its last supervisor has.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import importlib
 import os
@@ -19,8 +21,9 @@ from typing import Protocol, cast
 
 from penstock.executors.multiprocess import cgroup, kernel, messages, supervisor
 from penstock.executors.multiprocess import child as _warm  # noqa: F401  # imported to be forked
-from penstock.executors.multiprocess.channel import Channel, decoder
+from penstock.executors.multiprocess.channel import Channel, decoder, encoded
 from penstock.executors.multiprocess.interpreter import restore_blas_threads
+from penstock.executors.multiprocess.limits import shortage
 from penstock.executors.multiprocess.transport import Reactor
 
 ORPHANS_S = 2.0
@@ -71,13 +74,17 @@ class Zygote:
     def _on_supervise(self, order: messages.Supervise, descriptors: list[int]) -> None:
         try:
             if len(descriptors) != (1 if order.host is None else 2):
-                return  # none was left for it: who asked sees the end of its channel
+                _refuse(descriptors, OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+                return  # the kernel leaves out what there is no room for
             host = None if order.host is None else self._host_module(order.host)
             pid = os.fork()
             if pid == 0:
                 _become_supervisor(host, descriptors, self._files)
             pidfd = kernel.watch_child(pid)
-        except (OSError, ImportError, AttributeError):
+        except OSError as exc:
+            _refuse(descriptors, exc)
+            return
+        except (ImportError, AttributeError):
             traceback.print_exc()
             return
         finally:
@@ -119,6 +126,13 @@ class Zygote:
         if os.getppid() != self._program:  # else it has only let go of this zygote
             for pid in self._supervisors:
                 os.kill(pid, signal.SIGKILL)
+
+
+def _refuse(descriptors: list[int], error: OSError) -> None:
+    """Tell who asked, if the end of its channel came, why there will be no supervisor."""
+    with contextlib.suppress(OSError):  # it may be gone by now
+        for owner in descriptors[:1]:
+            os.write(owner, encoded(messages.NotSupervised(shortage(error))))
 
 
 def _freeze() -> None:

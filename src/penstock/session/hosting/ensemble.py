@@ -345,6 +345,9 @@ class HostedEnsemble:
             return  # it was killed because it didn't end
         if self._heard:
             self._fail(SupervisionError("its supervisor process has died"))
+        elif self._supervision is not None and self._supervision.refusal:
+            refusal = self._supervision.refusal
+            self._fail(_NoHostError(f"its supervisor could not be started: {refusal}"))
         else:
             self._fail(_NoHostError("its supervisor could not be started, or died at once"))
 

@@ -88,7 +88,7 @@ class WarmNode:
                 to_supervisor,
                 reactor,
                 self._heard,
-                lambda: self._end("its supervisor died"),
+                lambda: self._end(self._supervision.refusal or "its supervisor died"),
                 number=number,
             )
             undo.callback(self._supervision.close)
