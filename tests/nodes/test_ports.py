@@ -15,6 +15,8 @@ def one(self: object, item: Audio) -> Text: ...  # type: ignore[empty-body]  # o
 def union(self: object, item: Audio | Json) -> Audio | None: ...
 def several(self: object, item: Text) -> Iterator[Audio | Json]: ...  # type: ignore[empty-body]
 def listed(self: object, item: Text) -> list[Text] | None: ...
+def pair(self: object, item: Text) -> tuple[Text, Json]: ...  # type: ignore[empty-body]
+def row(self: object, item: Text) -> tuple[Audio | Json, ...]: ...  # type: ignore[empty-body]
 async def many(self: object, item: Text) -> AsyncIterator[Json]: ...  # type: ignore[empty-body]
 def everything(self: object, item: Value) -> Value: ...  # type: ignore[empty-body]
 def whatever(self: object, item: Any) -> Any: ...
@@ -29,6 +31,8 @@ def nothing(self: object, item: Text) -> None: ...
         (union, {Kind.AUDIO, Kind.JSON}, {Kind.AUDIO}),
         (several, {Kind.TEXT}, {Kind.AUDIO, Kind.JSON}),
         (listed, {Kind.TEXT}, {Kind.TEXT}),
+        (pair, {Kind.TEXT}, {Kind.TEXT, Kind.JSON}),
+        (row, {Kind.TEXT}, {Kind.AUDIO, Kind.JSON}),
         (many, {Kind.TEXT}, {Kind.JSON}),
         (everything, ALL_KINDS, ALL_KINDS),
         (whatever, ALL_KINDS, ALL_KINDS),
@@ -53,5 +57,17 @@ def test_what_is_no_value_is_refused(read: Callable[[Any], frozenset[Kind]]) -> 
 def test_an_item_is_needed() -> None:
     def process(self: object) -> Text: ...  # type: ignore[empty-body]  # only its types
 
-    with pytest.raises(TypeError, match=r"expected \(self, item\), got \(self\)"):
+    with pytest.raises(TypeError, match=r"expected \(self, item\), got \(self\)$"):
         accepted_kinds(process)
+
+
+def test_no_more_than_an_item_is_given() -> None:
+    def process(self: object, sound: Audio, words: Text) -> None: ...
+    def named(self: object, *, item: Text) -> None: ...
+    def optional(self: object, item: Text, more: int = 1) -> None: ...
+
+    with pytest.raises(TypeError, match=r"got \(self, sound, words\); a Join has several inputs"):
+        accepted_kinds(process)
+    with pytest.raises(TypeError, match=r"expected \(self, item\), got \(self, \*, item\)"):
+        accepted_kinds(named)
+    assert accepted_kinds(optional) == {Kind.TEXT}

@@ -26,7 +26,6 @@ _CONTAINERS = (
     collections.abc.Generator,
     collections.abc.AsyncGenerator,
     list,
-    tuple,
 )
 
 
@@ -34,11 +33,17 @@ def accepted_kinds(process: Any) -> frozenset[Kind]:
     """The kinds that ``process(self, item)`` takes: those of its item's annotation.
 
     Raises ``TypeError`` where the annotation names something that is no value, and where
-    there is no item.
+    there is no item, or more than that to be given.
     """
-    names = list(inspect.signature(process).parameters)
-    if len(names) < 2:
-        raise TypeError(f"{process.__qualname__}: expected (self, item), got ({', '.join(names)})")
+    signature = inspect.signature(process)
+    names = list(signature.parameters)
+    try:
+        signature.bind("self", "item")
+    except TypeError:
+        hint = "; a Join has several inputs" if len(names) > 2 else ""
+        bare = [one.replace(annotation=one.empty) for one in signature.parameters.values()]
+        said = f"expected (self, item), got {inspect.Signature(bare)}{hint}"
+        raise TypeError(f"{process.__qualname__}: {said}") from None
     hints = typing.get_type_hints(process)
     return _kinds(hints[names[1]], process) if names[1] in hints else ALL_KINDS
 
@@ -104,6 +109,9 @@ def _kinds(annotation: Any, method: Any) -> frozenset[Kind]:
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         parts = [_kinds(arg, method) for arg in typing.get_args(annotation)]
+        return frozenset().union(*parts)
+    if origin is tuple:  # of several kinds, or of any number: tuple[Text, ...]
+        parts = [_kinds(arg, method) for arg in typing.get_args(annotation) if arg is not ...]
         return frozenset().union(*parts)
     if origin in _CONTAINERS:
         first = typing.get_args(annotation)[0]
