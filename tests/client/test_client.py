@@ -85,6 +85,13 @@ async def test_a_time_limit_ends_the_call(client: Client) -> None:
     with pytest.raises(ServiceError) as caught:
         await client.execute(chain("hang_in_process"), {"n0": Text("x")}, timeout_s=0.5)
     assert caught.value.error_type == "DEADLINE_EXCEEDED"
+    said = "Deadline Exceeded: the call was not done within its timeout_s"
+    assert str(caught.value) == said
+    async with client.stream(chain("hang_in_process"), timeout_s=0.5) as stream:
+        await stream.send("n0", Text("x"))
+        with pytest.raises(ServiceError) as caught:
+            await anext(stream.outputs())
+    assert str(caught.value) == said
 
 
 async def test_a_service_that_is_not_there() -> None:

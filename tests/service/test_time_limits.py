@@ -49,6 +49,8 @@ def assert_is_the_limit(error: pb.ErrorResponse) -> None:
     assert error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
     facts: dict[str, Any] = json.loads(error.context)
     assert (facts["resource"], facts["limit"]) == ("max_timeout_ms", 3000)
+    said = f"max_timeout_ms: {facts['wished']} ms have passed, and 3000 were allowed"
+    assert error.message == said
 
 
 @EVERY_MOMENT

@@ -29,6 +29,7 @@ _MEANINGS = {
     "create security handshaker": "the authorities, or the certificate and its key, may be no PEM",
 }
 """By what gRPC says of a connection that was closed before it began to be one of gRPC's."""
+_TIME_IS_OVER = "Deadline Exceeded"
 
 
 class Connections:
@@ -106,8 +107,10 @@ def translated() -> Iterator[None]:
 
 
 def _said(error: grpc.aio.AioRpcError) -> str:
-    """What gRPC says, with what may be behind it where no connection comes about."""
+    """What gRPC says, with what is behind it where it says little of that."""
     said = error.details() or error.code().name
+    if _TIME_IS_OVER in said:
+        return f"{_TIME_IS_OVER}: the call was not done within its timeout_s"
     if said.startswith(_NO_CONNECTION):
         for sign, meaning in _MEANINGS.items():
             if sign in said:

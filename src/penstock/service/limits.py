@@ -18,6 +18,10 @@ Done = TypeVar("Done")
 class TimeOverError(ResourceLimitError):
     """A call's own time is over: its client is told at once, and its session ends behind it."""
 
+    def __init__(self, *, taken_ms: int, limit_ms: int) -> None:
+        super().__init__("max_timeout_ms", wished=taken_ms, free=limit_ms, limit=limit_ms)
+        self.args = (f"max_timeout_ms: {taken_ms} ms have passed, and {limit_ms} were allowed",)
+
 
 class CallLimits:
     """``ResourceLimits`` of a call, which begins; ``memory_bytes`` is None where it is not set."""
@@ -79,9 +83,8 @@ class CallLimits:
 
     def timed_out(self) -> TimeOverError:
         """What ends a call that took longer than it may."""
-        limit = self._max_timeout_ms
         taken = round((time.monotonic() - self._started) * 1e3)
-        return TimeOverError("max_timeout_ms", wished=taken, free=limit, limit=limit)
+        return TimeOverError(taken_ms=taken, limit_ms=self._max_timeout_ms)
 
 
 def _samples_of(value: Value) -> int:
