@@ -12,7 +12,7 @@ import re
 import secrets
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
@@ -89,6 +89,13 @@ class Tokens:
             if hmac.compare_digest(digest, rights.sha256):
                 found = name, rights
         return found
+
+    def fitting_none(self, methods: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Each token's name with a pattern of its rights that fits none of the ``methods``."""
+        for name, rights in self._rights.items():
+            for pattern in rights.methods:
+                if not any(fnmatchcase(method, pattern) for method in methods):
+                    yield name, pattern
 
 
 def can_be_token(text: str) -> bool:

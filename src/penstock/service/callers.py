@@ -14,6 +14,7 @@ from typing import TypeAlias
 from penstock.errors import AccessError, ConfigurationError, ResourceLimitError
 from penstock.manifest import TokenRights, Tokens, load_tokens
 from penstock.service.status import Context
+from penstock.service.unheeded import say_which_methods_are_none
 from penstock.session import Cost
 
 _log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class TokenFile:
         self._seen = self._stamp()
         self._fault = ""
         self._tokens = load_tokens(path)
+        say_which_methods_are_none(self._tokens)
 
     def current(self) -> Tokens:
         """What holds now: it costs a look at the file's date and at who may write to it.
@@ -105,6 +107,7 @@ class TokenFile:
         else:
             self._fault = ""
             _log.info("the tokens have been read again from %s", self._path)
+            say_which_methods_are_none(self._tokens)
         self._seen = stamp
 
     def _stamp(self) -> _Stamp:

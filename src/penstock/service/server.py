@@ -33,6 +33,7 @@ from penstock.service.observing import NOBODY, CallObserving, Harmless
 from penstock.service.options import server_options
 from penstock.service.plans import registry_of
 from penstock.service.tls import Certificate
+from penstock.service.unheeded import say_which_types_are_none
 from penstock.session import Budget
 from penstock.session.hosting import prewarm_orders, reserve_prewarmed
 from penstock.session.observing import Observer
@@ -73,6 +74,7 @@ async def serve(
                 settle()
                 announce(f"listening on {service.address}")
                 say_what_was_lowered(wished, settings, capacity)
+                say_which_types_are_none(settings, catalogue)
                 await stop.wait()
                 await _drain(service.admission, settings.service.drain_secs, hurry)
     finally:
