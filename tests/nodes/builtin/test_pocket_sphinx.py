@@ -134,7 +134,7 @@ async def test_a_grammar_imports_no_file(
 
 
 async def test_another_rate_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected audio at 16000 Hz, got 8000 Hz"):
+    with pytest.raises(ValueError, match="at 16000 Hz, got 8000 Hz; an AudioOutputNode"):
         await heard([Audio(np.zeros(8, np.int16), 8_000)])
 
 

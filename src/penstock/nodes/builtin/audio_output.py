@@ -28,7 +28,7 @@ class AudioOutputParams(NodeParams):
 
 @node("AudioOutputNode", executor=ExecutorType.NATIVE)
 class AudioOutput(Node):
-    """Hand audio to the client, in the rate and the sample type that it wants.
+    """Hand audio to the client, or to a node, in the rate and the sample type that it wants.
 
     Audio that is that already passes unchanged, without a copy. Sample types are scaled to
     full scale and clipped. Resampling is band-limited and goes on over chunk borders, so that

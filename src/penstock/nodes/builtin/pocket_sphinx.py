@@ -64,9 +64,9 @@ class PocketSphinx(Node):
     is said gives the one that it is most like, or nothing, where that is left unfinished.
 
     Audio at 16 kHz, any chunk size, sample type and number of channels. Audio at another rate
-    is a `ValueError`, and so is a grammar that can't be read or has words that the
-    pronouncing dictionary lacks. Results depend on the utterance alone, not on what was said
-    before it. Needs `pip install 'penstock[asr]'`.
+    is a `ValueError` (an `AudioOutputNode` before it resamples), and so is a grammar that can't
+    be read or has words that the pronouncing dictionary lacks. Results depend on the utterance
+    alone, not on what was said before it. Needs `pip install 'penstock[asr]'`.
     """
 
     Params = PocketSphinxParams
@@ -96,7 +96,8 @@ class PocketSphinx(Node):
     def _audio(self, item: Audio) -> Iterator[Text]:
         if item.sample_rate_hz != self.params.sampling_rate:
             raise ValueError(
-                f"expected audio at {self.params.sampling_rate} Hz, got {item.sample_rate_hz} Hz"
+                f"expected audio at {self.params.sampling_rate} Hz, got {item.sample_rate_hz} Hz; "
+                "an AudioOutputNode before it can resample"
             )
         self._recording.append(mono(item.samples, FORMATS["I16"]))
         limit = int(self.params.max_utterance_s * self.params.sampling_rate)

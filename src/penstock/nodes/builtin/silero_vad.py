@@ -65,7 +65,7 @@ class SileroVad(Node):
     on. Name the last node whose work is to be kept, the recogniser for example.
 
     A window that the end of the stream cuts short is not judged. Audio at another rate is a
-    `ValueError`. Needs `pip install 'penstock[vad]'`.
+    `ValueError`: an `AudioOutputNode` before it resamples. Needs `pip install 'penstock[vad]'`.
     """
 
     Params = SileroVadParams
@@ -89,7 +89,8 @@ class SileroVad(Node):
     def process(self, item: Audio) -> Iterator[Audio | Json]:
         if item.sample_rate_hz != self.params.sampling_rate:
             raise ValueError(
-                f"expected audio at {self.params.sampling_rate} Hz, got {item.sample_rate_hz} Hz"
+                f"expected audio at {self.params.sampling_rate} Hz, got {item.sample_rate_hz} Hz; "
+                "an AudioOutputNode before it can resample"
             )
         yield item
         wave = np.concatenate([self._rest, mono(item.samples, FORMATS["F32"])])
