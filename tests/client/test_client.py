@@ -349,3 +349,12 @@ async def test_a_closed_client_connects_no_more(address: str) -> None:
         with pytest.raises(SessionClosedError, match="the client is closed"):
             async with opened:
                 pass
+
+
+def test_a_client_belongs_to_one_event_loop(address: str) -> None:
+    client = Client(address)
+    with asyncio.Runner() as one, asyncio.Runner() as other:
+        one.run(client.version())
+        with pytest.raises(SessionError, match="belongs to another event loop"):
+            other.run(client.version())
+        one.run(client.aclose())

@@ -56,11 +56,12 @@ class ServiceVersion:
 class Client:
     """Talks to one service; ``target`` is ``HOST:PORT`` or ``unix:PATH``.
 
-    Connects with the first call, and belongs to the event loop of that; for more calls at a time
-    than a connection may have (``ClientOptions``) it has several. Every method raises
-    ``ServiceError`` with what the service said, or with gRPC's status where it said nothing.
-    Nothing is tried twice by itself. Raises ``InputError`` for ``options`` that would give the
-    token away. Once it is closed, what is called raises ``SessionClosedError``.
+    Connects with the first call, and belongs to the event loop of that: on another one its calls
+    raise ``SessionError``. For more calls at a time than a connection may have (``ClientOptions``)
+    it has several. Every method raises ``ServiceError`` with what the service said, or with gRPC's
+    status where it said nothing. Nothing is tried twice by itself. Raises ``InputError`` for
+    ``options`` that would give the token away. Once it is closed, what is called raises
+    ``SessionClosedError``.
     """
 
     def __init__(self, target: str, options: ClientOptions | None = None) -> None:

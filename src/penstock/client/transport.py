@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from penstock.client.options import ClientOptions
-from penstock.errors import ServiceError, SessionClosedError
+from penstock.errors import ServiceError, SessionClosedError, SessionError
 
 _ARGUMENTS = (
     ("grpc.max_receive_message_length", -1),
@@ -43,15 +43,21 @@ class Connections:
         self._target = target
         self._options = options
         self._calls: dict[grpc.aio.Channel, int] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
     def call(self, begin: Callable[[grpc.aio.Channel], Any]) -> Any:
         """The call that ``begin`` makes, on a channel that has room for it.
 
-        Raises ``SessionClosedError`` once they are closed.
+        Raises ``SessionClosedError`` once they are closed, and ``SessionError`` on another event
+        loop than that of the first.
         """
         if self._is_closed:
             raise SessionClosedError("the client is closed")
+        loop = asyncio.get_running_loop()
+        if loop is not (self._loop or loop):
+            raise SessionError("the client belongs to another event loop: make one for each")
+        self._loop = loop
         most = self._options.calls_per_connection
         roomy = (channel for channel, count in self._calls.items() if count < most)
         channel = next(roomy, None) or _open_channel(self._target, self._options)
