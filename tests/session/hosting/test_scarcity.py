@@ -21,7 +21,7 @@ from penstock.executors.multiprocess.limits import unavailable
 from penstock.executors.multiprocess.supervisor import Supervisor
 from penstock.executors.multiprocess.transport import socket_pair
 from penstock.executors.multiprocess.zygote import Zygote
-from penstock.manifest import Settings
+from penstock.manifest import Capacity, Settings
 from penstock.nodes import Catalogue
 from penstock.session import Session
 from penstock.session.hosting import Hosts
@@ -157,6 +157,14 @@ def test_a_shortage_is_a_limit_that_was_met(code):
     error = unavailable(OSError(code, os.strerror(code)))
     assert type(error) is ResourceLimitError
     assert (error.wished, error.free) == (1, 0)
+
+
+def test_what_there_is_no_more_of_is_told_without_opening_a_file():
+    """A host has had no reason yet to look at what the machine has."""
+    Capacity.here.cache_clear()
+    with no_more_files():
+        error = unavailable(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+    assert type(error) is ResourceLimitError
 
 
 def test_anything_else_is_the_operators_affair():

@@ -134,16 +134,17 @@ def shortage(error: OSError) -> str:
 
 def unavailable(error: OSError) -> ResourceLimitError | SupervisionError:
     """The same as what a session ends with that can't be initialised."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limits = {
-        errno.EMFILE: (f"open files of process {os.getpid()} (ulimit -n)", soft),
-        errno.ETOOMANYREFS: ("descriptors on their way (ulimit -n)", soft),
-        errno.EAGAIN: ("processes (ulimit -u, pids.max)", Capacity.here().processes),
-    }
-    found = limits.get(error.errno or 0)
-    if found is None:
-        return SupervisionError(f"it can't be initialised: {shortage(error)}")
-    return ResourceLimitError(found[0], wished=1, free=0, limit=found[1])
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    match error.errno:
+        case errno.EMFILE:
+            name = f"open files of process {os.getpid()} (ulimit -n)"
+        case errno.ETOOMANYREFS:
+            name = "descriptors on their way (ulimit -n)"
+        case errno.EAGAIN:
+            name, limit = "processes (ulimit -u, pids.max)", Capacity.here().processes
+        case _:
+            return SupervisionError(f"it can't be initialised: {shortage(error)}")
+    return ResourceLimitError(name, wished=1, free=0, limit=limit)
 
 
 def _data_bytes(pid: int | None = None) -> int:
