@@ -177,6 +177,15 @@ def test_options_that_can_not_be_are_refused(given: Any, said: str) -> None:
     assert "abc" not in str(caught.value)
 
 
+def test_what_is_no_text_is_none() -> None:
+    token: Any = b"pst_secret"
+    with pytest.raises(TypeError, match=r"^token: expected a text, got bytes$"):
+        ClientOptions(token=token)
+    port: Any = 50051
+    with pytest.raises(TypeError, match=r"^target: expected HOST:PORT or unix:PATH as a text, got"):
+        Client(port)
+
+
 @pytest.mark.parametrize(
     ("given", "missing"), [({"certificate": b"PEM"}, "key"), ({"key": b"PEM"}, "certificate")]
 )

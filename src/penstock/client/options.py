@@ -51,8 +51,8 @@ class ClientOptions:
     by ``compression``. A service that doesn't answer a ping each ``keepalive_s`` seconds is taken
     for gone (None: none is sent). With more than ``calls_per_connection`` calls at a time there is
     another connection: a service that says nothing else takes 100 on each (``max_streams``). Raises
-    ``TypeError`` for a ``tls`` that is no ``ClientTls``, and ``ValueError`` for what can't be: a
-    token is visible ASCII, as ``penstock token`` makes it.
+    ``TypeError`` for a ``tls`` that is no ``ClientTls`` or a ``token`` that is no text, and
+    ``ValueError`` for what can't be: a token is visible ASCII, as ``penstock token`` makes it.
     """
 
     tls: ClientTls | None = None
@@ -67,6 +67,9 @@ class ClientOptions:
         if not isinstance(tls, ClientTls | None):
             said = "expected a ClientTls (ClientTls() trusts the system's authorities)"
             raise TypeError(f"tls: {said}, got {tls!r}")
+        token: object = self.token
+        if not isinstance(token, str | None):
+            raise TypeError(f"token: expected a text, got {type(token).__name__}")
         if self.token is not None and not can_be_token(self.token):
             around = " with some around it: strip it" if can_be_token(self.token.strip()) else ""
             raise ValueError(f"token: expected visible ASCII without blanks, got a text{around}")
@@ -80,7 +83,13 @@ class ClientOptions:
             raise ValueError(f"calls_per_connection: expected 1 or more, got {found!r}")
 
     def check(self, target: str) -> None:
-        """Raises ``InputError`` where the token would be read by others on its way."""
+        """Raises ``TypeError`` for a target that is no text.
+
+        Raises ``InputError`` where the token would be read by others on its way.
+        """
+        given: object = target
+        if not isinstance(given, str):
+            raise TypeError(f"target: expected HOST:PORT or unix:PATH as a text, got {target!r}")
         guarded = self.tls is not None or self.token_in_clear or is_local(target)
         if self.token is not None and not guarded:
             raise InputError(
