@@ -121,7 +121,7 @@ class Untyped(Node):
     [
         (Unmarked, "not marked with @node"),
         (Neither, "needs either process or produce"),
-        (Echo, "'EchoNode' is there already"),
+        (Echo, r"'EchoNode' is there already \(.*; .*Echo has another one"),
         (Untyped, "is no kind of data"),
         ("penstock.nowhere", "can't be loaded.*ModuleNotFoundError"),
         ("/nowhere/nodes.py", "can't be loaded.*FileNotFoundError"),

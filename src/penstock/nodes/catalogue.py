@@ -68,7 +68,8 @@ class Catalogue:
         for source in sources:
             for name, provider in _provided(source).items():
                 if providers.get(name, provider) != provider:
-                    raise _fault(f"node type {name!r} is there already ({providers[name]})")
+                    there = f"node type {name!r} is there already ({providers[name]})"
+                    raise _fault(f"{there}; {provider} has another one")
                 providers[name] = provider
         return Catalogue(providers)
 
