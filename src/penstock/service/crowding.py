@@ -11,14 +11,16 @@ import asyncio
 import contextlib
 import errno
 import heapq
+import itertools
 import logging
 import os
 import socket
 import stat
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 from penstock.service.pacing import Seldom, beside
@@ -28,10 +30,13 @@ from penstock.service.turns import Behaviour
 _FILES = "/proc/self/fd"
 _LOOKED_EACH_S = 0.1
 """How often it is looked whether there is room; nothing tells of a connection that comes."""
-_AT_ONCE = 32
-"""Descriptors that are looked at, or shut, before the calls have their turn."""
+_SPELL_S = 0.0005
+"""How long descriptors are looked at, or shut, before calls have a turn, which takes as long."""
+_FEW = 32
+"""How many, before it is looked at the clock."""
 _log = logging.getLogger(__name__)
 
+ItemT = TypeVar("ItemT")
 Peer: TypeAlias = tuple[str, int]
 """The other end of a connection: address and port."""
 
@@ -113,32 +118,32 @@ class Crowd:
         if _open_files() <= allowed:
             return 0
         connections = await self._connections(port)
-        unused = [one for one in connections if not self._calls[one.peer]]
+        unused = [one for one in connections if one.peer not in self._calls]
         leaving = first_to_leave(unused, self._callers, len(connections) - allowed)
-        for number, one in enumerate(leaving):
-            if not self._calls[one.peer]:  # as before the others had their turn
-                one.shut()
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
+        async for few in _in_spells(leaving):
+            for one in few:
+                if one.peer not in self._calls:  # as before the others had their turn
+                    one.shut()
         return len(leaving)
 
     async def _connections(self, port: int) -> list[Connection]:
         """All there are to a port, the oldest first."""
         fds: dict[int, int] = {}
-        for number, name in enumerate(os.listdir(_FILES)):
-            inode = _socket_at(int(name))
-            if inode is not None:
-                fds[inode] = int(name)
-                if inode not in self._peers:
-                    self._peers[inode] = _other_end(int(name), port)
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
+        with os.scandir(_FILES) as files:
+            async for few in _in_spells(files):
+                for fd in (int(file.name) for file in few):
+                    inode = _socket_at(fd)
+                    if inode is not None:
+                        fds[inode] = fd
+                        if inode not in self._peers:
+                            self._peers[inode] = _other_end(fd, port)
         self._peers = {inode: peer for inode, peer in self._peers.items() if inode in fds}
-        return [
-            Connection(inode, fds[inode], peer)
-            for inode, peer in self._peers.items()
-            if peer is not None
-        ]
+        connections: list[Connection] = []
+        async for few_peers in _in_spells(self._peers.items()):
+            connections += [
+                Connection(inode, fds[inode], peer) for inode, peer in few_peers if peer is not None
+            ]
+        return connections
 
     def _note_caller(self, peer: Peer) -> None:
         """Remember the last, of which there can't be more with a connection."""
@@ -166,6 +171,17 @@ def first_to_leave(
         if queues[number]:
             heapq.heappush(longest, (-len(queues[number]), number))
     return leaving
+
+
+async def _in_spells(items: Iterable[ItemT]) -> AsyncIterator[Sequence[ItemT]]:
+    """All of them, a few at a time; after each spell others have their turn."""
+    rest = iter(items)
+    until = time.perf_counter() + _SPELL_S
+    while few := list(itertools.islice(rest, _FEW)):
+        yield few
+        if time.perf_counter() >= until:
+            await asyncio.sleep(0)
+            until = time.perf_counter() + _SPELL_S
 
 
 def _open_files() -> int:
