@@ -7,10 +7,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-from wire_client import WireClient, init, pipeline, text
+from wire_client import WireClient, calls_ended, init, pipeline, text
 
-from penstock.manifest import Limits, Settings
+from penstock.manifest import Capacity, ConnectionSettings, Limits, ServiceSettings, Settings
 from penstock.nodes import Catalogue
+from penstock.service import running
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
 
@@ -78,6 +79,27 @@ async def test_a_session_beyond_the_limit_is_refused(wire: WireClient) -> None:
         continue
     assert await refused_for(wire, pipeline("PassThrough"), "hello") == "sessions"
     call.cancel()
+
+
+async def test_a_session_with_more_ends_than_there_are_descriptors_is_refused(
+    catalogue: Catalogue,
+) -> None:
+    """Each source and each sink takes some; what the service keeps is those of two usual ones."""
+    settings = Settings(
+        limits=Limits(max_sessions=2),
+        service=ServiceSettings(
+            connections=ConnectionSettings(max_connections=Capacity.here().open_files)
+        ),
+    )
+    wide = pipeline(*["PassThrough"] * 20)
+    del wide.connections[:]
+    async with running(settings, "127.0.0.1:0", catalogue) as address, WireClient(address) as wire:
+        assert await refused_for(wire, wide, "hello") == "open_files"
+        del wide.nodes[5:]
+        inputs = {node.id: text("x") for node in wide.nodes}
+        response = await wire.execute(execution.ExecuteRequest(manifest=wide, data_inputs=inputs))
+        assert len(response.result.data_outputs) == 5
+    await calls_ended()
 
 
 async def test_a_request_that_is_too_large_is_refused(wire: WireClient) -> None:

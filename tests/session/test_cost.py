@@ -45,6 +45,15 @@ def test_processes_pools_and_queues(types, processes, pools, queued, queued_host
     assert here.sessions == 1
 
 
+def test_sources_and_sinks_of_a_hosted_session_take_descriptors():
+    manifest = chain(*["PassThrough"] * 5, connections=[("n0", "n1"), ("n0", "n2")])
+    plan = make_plan(parse_manifest(manifest), Catalogue.installed(), Settings())
+    assert (len(plan.sources), len(plan.sinks)) == (3, 4)
+    assert cost_of(plan, hosted=True).open_files == 32 + 5 * 3
+    assert cost_of(plan, hosted=False).open_files == 0
+    assert cost_of(planned("PassThrough"), hosted=True).open_files == 32
+
+
 def test_a_nodes_memory_counts_for_each():
     plan = planned("EchoNode", "PassThrough", "EchoNode", node_memory_bytes=100 << 20)
     assert cost_of(plan, hosted=False).node_memory_bytes == 200 << 20

@@ -20,6 +20,7 @@ from penstock.service.callers import ANYBODY, Caller, Shares
 from penstock.service.course import Course
 from penstock.service.endings import Endings
 from penstock.service.files import Files
+from penstock.service.fitting import for_sessions
 from penstock.service.limits import TimeOverError
 from penstock.service.observing import NOBODY
 from penstock.service.opening import Opening
@@ -73,7 +74,7 @@ class Admission:
         self.courses: WeakKeyDictionary[Session, Course] = WeakKeyDictionary()
         self.stopping = False
         self.refusing = False
-        self._budget = Budget(settings.limits)
+        self._budget = Budget(settings.limits, for_sessions(settings))
         reserve_prewarmed(self._budget, orders)
         self.readiness = Readiness(self._budget, smallest_cost(hosted=True))
         self._durations = Durations()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import resource
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock.errors import ConfigurationError, Fault
 from penstock.manifest import Capacity, ConnectionSettings, Limits, Settings
 from penstock.session import Budget, smallest_cost
+from penstock.session.cost import FILES_OF_A_SESSION
 
-FILES_OF_A_SESSION = 32
-"""Descriptors that the service has for a session with one source and one sink, with room."""
 OWN_FILES = 128
 """What it has besides: gRPC's, its log, its zygote's, those of blank hosts."""
 CONNECTIONS_OF_A_SESSION = 4
@@ -92,6 +91,13 @@ def say_what_was_lowered(wished: Settings, settings: Settings, capacity: Capacit
     """Tell the operator of defaults that are too high here."""
     for one in lowered_in(wished, settings, capacity):
         _log.info("%s", one)
+
+
+def for_sessions(settings: Settings) -> Capacity:
+    """What this machine has for the sessions of a service, beside its connections."""
+    here, connections = Capacity.here(), settings.service.connections.max_connections
+    kept = FILES_OF_A_SESSION * settings.limits.max_sessions
+    return replace(here, open_files=max(_files(here) - connections, kept))
 
 
 def allow_all_files() -> None:

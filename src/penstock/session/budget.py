@@ -10,15 +10,16 @@ from penstock.errors import ResourceLimitError, SessionError
 from penstock.manifest import Capacity, Limits
 from penstock.session.cost import Cost
 
-_LIMITS = {
+_LIMITS: dict[str, str | None] = {
     "processes": "max_processes",
     "shared_memory_bytes": "max_shared_memory_bytes",
     "buffered_bytes": "max_buffered_bytes",
     "node_memory_bytes": None,
     "memory_bytes": None,
     "sessions": "max_sessions",
+    "open_files": None,
 }
-"""What is reserved, and the limit on it; what has none is bounded by the machine's memory."""
+"""What is reserved, and the limit on it; what has none is bounded by what the machine has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,20 @@ class Budget:
     """The sessions that are admitted, by their IDs, and what they have reserved.
 
     Beside the operator's limits there is the machine's own: what is promised of memory, of
-    whatever sort, must be there. ``on_change`` is called when something is reserved or released;
-    ``refusals`` counts, by what there was not enough of.
+    whatever sort, and of descriptors must be there. ``on_change`` is called when something is
+    reserved or released; ``refusals`` counts, by what there was not enough of.
     """
 
     def __init__(self, limits: Limits, capacity: Capacity | None = None) -> None:
         self.limits = limits
         self.on_change: Callable[[], None] = _nobody_listens
         self.refusals: Counter[str] = Counter()
-        self._memory_bytes = (capacity or Capacity.here()).memory_bytes
+        machine = capacity or Capacity.here()
+        self._machine = {
+            "node_memory_bytes": machine.memory_bytes,
+            "memory_bytes": machine.memory_bytes,
+            "open_files": machine.open_files,
+        }
         self._reserved: dict[str, Cost] = {}
         self._used: Counter[str] = Counter()
 
@@ -89,7 +95,7 @@ class Budget:
         return tuple(
             Allowance(resource, limit, limit - self._used[resource])
             for resource, name in _LIMITS.items()
-            for limit in (getattr(self.limits, name) if name else self._memory_bytes,)
+            for limit in (getattr(self.limits, name) if name else self._machine[resource],)
         )
 
     @property

@@ -14,6 +14,10 @@ from penstock.planning import NodeExecutionPlan
 LEAST_NODE_BYTES = 16 << 20
 """What a node needs beyond what its process begins with, to do anything and to say what failed."""
 LEAST_MESSAGE_BYTES = 64 << 10
+FILES_OF_A_SESSION = 32
+"""Descriptors that a service has for a session with one source and one sink, with room."""
+_FILES_OF_A_LANE = 3
+"""Those of either end of a lane between processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,8 @@ class Cost:
     """What one session takes at most.
 
     ``buffered_bytes`` are values in queues outside shared memory, those for taps among them,
-    ``node_memory_bytes`` what its node processes may have together (0 where they have no limit).
+    ``node_memory_bytes`` what its node processes may have together (0 where they have no limit),
+    ``open_files`` descriptors of a service, from which the session is in another process.
     """
 
     processes: int
@@ -29,6 +34,7 @@ class Cost:
     buffered_bytes: int = 0
     node_memory_bytes: int = 0
     sessions: int = 1
+    open_files: int = 0
 
     @property
     def memory_bytes(self) -> int:
@@ -45,6 +51,7 @@ def cost_of(plan: NodeExecutionPlan, *, hosted: bool) -> Cost:
         shared_memory_bytes=pools * guaranteed_pool(config.max_message_bytes),
         buffered_bytes=_buffered_bytes(plan, hosted=hosted),
         node_memory_bytes=_limited_nodes(plan, hosted=hosted) * (config.node_memory_bytes or 0),
+        open_files=_open_files(plan) if hosted else 0,
     )
 
 
@@ -82,7 +89,15 @@ def host_allowance(plan: NodeExecutionPlan, pool_bytes: int) -> Allowance:
 def smallest_cost(*, hosted: bool) -> Cost:
     """What any session takes at least."""
     pools = 2 if hosted else 0
-    return Cost(0, pools * guaranteed_pool(1), READ_AHEAD_BYTES if hosted else 0)
+    files = FILES_OF_A_SESSION if hosted else 0
+    buffered_bytes = READ_AHEAD_BYTES if hosted else 0
+    return Cost(0, pools * guaranteed_pool(1), buffered_bytes, open_files=files)
+
+
+def _open_files(plan: NodeExecutionPlan) -> int:
+    """A service has an end of a lane for each source and each sink."""
+    more = len(plan.sources) + len(plan.sinks) - 2
+    return FILES_OF_A_SESSION + _FILES_OF_A_LANE * max(more, 0)
 
 
 def _processes(plan: NodeExecutionPlan) -> int:
