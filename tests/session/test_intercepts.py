@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import resource
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,9 +19,42 @@ from penstock.errors import (
     InvalidValueError,
     NodeAddressError,
     NodeExitedError,
+    ResourceLimitError,
 )
 from penstock.session import Interruption
 from tests.talking import Talk
+
+
+@contextlib.contextmanager
+def no_more_files(spared: int) -> Iterator[None]:
+    """This process may open so many files, and no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = [os.dup(0) for _ in range(spared + 1)]
+    for fd in free:
+        os.close(fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(free), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("spared", [0, 4])
+async def test_an_intercept_without_descriptors_is_refused_and_the_next_is_not(
+    spared: int, around: dict[str, Any]
+) -> None:
+    """Also where there are some for the verdicts and none for the questions."""
+    async with (
+        opened(three({"n1": "multiprocess"}), around) as session,
+        session.attach() as attachment,
+    ):
+        with no_more_files(spared), pytest.raises(ResourceLimitError, match="ulimit -n"):
+            await attachment.intercept("n1")
+        talk = Talk(session)
+        intercept = await attachment.intercept("n1", deadline_s=60)
+        await session.send("n0", Text("p"))
+        assert (await anext(intercept)).let_pass()
+        assert await talk.heard() == "pabc"
 
 
 async def test_an_intercept_passes_replaces_and_drops(

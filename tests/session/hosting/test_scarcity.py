@@ -18,13 +18,14 @@ from penstock.executors.multiprocess import kernel, messages
 from penstock.executors.multiprocess.channel import decoder, encoded
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.executors.multiprocess.limits import unavailable
+from penstock.executors.multiprocess.station import Station
 from penstock.executors.multiprocess.supervisor import Supervisor
 from penstock.executors.multiprocess.transport import socket_pair
 from penstock.executors.multiprocess.zygote import Zygote
 from penstock.manifest import Capacity, Settings
 from penstock.nodes import Catalogue
 from penstock.session import Session
-from penstock.session.hosting import Hosts
+from penstock.session.hosting import Hosts, lanes
 from penstock.session.hosting.prewarm import prewarm_orders
 from penstock.session.hosting.warm import WarmNodes
 from penstock.session.life import MOST_NOTES
@@ -53,6 +54,25 @@ async def test_a_session_without_descriptors_is_refused_and_the_next_is_not(host
     assert told.value.free == 0
     async with hosted("PassThrough", hosts=hosts) as session:
         assert len(await through(session, [Text("x")])) == 1
+
+
+async def test_a_lane_that_has_no_descriptors_is_a_limit_that_was_met(hosts, monkeypatch):
+    def refuse(*_args, **_more):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Station, "sender", refuse)
+        with pytest.raises(ResourceLimitError, match="ulimit -n"):
+            await hosted("PassThrough", hosts=hosts).start()
+    async with hosted("PassThrough", hosts=hosts) as session:
+        assert len(await through(session, [Text("x")])) == 1
+
+
+def test_a_lane_that_the_kernel_left_out_is_not_its_hosts_fault():
+    with no_more_files(), pytest.raises(OSError, match="Too many open files"):
+        lanes._taken_socket([])
+    with pytest.raises(ValueError, match="comes without an end"):
+        lanes._taken_socket([])
 
 
 def test_no_blank_host_without_descriptors_and_one_later(caplog):

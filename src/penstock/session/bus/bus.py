@@ -18,6 +18,7 @@ from penstock.errors import (
     SessionClosedError,
     UnknownNodeError,
 )
+from penstock.executors.multiprocess.limits import unavailable
 from penstock.executors.node_state import NodeState, as_state
 from penstock.manifest import Closest
 from penstock.planning import NodeAssignment
@@ -106,12 +107,13 @@ class Bus:
         if node_id in self._finished:
             intercept.end()
             return intercept
-        self._intercepts[node_id] = intercept
         if present is not None:
+            self._intercepts[node_id] = intercept
             intercept.take_over(present)
             return intercept
         spec = self._spec(node_id, Purpose.QUESTION)
         intercept.listen(self._lay_consumer(spec, self._question_gone))
+        self._intercepts[node_id] = intercept
         return intercept
 
     async def inject(self, node_id: str, message: Message, check: Callable[[], None]) -> None:
@@ -283,14 +285,20 @@ class Bus:
         return self._lay(spec, gone)  # type: ignore[return-value]  # the same
 
     def _lay(self, spec: LaneSpec, gone: _Gone) -> End:
-        """A lane whose node may let go of it, which ``gone`` is told."""
+        """A lane whose node may let go of it, which ``gone`` is told.
+
+        Raises ``ResourceLimitError`` where the system has no more of something.
+        """
 
         def lost() -> None:
             if not self.over.is_set():
                 self._lines.release(end)
                 gone(node_of(spec))
 
-        end = self._lines.lay(spec, lost)
+        try:
+            end = self._lines.lay(spec, lost)
+        except OSError as exc:
+            raise unavailable(exc) from exc
         return end
 
     def _tap_gone(self, node_id: str) -> None:

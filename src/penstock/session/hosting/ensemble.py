@@ -17,6 +17,7 @@ from penstock.executors.multiprocess import messages as processes
 from penstock.executors.multiprocess import supervisor
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.executor import FIRST_NODE, MEASURE_S, SIGN_OF_LIFE_S
+from penstock.executors.multiprocess.limits import unavailable
 from penstock.executors.multiprocess.station import Station
 from penstock.executors.multiprocess.supervision import Supervision
 from penstock.executors.multiprocess.transport import socket_pair
@@ -263,11 +264,15 @@ class HostedEnsemble:
             self._hear(message, descriptors)
         except (LookupError, ValueError) as exc:
             self._fail(SupervisionError(f"its host said what no host says: {exc}"))
+        except OSError as exc:  # no descriptors left, say
+            self._fail(unavailable(exc))
         finally:
             close_all(descriptors)
 
     def _hear(self, message: messages.FromHost, descriptors: list[int]) -> None:
         match message:
+            case messages.ClientLanes() | messages.Ready() if self._is_given_up():
+                return
             case messages.ClientLanes():
                 assert self._station is not None  # noqa: S101  # made in start
                 for lane_id in message.lane_ids:
@@ -283,6 +288,11 @@ class HostedEnsemble:
                 self._record(message.last)
             case _:
                 self._pass_on(message)
+
+    def _is_given_up(self) -> bool:
+        """Whether nobody waits for it any more, though it isn't ready."""
+        ready = self._ready
+        return ready is not None and ready.done() and (ready.cancelled() or bool(ready.exception()))
 
     def _pass_on(self, event: messages.Event) -> None:
         """What an executor in the host tells its session."""

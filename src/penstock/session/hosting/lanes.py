@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 from penstock.bridges import ConsumerEnd, Lane, LaneSpec, ProducerEnd
@@ -32,16 +33,18 @@ class HostedLanes:
         """Have the client's end of one of its lanes, by the first of the descriptors.
 
         Raises ``ValueError`` for a lane that is none of the client's, or has come already, and
-        for a descriptor that leads to none.
+        for a descriptor that leads to none; ``OSError`` where the system has no more of them.
         """
         spec = self._wanted(lane_id)
-        sock = _taken_socket(descriptors)
-        if spec.source == CLIENT:
-            self._inlets[lane_id] = inlet = station.sender(spec, sock)
-            self._gateway.add_inlet(spec.target, inlet)
-        else:
-            self._outlets[lane_id] = outlet = station.receiver(spec, sock)
-            self._gateway.add_outlet(spec.source, outlet)
+        with contextlib.ExitStack() as undo:
+            sock = undo.enter_context(_taken_socket(descriptors))
+            if spec.source == CLIENT:
+                self._inlets[lane_id] = inlet = station.sender(spec, sock)
+                self._gateway.add_inlet(spec.target, inlet)
+            else:
+                self._outlets[lane_id] = outlet = station.receiver(spec, sock)
+                self._gateway.add_outlet(spec.source, outlet)
+            undo.pop_all()
 
     def check(self) -> None:
         """Raises ``ValueError`` where one of the client's has not come."""
@@ -77,7 +80,12 @@ class HostedLanes:
 
 
 def _taken_socket(descriptors: list[int]) -> socket.socket:
-    """The end of a lane that came along; raises ``ValueError`` for what is none."""
+    """The end of a lane that came along; raises ``ValueError`` for what is none.
+
+    Raises ``OSError`` where this process may have no more: the kernel has left it out then.
+    """
+    if not descriptors:
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).close()
     try:
         sock = socket.socket(fileno=descriptors[0])
     except (IndexError, OSError) as exc:
