@@ -251,7 +251,8 @@ class HostedEnsemble:
             limit_s = 0.0
         if await supervision.has_stopped(limit_s):
             return
-        self._events.faulted(SupervisionError("its host did not end by itself"))
+        if self._heard:  # else it had yet to begin
+            self._events.faulted(SupervisionError("its host did not end by itself"))
         await supervision.stop(0.0, FORCED_S if limit_s else supervisor.LADDER_S)
 
     def _tell(self, message: messages.ToHost, descriptors: Sequence[int] = ()) -> None:
