@@ -25,6 +25,10 @@ from penstock.executors.multiprocess.transport import socket_pair
 
 _ZYGOTE = "penstock.executors.multiprocess.zygote"
 _END_S = 6.0
+START_S = 10.0
+"""How much longer the first word of a zygote may take, which has to be loaded first."""
+_WORDS = 1000
+"""Of so many supervisors is known when they spoke: more are not forked in a few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Launcher:
         self._given = 0
         self._answered = 0
         self._answered_at = 0.0
+        self._words: deque[tuple[int, float]] = deque(maxlen=_WORDS)
         self._lost = 0
 
     def warm_up(self) -> None:
@@ -85,22 +90,23 @@ class Launcher:
     def answered(self, number: int) -> None:
         """The supervisor of this order has spoken."""
         with self._lock:
-            if number > self._answered:
+            if number > max(self._lost, self._answered):  # else it says nothing of this zygote
                 self._answered, self._answered_at = number, time.monotonic()
+                self._words.append((number, self._answered_at))
             self._send_waiting()
 
     def patience_s(self, number: int, limit_s: float) -> float:
         """How much longer to wait for the supervisor of this order; 0: it won't speak.
 
-        One that was forked has had its time. Where none has spoken for ``limit_s`` seconds the
-        zygote is stuck, and is replaced: what was ordered of it is lost.
+        One that was forked has ``limit_s`` seconds from when that was seen. Where none has spoken
+        for so long the zygote is stuck, and is replaced: what was ordered of it is lost.
         """
         with self._lock:
-            if number <= max(self._lost, self._answered):
+            if number <= self._lost:
                 return 0.0
-            left_s = self._answered_at + limit_s - time.monotonic()
-            if left_s > 0:
-                return left_s
+            left_s = self._forked_by(number) + limit_s - time.monotonic()
+            if left_s > 0 or number <= self._answered:
+                return max(left_s, 0.0)
             self._drop()
             self._send_waiting()
             return 0.0 if number <= self._lost else limit_s
@@ -124,8 +130,12 @@ class Launcher:
             self._sock, self._process = _start(self._files)
             self.started += 1
             self._owner = os.getpid()
-            self._answered_at = time.monotonic()
+            self._answered_at = time.monotonic() + START_S
         return self._sock
+
+    def _forked_by(self, number: int) -> float:
+        """When one spoke that was ordered no sooner; where none has, when the last one did."""
+        return next((at for word, at in self._words if word >= number), self._answered_at)
 
     def _send_waiting(self) -> None:
         """Those that there is room for; what the system has no more of, it may have later."""
