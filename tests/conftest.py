@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import inspect
 import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,11 +36,16 @@ def _kept_channel() -> Any:
 
 KEPT_CHANNEL = _kept_channel()
 
+ALONE = "alone: no other process of pytest runs a test meanwhile"
+TURNSTILE, ROOM = Path(__file__), Path(__file__).parent
+"""They are locked. Whoever waits for the room holds the turnstile, so that nobody overtakes."""
+
 __all__ = ["close_zygote", "no_leaked_tasks", "no_leaks"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
+    config.addinivalue_line("markers", ALONE)
     config.add_cleanup(KEPT_CHANNEL.close)
 
 
@@ -46,3 +55,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             is_async = inspect.iscoroutinefunction(item.function)
             names = ["close_zygote", "no_leaked_tasks" if is_async else "no_leaks"]
             item.fixturenames[:0] = [name for name in names if name not in item.fixturenames]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Wait for those that must be alone, or for all others, before the test's time begins."""
+    with in_room(fcntl.LOCK_SH if item.get_closest_marker("alone") is None else fcntl.LOCK_EX):
+        return (yield)
+
+
+@contextmanager
+def in_room(kind: int) -> Iterator[None]:
+    turnstile, room = (os.open(path, os.O_RDONLY) for path in (TURNSTILE, ROOM))
+    try:
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
+        fcntl.flock(room, kind)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        yield
+    finally:
+        for fd in (turnstile, room):
+            fcntl.flock(fd, fcntl.LOCK_UN)  # a fork may have it as well
+            os.close(fd)

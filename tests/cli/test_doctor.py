@@ -22,6 +22,8 @@ PENSTOCK = [sys.executable, "-m", "penstock"]
 WAIT = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
 MANIFEST = {"version": "v1", "nodes": [{"id": "e", "node_type": "EchoNode"}]}
 
+pytestmark = pytest.mark.alone  # services that start sweep the whole machine
+
 
 @contextlib.contextmanager
 def waiting(program: str) -> Iterator[subprocess.Popen[str]]:

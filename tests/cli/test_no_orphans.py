@@ -26,6 +26,8 @@ NODES = Path(__file__).with_name("orphan_nodes.py")
 GONE_S = 5.0
 WHERE = ("setup", "process", "full", "flush", "teardown")
 
+pytestmark = pytest.mark.alone  # a service that started would sweep what is to go by itself
+
 
 class Struck:
     """A service with one session that has got to where it is to be struck."""
