@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import grpc
 import pytest
 from wire_client import calls_ended
 
 from penstock.client import Client, ClientOptions
-from penstock.client.transport import Connections
+from penstock.client.transport import Connections, translated
 from penstock.data import Text
+from penstock.errors import ServiceError
 from penstock.manifest import ConnectionSettings, ServiceSettings, Settings
 from penstock.nodes import Catalogue
 from penstock.service import running
@@ -71,3 +73,12 @@ async def test_a_call_that_has_ended_makes_room_whatever_it_ended_with() -> None
 def test_a_connection_has_one_call_at_least(most: int) -> None:
     with pytest.raises(ValueError, match=f"calls_per_connection: expected 1 or more, got {most}"):
         ClientOptions(calls_per_connection=most)
+
+
+def test_somebody_elses_deadline_is_not_the_calls() -> None:
+    """A proxy may say so of what is behind it."""
+    said = "upstream: Deadline Exceeded"
+    nothing = grpc.aio.Metadata()
+    with pytest.raises(ServiceError) as caught, translated():
+        raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, nothing, nothing, said)
+    assert (str(caught.value), caught.value.error_type) == (said, "UNAVAILABLE")

@@ -115,7 +115,7 @@ def translated() -> Iterator[None]:
 def _said(error: grpc.aio.AioRpcError) -> str:
     """What gRPC says, with what is behind it where it says little of that."""
     said = error.details() or error.code().name
-    if _TIME_IS_OVER in said:
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and _TIME_IS_OVER in said:
         return f"{_TIME_IS_OVER}: the call was not done within its timeout_s"
     if said.startswith(_NO_CONNECTION):
         for sign, meaning in _MEANINGS.items():
