@@ -195,7 +195,7 @@ def test_json_yaml_a_path_and_a_mapping_mean_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_can_not_be_parsed_is_named(tmp_path: Path, content: bytes, said: str) -> None:
-    path = tmp_path / "flow.json"
+    path = tmp_path / f"{'long' * 30}.json"
     path.write_bytes(content)
     assert faults(path)[""].startswith(f"{str(path)!r}: {said}")
 

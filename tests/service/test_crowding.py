@@ -56,13 +56,13 @@ async def test_it_is_looked_again_where_no_descriptor_was_left_to_look_with(
 ) -> None:
     looked = asyncio.Event()
 
-    def listed(_path: str) -> list[str]:
+    def listed(_path: str) -> contextlib.AbstractContextManager[list[os.DirEntry[str]]]:
         if "can't be looked at" in caplog.text:
             looked.set()
-            return []
+            return contextlib.nullcontext([])
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(crowding.os, "listdir", listed)
+    monkeypatch.setattr(crowding.os, "scandir", listed)
     async with Crowd(0).watching(1):
         await looked.wait()
 

@@ -68,8 +68,8 @@ def _read_file(source: str | os.PathLike[str]) -> Any:
     try:
         return _read_text(_decoded(content), path.suffix.lower())
     except ManifestError as exc:
-        name = shown(str(source))
-        named = [replace(fault, message=f"{name}: {fault.message}") for fault in exc.faults]
+        name = str(source)
+        named = [replace(fault, message=f"{name!r}: {fault.message}") for fault in exc.faults]
         raise ManifestError(named) from exc
 
 
