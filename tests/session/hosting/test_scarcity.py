@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import resource
+import signal
 import socket
 from collections.abc import Iterator
 
@@ -137,6 +138,30 @@ def test_a_zygote_that_can_fork_no_supervisor_says_why(host, monkeypatch):
         said = decoder(messages.FromSupervisor).decode(ours.recv(1 << 16)[1:])
         assert isinstance(said, messages.NotSupervised)
         assert "ulimit -u" in said.reason
+        zygote._channel.close()
+        zygote._reactor.close()
+
+
+def test_a_supervisor_that_can_not_be_watched_is_none(monkeypatch):
+    """It would go on, and be killed as an orphan when another ends."""
+
+    def refuse(_pid: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def wait(*_: object) -> None:
+        signal.alarm(5)
+        signal.pause()
+
+    ours, theirs = socket_pair()
+    with ours, theirs:
+        zygote = Zygote(theirs.dup(), kernel.soft_files())
+        monkeypatch.setattr(kernel, "watch_child", refuse)
+        monkeypatch.setattr("penstock.executors.multiprocess.zygote._become_supervisor", wait)
+        before = kernel.children()
+        zygote._on_supervise(messages.Supervise(None), [theirs.dup().detach()])
+        assert kernel.children() == before
+        said = decoder(messages.FromSupervisor).decode(ours.recv(1 << 16)[1:])
+        assert "ulimit -n" in said.reason
         zygote._channel.close()
         zygote._reactor.close()
 

@@ -80,7 +80,7 @@ class Zygote:
             pid = os.fork()
             if pid == 0:
                 _become_supervisor(host, descriptors, self._files)
-            pidfd = kernel.watch_child(pid)
+            pidfd = _watched(pid)
         except OSError as exc:
             _refuse(descriptors, exc)
             return
@@ -126,6 +126,16 @@ class Zygote:
         if os.getppid() != self._program:  # else it has only let go of this zygote
             for pid in self._supervisors:
                 os.kill(pid, signal.SIGKILL)
+
+
+def _watched(pid: int) -> int:
+    """Its pidfd; one that can't be watched is ended: it would be with the next orphans, later."""
+    try:
+        return kernel.watch_child(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def _refuse(descriptors: list[int], error: OSError) -> None:
