@@ -15,8 +15,9 @@ import pytest
 from wire_client import pipeline, text
 
 from penstock.errors import ConfigurationError
+from penstock.executors.multiprocess.kernel import allow_files
 from penstock.manifest import Capacity, Settings
-from penstock.service.fitting import allow_all_files, fitted, lowered_in
+from penstock.service.fitting import fitted, lowered_in
 from penstock.wire.v1 import execution_pb2 as execution
 
 GIB = 1 << 30
@@ -178,7 +179,7 @@ def test_a_service_has_as_many_descriptors_as_it_may() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (before[0] - 1, before[1]))
-        allow_all_files()
+        allow_files()
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -236,16 +236,16 @@ async def test_a_burst_is_served_however_long_a_zygote_takes_to_fork_all_of_it(m
     """The last of it comes later than a zygote may take for one."""
     async with Session(chain("EchoNode"), options()) as session:
         await session.end()
-    monkeypatch.setattr("penstock.executors.multiprocess.supervision.HIRE_S", 0.05)
+    monkeypatch.setattr("penstock.executors.multiprocess.supervision.HIRE_S", 0.5)
     started = LAUNCHER.started
 
     async def opened(number):
-        await asyncio.sleep(0.005 * number)
+        await asyncio.sleep(0.002 * number)
         async with Session(chain("EchoNode"), options()) as session:
             await session.end()
 
-    await asyncio.gather(*(opened(number) for number in range(60)))
-    assert LAUNCHER.started - started <= 1  # none on a machine that has the time
+    await asyncio.gather(*(opened(number) for number in range(150)))
+    assert LAUNCHER.started == started
 
 
 async def test_a_supervisor_that_is_stuck_does_not_keep_its_session_from_its_end():

@@ -15,8 +15,8 @@ class NodeReport:
 
     ``unmatched`` are the inputs that a join had to drop, ``filtered`` the values on its way that
     are of no kind that it takes, ``interrupted`` the inputs and outputs that were given up because
-    of an interrupt while it was at them, ``skipped`` those inputs that it was left out of while it
-    was bypassed or disabled, ``withheld`` the outputs that an intercept dropped.
+    of an interrupt while it was at them, ``skipped`` the inputs, or products, that it was left out
+    of while it was not enabled, ``withheld`` the outputs that an intercept dropped.
     """
 
     items_processed: int

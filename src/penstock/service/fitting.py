@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -98,12 +97,6 @@ def for_sessions(settings: Settings) -> Capacity:
     here, connections = Capacity.here(), settings.service.connections.max_connections
     kept = FILES_OF_A_SESSION * settings.limits.max_sessions
     return replace(here, open_files=max(_files(here) - connections, kept))
-
-
-def allow_all_files() -> None:
-    """Have as many descriptors as this process may."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _files(capacity: Capacity) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from penstock.executors.multiprocess.kernel import allow_files
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.manifest import Capacity, ServiceSettings, Settings, load_tokens
 from penstock.nodes import Catalogue
@@ -24,7 +25,7 @@ from penstock.service.admission import Admission
 from penstock.service.beneath import say_how_files_are_found
 from penstock.service.coalescing import coalescing
 from penstock.service.crowding import Crowd
-from penstock.service.fitting import allow_all_files, fitted, say_what_was_lowered
+from penstock.service.fitting import fitted, say_what_was_lowered
 from penstock.service.gate import Gate
 from penstock.service.handlers import handlers
 from penstock.service.heap import keep_freed_memory, settle
@@ -65,7 +66,7 @@ async def serve(
     say_how_files_are_found(settings.service.files)
     LAUNCHER.warm_up()
     keep_freed_memory()
-    allow_all_files()  # the zygote has those of who called us: nodes begin with as many
+    allow_files()  # all: the zygote has those of who called us: nodes begin with as many
     try:
         with _stop_signals() as (stop, hurry):
             address = parse_address(bind or settings.service.bind)
