@@ -1,6 +1,7 @@
 """Two processes that flood, pause and wait for each other: a lost wake-up would hang them."""
 
 import contextlib
+import gc
 import os
 import random
 import socket
@@ -134,6 +135,37 @@ def _keep_only(ends: list[socket.socket], *kept):
     for end in ends:
         if end not in kept:
             end.close()
+
+
+def test_a_fork_may_let_go_of_what_it_has_inherited():
+    """It has no part in the memory: not to write to it, and not to free what lies there since."""
+    there, back = socket_pair(), socket_pair()
+    party, peer = (Party(seed, 100, True) for seed in range(2))
+    with contextlib.closing(party), contextlib.closing(peer):
+        party.connect(there[0], back[0])
+        peer.connect(back[1], there[1])
+        held = []
+        while len(held) < 20:
+            party.sender.offer(Message(Binary(np.full(70_000, 7, np.uint8)), len(held)))
+            party.reactor.poll(0)
+            peer.reactor.poll(0)
+            if (message := peer.receiver.take()) is not None:
+                held.append(message)
+
+        def other():
+            nonlocal party, peer
+            held.clear()
+            party = peer = None
+            gc.collect()
+            again = Party(2, 10_000, True)  # where that was
+            again.connect(*socket_pair())
+            assert again.sender.offer(Message(Binary(np.ones(70_000, np.uint8)), 0))
+            gc.collect()
+
+        pid = in_child(other)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert all((message.value.data == 7).all() for message in held)
+        held.clear()
 
 
 @pytest.mark.parametrize("capacity", [1, 100])

@@ -12,6 +12,7 @@ cdef class Memory:
     cdef unsigned char* data
     cdef uint32_t lanes
     cdef uint64_t home
+    cdef uint64_t _mapped_at
 
     cdef int map(self, uint32_t slab_id, int fd, size_t nbytes, bint writable) except -1
     cdef int check(self, uint64_t offset, uint64_t nbytes) except -1

@@ -19,6 +19,7 @@ cimport numpy as np
 from numpy cimport dtype, ndarray, npy_intp
 
 from penstock.executors.multiprocess.transport.reactor cimport Reactor
+from penstock.executors.multiprocess.transport.ring cimport forks
 
 from penstock.executors.multiprocess.transport import sealing
 
@@ -69,6 +70,7 @@ cdef class Memory:
         )
         if data == MAP_FAILED:
             PyErr_SetFromErrno(OSError)
+        self._mapped_at = forks()
         self.slab_id = slab_id
         self.data = <unsigned char*>data
         self.nbytes = nbytes
@@ -88,7 +90,7 @@ cdef class Memory:
         return PyBytes_FromStringAndSize(<const char*>self.data + offset, nbytes)
 
     def __dealloc__(self):
-        if self.data != NULL:
+        if self.data != NULL and self._mapped_at == forks():
             munmap(self.data, self.nbytes)
         self.close()
 
@@ -146,6 +148,8 @@ cdef class Slab(Memory):
         return slot
 
     cdef int take_back(self, size_t offset) except -1:
+        if self._mapped_at != forks():
+            return 0  # it is the other's, who has it still
         if self._vacancy.poison:
             memset(self.data + offset, POISON, self._slot_bytes)
         self._free[self.free_slots] = offset // self._slot_bytes

@@ -20,6 +20,9 @@ cdef struct Header:
     uint64_t given_back  # the consumer's, like the tokens behind the records
 
 
+cdef uint64_t forks() noexcept
+
+
 cdef class Ring:
     cdef readonly int fd
     cdef readonly int bell
@@ -32,6 +35,7 @@ cdef class Ring:
     cdef uint64_t _count
     cdef uint64_t _known
     cdef bint _is_held
+    cdef uint64_t _mapped_at
 
     cdef int map(self, size_t token_slots) except -1
     cdef int close(self) noexcept

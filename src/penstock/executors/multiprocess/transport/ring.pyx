@@ -48,6 +48,26 @@ cdef enum:
     PREFIX_BYTES = 8
     SKIP = 0xFFFFFFFF
 
+cdef uint64_t _forks = 0
+
+
+def _count_fork():
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+cdef uint64_t forks() noexcept:
+    """How many forks lie between this process and the program's first one.
+
+    What was mapped before the last of them isn't there: memory that is shared is kept from
+    forks, as they have no part in it. Objects on it are inherited all the same, and may die.
+    """
+    return _forks
+
+
 cdef list _held = None
 """The rings whose consumers are to be woken later; None: each at once."""
 
@@ -85,7 +105,7 @@ cdef class Ring:
         self.fd = self.bell = -1
 
     def __dealloc__(self):
-        if self._header != NULL:
+        if self._header != NULL and self._mapped_at == _forks:
             munmap(self._header, self._nbytes)
         self.close()
 
@@ -126,6 +146,7 @@ cdef class Ring:
         if memory == MAP_FAILED:
             PyErr_SetFromErrno(OSError)
         madvise(memory, nbytes, MADV_DONTFORK)
+        self._mapped_at = _forks
         self._header = <Header*>memory
         self._records = <unsigned char*>memory + HEADER_BYTES
         self._tokens = <uint64_t*>(self._records + RECORD_BYTES)
@@ -275,8 +296,11 @@ cdef class Ring:
         return load_flag(&self._header.producer_starves)
 
     cdef bint give_back(self, uint64_t token) noexcept:
-        """Send a token back; whether the producer is to be woken."""
-        cdef uint64_t number = self._header.given_back
+        """Send a token back; whether the producer is to be woken. A fork sends none."""
+        cdef uint64_t number
+        if self._mapped_at != _forks:
+            return False
+        number = self._header.given_back
         self._tokens[number % self._token_slots] = token
         store_ordered(&self._header.given_back, number + 1)
         return load_flag(&self._header.producer_starves) and exchange(
