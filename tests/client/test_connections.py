@@ -69,6 +69,18 @@ async def test_a_call_that_has_ended_makes_room_whatever_it_ended_with() -> None
     await connections.close()
 
 
+async def test_a_call_that_can_not_begin_leaves_a_connection_to_the_next() -> None:
+    def fail(_channel: object) -> None:
+        raise ValueError("no call")
+
+    connections = Connections("127.0.0.1:1", ClientOptions())
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no call"):
+            connections.call(fail)
+    assert list(connections._calls.values()) == [0]
+    await connections.close()
+
+
 @pytest.mark.parametrize("most", [0, -1])
 def test_a_connection_has_one_call_at_least(most: int) -> None:
     with pytest.raises(ValueError, match=f"calls_per_connection: expected 1 or more, got {most}"):

@@ -85,7 +85,7 @@ class ClientOptions:
     def check(self, target: str) -> None:
         """Raises ``TypeError`` for a target that is no text.
 
-        Raises ``InputError`` where the token would be read by others on its way.
+        And ``InputError`` where the token would be read by others on its way.
         """
         given: object = target
         if not isinstance(given, str):

@@ -61,8 +61,9 @@ class Connections:
         most = self._options.calls_per_connection
         roomy = (channel for channel, count in self._calls.items() if count < most)
         channel = next(roomy, None) or _open_channel(self._target, self._options)
+        self._calls.setdefault(channel, 0)  # to be closed, even if no call begins
         call = begin(channel)
-        self._calls[channel] = self._calls.get(channel, 0) + 1
+        self._calls[channel] += 1
         call.add_done_callback(partial(self._ended, channel))
         return call
 
