@@ -40,7 +40,8 @@ WITHIN_A_LAYER = {("data", "errors"), ("machine", "errors")}
 FOREIGN = {
     "espeakng_loader": {"nodes/builtin"},
     "google": {"wire"},
-    "grpc": {"client", "service"},  # the two ends of the wire
+    "grpc": {"client", "service", "service/rpc"},  # the two ends of the wire
+    "h2": {"service/rpc"},
     "opentelemetry": {"telemetry"},
     "pocketsphinx": {"nodes/builtin"},
     "prometheus_client": {"telemetry"},

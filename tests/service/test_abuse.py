@@ -31,6 +31,7 @@ from bench.rpc.http2 import (
     PING,
     RESET,
     SETTINGS,
+    WINDOW_UPDATE,
     call,
     connected,
     frame,
@@ -216,13 +217,17 @@ async def test_who_has_its_share_all_the_time_has_no_call_refused() -> None:
 
 
 async def test_what_a_stream_may_have_sent_unread_does_not_grow() -> None:
-    """gRPC would ping to find out how much more it could have on its way."""
-    initial_window = 4
+    """Nor is anything to be had beyond what is told to who reads; nothing is found out by pings."""
+    initial_window, default_window = 4, (64 << 10) - 1
     async with serving() as address, connected(address) as (reader, writer):
         writer.write(HELLO)
         settings = dict(struct.iter_unpack(">HI", await until(reader, SETTINGS)))
-        assert settings[initial_window] == 4 * MIB
-        writer.write(ACK + call(EXECUTE) + frame(DATA, 0, 1, bytes(16_000)) * 20)
+        assert initial_window not in settings
+        await until(reader, WINDOW_UPDATE)  # of the connection
+        writer.write(ACK + call(EXECUTE))
+        more = int.from_bytes(await until(reader, WINDOW_UPDATE), "big")
+        assert default_window + more == 4 * MIB
+        writer.write(frame(DATA, 0, 1, bytes(16_000)) * 20)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(SOON_S):
                 await until(reader, PING)

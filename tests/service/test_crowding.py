@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import pytest
 from wire_client import CLOSE, WireClient, calls_ended, chunk, init, kinds, pipeline, rest
@@ -16,8 +15,8 @@ from wire_client import CLOSE, WireClient, calls_ended, chunk, init, kinds, pipe
 from bench.rpc.http2 import HEAD_BYTES, HELLO
 from penstock.manifest import ConnectionSettings, ServiceSettings, Settings
 from penstock.nodes import Catalogue
-from penstock.service import crowding, running
-from penstock.service.crowding import Connection, Crowd, first_to_leave
+from penstock.service import running
+from penstock.service.crowding import Crowd, first_to_leave
 from penstock.wire.v1 import execution_pb2 as execution
 
 MOST = 12
@@ -25,59 +24,49 @@ KEPT_FREE = 3
 STRANGER = "127.0.1.1"
 
 
-def connections(*addresses: str) -> list[Connection]:
-    return [Connection(n, n, (address, n)) for n, address in enumerate(addresses)]
+@dataclass
+class Guest:
+    """A connection that does nothing; ``number`` says how old it is."""
+
+    number: int
+    address: str
+    has_called: bool = False
+    is_used: bool = False
+    gone: bool = False
+
+    def abort(self) -> None:
+        self.gone = True
 
 
-def leaving(those: list[Connection], count: int, *callers: int) -> list[int]:
-    peers = {one.peer for one in those if one.inode in callers}
-    return [one.inode for one in first_to_leave(those, peers, count)]
+def leaving(addresses: str, count: int, *callers: int) -> list[int]:
+    those = [Guest(n, address, n in callers) for n, address in enumerate(addresses)]
+    return [one.number for one in first_to_leave(those, count)]
 
 
 def test_the_oldest_of_whom_there_are_most_leave_first() -> None:
-    those = connections("a", "b", "b", "a", "b", "b", "c")
-    assert leaving(those, 2) == [1, 2]
-    assert set(leaving(those, 4)) == {0, 1, 2, 4}
-    assert 6 not in leaving(those, 5)
+    assert leaving("abbabbc", 2) == [1, 2]
+    assert set(leaving("abbabbc", 4)) == {0, 1, 2, 4}
+    assert 6 not in leaving("abbabbc", 5)
 
 
 def test_who_has_called_stays_longer_than_others_of_the_same_address() -> None:
-    those = connections("a", "a", "a")
-    assert leaving(those, 3, 0) == [1, 2, 0]
+    assert leaving("aaa", 3, 0) == [1, 2, 0]
 
 
 def test_no_more_leave_than_there_are() -> None:
-    assert leaving([], 5) == []
-    assert leaving(connections("a"), 5) == [0]
+    assert leaving("", 5) == []
+    assert leaving("a", 5) == [0]
 
 
-async def test_it_is_looked_again_where_no_descriptor_was_left_to_look_with(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    looked = asyncio.Event()
-
-    def listed(_path: str) -> contextlib.AbstractContextManager[list[os.DirEntry[str]]]:
-        if "can't be looked at" in caplog.text:
-            looked.set()
-            return contextlib.nullcontext([])
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-    monkeypatch.setattr(crowding.os, "scandir", listed)
-    async with Crowd(0).watching(1):
-        await looked.wait()
-
-
-def test_who_is_connected_is_unknown_where_no_descriptor_is_left(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """That is not the same as nobody, which would be remembered."""
-
-    def copied(_fd: int) -> int:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-    monkeypatch.setattr(crowding.os, "dup", copied)
-    with pytest.raises(OSError, match="Too many open files"):
-        crowding._other_end(0, 1)
+def test_nobody_leaves_who_has_a_call_nor_while_there_is_room() -> None:
+    crowd = Crowd(8)
+    guests = [Guest(number, "a", is_used=number == 0) for number in range(5)]
+    crowd.make_room(guests)
+    assert not any(one.gone for one in guests)
+    guests.append(Guest(5, "a"))
+    crowd.make_room(guests)
+    assert [one.number for one in guests if one.gone] == [1]
+    crowd.make_room([Guest(number, "a", is_used=True) for number in range(8)])
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ from bearers import ROBOT, bearing, reason_of, status_of, written
 from wire_client import WireClient, init, pipeline
 
 from penstock.manifest import ServiceSettings, Settings, new_token
-from penstock.service import refusal
+from penstock.service import refusal, rpc
 from penstock.wire.v1 import execution_pb2 as execution
 
 
@@ -45,7 +45,7 @@ async def test_a_refusal_waits_for_the_first_message(
     wire: WireClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that comes after the end is INTERNAL to grpc.aio, whatever the call ended with."""
-    monkeypatch.setattr(refusal, "HOLD_S", 1.0)
+    monkeypatch.setattr(rpc.call, "HOLD_S", 1.0)
     call = wire.stream()
     await call.wait_for_connection()
     await asyncio.sleep(0.1)  # both on one loop: the earlier of the two times comes first

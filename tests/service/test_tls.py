@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -103,11 +104,13 @@ def test_a_certificate_that_changes_while_no_descriptor_is_left_is_read_then(
     tls = encrypted(tmp_path, OURS.issue("service")).service.tls
     assert tls is not None
     certificate = Certificate(tls)
+    before = certificate.current()
     OURS.issue("service").write(tmp_path, "service")
     with no_descriptors():
-        assert [certificate._changed() for _ in range(3)] == [None] * 3
-    assert certificate._changed() is not None
-    assert certificate._changed() is None
+        assert [certificate.current() for _ in range(3)] == [before] * 3
+    renewed = certificate.current()
+    assert renewed is not before
+    assert certificate.current() is renewed
     assert caplog.text.count("the certificate stays as it was") == 1
 
 
@@ -147,3 +150,11 @@ def test_other_machines_are_not_let_near_in_clear(bind: str) -> None:
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "localhost:0", "[::1]:0", "unix:/tmp/x"])
 def test_this_machine_is(bind: str) -> None:
     check_is_safe(parse_address(bind), encrypted=False)
+
+
+def test_each_connection_takes_little(tmp_path: Path) -> None:
+    """asyncio has a buffer for each that is encrypted, of 256 KiB unless it is told otherwise."""
+    tls = encrypted(tmp_path, OURS.issue("service")).service.tls
+    assert tls is not None
+    Certificate(tls)
+    assert SSLProtocol.max_size <= 64 << 10

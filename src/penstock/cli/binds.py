@@ -26,7 +26,7 @@ def check_binds(settings: Settings) -> None:
 
 
 def _meet(service: IPv4Address | IPv6Address, metrics: IPv4Address | IPv6Address) -> bool:
-    """Whether one port can't be both's: gRPC's ``::`` is IPv4's as well, that of metrics is not."""
+    """Whether one port can't be both's: ``::`` is all of IPv4 for the service, not for metrics."""
     if service.version != metrics.version:
         return service.version == 6 and service.is_unspecified
     return service == metrics or service.is_unspecified or metrics.is_unspecified

@@ -19,7 +19,7 @@ MAX_SOCKET_PATH = 107
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """``text`` is what gRPC binds; ``socket_path`` is set where that is a file."""
+    """``text`` is what clients are told; ``socket_path`` is set where that is a file."""
 
     text: str
     socket_path: Path | None = None
@@ -86,8 +86,7 @@ def check_is_safe(address: Address, *, encrypted: bool) -> None:
 def clear_socket_path(path: Path) -> None:
     """Remove a socket that a dead service left.
 
-    Raises ``ConfigurationError`` where a living one listens, or the file is no socket: gRPC
-    would replace either.
+    Raises ``ConfigurationError`` where a living one listens, or the file is no socket.
     """
     if not os.path.exists(path):  # nor may it be looked at: who binds it is told why
         return
@@ -137,19 +136,19 @@ def cannot_be_bound(address: Address, why: OSError | None) -> ConfigurationError
 def why_not_bound(address: Address) -> OSError | None:
     """What the system says to who binds an address; None where it can be bound.
 
-    It is tried, and let go again, as gRPC says only that it can't. Raises ``ConfigurationError``
-    for a host that stands for no address.
+    It is tried, and let go again. Raises ``ConfigurationError`` for a host that stands for no
+    address.
     """
     why: OSError | None = None
-    for family, end in _ends(address):
+    for family, end in ends_of(address):
         why = _refusal(family, end)
         if why is None:
             return None
     return why
 
 
-def _ends(address: Address) -> list[tuple[int, Any]]:
-    """What an address stands for, of which gRPC needs one."""
+def ends_of(address: Address) -> list[tuple[int, Any]]:
+    """The families and ends that an address stands for; raises ``ConfigurationError`` for none."""
     if address.socket_path is not None:
         return [(socket.AF_UNIX, str(address.socket_path))]
     host = _host(address)

@@ -11,19 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import selectors
-import socket
 from collections.abc import Callable, Iterator
-from functools import partial
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from penstock.executors.multiprocess.reactor_loop import ReactorLoop, ReactorSelector
 from penstock.executors.multiprocess.transport.ring import hold_bells, release_bells
 
-if TYPE_CHECKING:
-    from _typeshed import FileDescriptorLike
-
-_Ts = TypeVarTuple("_Ts")
 STREAMS = 32
 """Streams that have sent something lately, from which on it rests: fewer have nothing to add up."""
 REST_S = 0.001
@@ -32,8 +25,6 @@ BUSY, STILL_BUSY = 0.5, 0.2
 """The share of its time that a loop is at work from which on it rests, and goes on to."""
 JUDGED_EACH_S = 0.1
 _WORK_TO_REST = 2.0
-_MOST_WAKEUPS = 4096
-"""More than the bytes that gRPC's pair of sockets has room for, as each takes a buffer."""
 
 
 class RestingSelector(ReactorSelector):
@@ -99,26 +90,6 @@ class CoalescingLoop(ReactorLoop):
         self.selector = RestingSelector()
         super().__init__(self.selector)
 
-    def add_reader(
-        self, fd: FileDescriptorLike, callback: Callable[[*_Ts], Any], *args: *_Ts
-    ) -> None:
-        if isinstance(fd, socket.socket) and _takes_all_events(callback):
-            super().add_reader(fd, self._take_all, fd, partial(callback, *args))
-        else:
-            super().add_reader(fd, callback, *args)
-
-    def _take_all(self, wakeups: socket.socket, take: Callable[[], object]) -> None:
-        """gRPC has a byte for each event, and reads one where it takes all events there are.
-
-        So many would each be a turn of the loop that finds nothing, and gRPC's own thread waits
-        where a few hundred of them lie unread. The last is left to gRPC, which waits for one.
-        """
-        if self.selector.resting:
-            surplus = len(wakeups.recv(_MOST_WAKEUPS, socket.MSG_PEEK)) - 1
-            if surplus > 0:
-                wakeups.recv(surplus)
-        take()
-
 
 @contextlib.contextmanager
 def coalescing(active_streams: Callable[[], int]) -> Iterator[None]:
@@ -135,12 +106,6 @@ def coalescing(active_streams: Callable[[], int]) -> Iterator[None]:
         yield
     finally:
         loop.selector.active_streams = _none
-
-
-def _takes_all_events(callback: Callable[..., object]) -> bool:
-    """Whether it is what gRPC's queue of events is read by."""
-    method = getattr(callback, "func", callback)
-    return type(getattr(method, "__self__", None)).__name__ == "PollerCompletionQueue"
 
 
 def _none() -> int:

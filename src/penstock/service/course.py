@@ -8,7 +8,7 @@ MOST_BESIDE = 64
 MOST_AHEAD = 1 << 16
 """Messages that a client can have sent, at most, and that have yet to be read.
 
-In what gRPC has under way, 4 MiB, that is 64 bytes for each; of chunks of 20 ms, 20 minutes.
+In what may be under way unread, 4 MiB, that is 64 bytes for each; of chunks of 20 ms, 20 minutes.
 """
 
 

@@ -12,7 +12,7 @@ from penstock.session import Budget, smallest_cost
 from penstock.session.cost import FILES_OF_A_SESSION
 
 OWN_FILES = 128
-"""What it has besides: gRPC's, its log, its zygote's, those of blank hosts."""
+"""What it has besides: its sockets, its log, its zygote's, those of blank hosts."""
 CONNECTIONS_OF_A_SESSION = 4
 """What is kept for its clients where nothing is written of sessions and connections."""
 PROCESSES_OF_A_SESSION = 2

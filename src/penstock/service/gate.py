@@ -9,7 +9,6 @@ import grpc
 
 from penstock.manifest import ServiceSettings
 from penstock.service.callers import BEARER, Caller, TokenFile
-from penstock.service.crowding import Crowd
 from penstock.service.refusal import Refusal, Refusals
 from penstock.service.status import Context, Ending
 from penstock.service.turns import Behaviour, Turns
@@ -18,7 +17,7 @@ from penstock.wire.methods import HEALTH
 _HEADER = "authorization"
 _SCHEME = "bearer "
 _KINDS = ("stream_unary", "stream_stream")
-"""What handlers there are: to gRPC, all requests are streams."""
+"""What handlers there are: all requests are streams."""
 _NO_TOKEN = Refusal(
     Ending(grpc.StatusCode.UNAUTHENTICATED, "expected metadata 'authorization: Bearer …'"),
     "TOKEN_REQUIRED",
@@ -35,12 +34,11 @@ class Gate(grpc.aio.ServerInterceptor):
     for its turn to be told, and counts meanwhile.
     """
 
-    def __init__(self, settings: ServiceSettings, crowd: Crowd) -> None:
+    def __init__(self, settings: ServiceSettings) -> None:
         self._tokens = None if settings.tokens is None else TokenFile(settings.tokens)
         self._open = f"/{HEALTH}/" if settings.open_health else None
         self._refusals = Refusals()
         self._turns = Turns(settings.connections, self._refusals)
-        self._crowd = crowd
 
     async def intercept_service(
         self,
@@ -54,22 +52,20 @@ class Gate(grpc.aio.ServerInterceptor):
             if wrong is not None:
                 refusing = self._refusing(wrong, details.method)
                 return grpc.stream_stream_rpc_method_handler(
-                    self._bounded(refusing, details.method)
+                    self._turns.in_turn(refusing, details.method)
                 )
         handler = await continuation(details)
         if handler is None:
             return None
         kind = next(kind for kind in _KINDS if getattr(handler, kind) is not None)
-        return handler._replace(**{kind: self._bounded(getattr(handler, kind), details.method)})
+        behaviour = self._turns.in_turn(getattr(handler, kind), details.method)
+        return handler._replace(**{kind: behaviour})
 
     def _refusing(self, refusal: Refusal, method: str) -> Behaviour:
         async def refuse(_requests: Any, context: Context) -> NoReturn:
             await self._refusals.tell(refusal, method, context)
 
         return refuse
-
-    def _bounded(self, behaviour: Behaviour, method: str) -> Behaviour:
-        return self._crowd.using(self._turns.in_turn(behaviour, method))
 
     def _check(self, tokens: TokenFile, details: grpc.HandlerCallDetails) -> Refusal | None:
         """Note who calls; what is wrong with the call otherwise.

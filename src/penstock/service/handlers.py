@@ -38,8 +38,8 @@ _responses = grpc.stream_stream_rpc_method_handler
 def handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
     """A handler for each method.
 
-    To gRPC all requests are streams: those are read when a handler asks for them, so that a call
-    which is refused, or never sends its one request, costs next to nothing.
+    All requests are streams, which are read when a handler asks for them: a call that is refused,
+    or never sends its one request, costs next to nothing.
     """
     service = admission.settings.service
     served = [*SERVED, *(REFLECTION if service.reflection else ())]

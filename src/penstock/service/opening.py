@@ -1,9 +1,9 @@
 """The first messages of calls: how long each may take, and how many are read at a time.
 
-gRPC takes all of a message before Python sees a byte of it, and widens a call's window for it as
-soon as somebody reads: what half-sent messages take is as many of the largest as are being read.
-A server has one size of the largest message for all methods, so that small requests, which are
-bounded once they are here, have few readers and little time of their own before that.
+A call's window is widened for all of a message as soon as somebody reads: what half-sent messages
+take is as many of the largest as are being read. A server has one size of the largest message for
+all methods, so that small requests, which are bounded once they are here, have few readers and
+little time of their own before that.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SlowOpeningError(SessionIdleError):
     """A call's first message wasn't here in time, or others had to have their turn.
 
     It is told by a status only: that needs no room in the window of a client that reads nothing,
-    and with it gRPC lets go of what has come.
+    and with it what has come is let go of.
     """
 
     def __init__(self, ending: Ending, *, limit_s: float) -> None:

@@ -12,11 +12,6 @@ from penstock.service.status import Context, Ending, abort
 from penstock.session.logs import LogRate
 from penstock.wire.refusals import refusal_details
 
-HOLD_S = 0.05
-"""How long a refusal waits for the client's first message to have left (nobody reads it).
-
-A client on grpc.aio whose write comes after the end takes that for INTERNAL (grpc/grpc#36066).
-"""
 LINES_AT_ONCE = 100
 LINE_S = 1.0
 """So many refusals are logged at once, and one more after each of these seconds: a flood of calls
@@ -41,7 +36,7 @@ class Refusal:
     async def tell(self, context: Context) -> NoReturn:
         """End the call, of which no request is asked for."""
         if not self.at_once:
-            await asyncio.sleep(HOLD_S)
+            await context.heard()
         ending = self.ending
         details = refusal_details(ending.number, ending.message, self.reason, self.retry_s)
         context.set_trailing_metadata(details)
@@ -58,7 +53,7 @@ class Refusals:
     async def tell(self, refusal: Refusal, method: str, context: Context) -> NoReturn:
         """End a call of ``method``, which is a path or a name, as its client said it.
 
-        Raises ``asyncio.CancelledError`` where that has left: gRPC's log is to say nothing of it.
+        Raises ``asyncio.CancelledError`` where that has left.
         """
         if self._rate.takes(LINE_S, LINES_AT_ONCE * LINE_S):
             log = CallLog(method.rpartition("/")[2][:_NAME], context.peer())

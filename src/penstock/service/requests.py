@@ -55,7 +55,7 @@ async def read_request(context: Context) -> Any:
 def heeding_leave(
     behaviour: Callable[[Any, Context], Awaitable[Answer]],
 ) -> Callable[[Any, Context], Awaitable[Answer]]:
-    """A method that ends as one cancelled where its client has left, of which gRPC says nothing."""
+    """A method that ends as one cancelled where its client has left."""
 
     async def called(requests: Any, context: Context) -> Answer:
         try:

@@ -9,8 +9,6 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
-import grpc
-
 from penstock.executors.multiprocess.kernel import allow_files
 from penstock.executors.multiprocess.launcher import LAUNCHER
 from penstock.manifest import Capacity, ServiceSettings, Settings, load_tokens
@@ -29,10 +27,10 @@ from penstock.service.fitting import fitted, say_what_was_lowered
 from penstock.service.gate import Gate
 from penstock.service.handlers import handlers
 from penstock.service.heap import keep_freed_memory, settle
-from penstock.service.listening import Listener
+from penstock.service.listening import listening_at
 from penstock.service.observing import NOBODY, CallObserving, Harmless
-from penstock.service.options import server_options
 from penstock.service.plans import registry_of
+from penstock.service.rpc import Server
 from penstock.service.tls import Certificate
 from penstock.service.unheeded import say_which_types_are_none
 from penstock.session import Budget
@@ -41,6 +39,8 @@ from penstock.session.observing import Observer
 from penstock.wire.methods import PATHS
 
 _log = logging.getLogger(__name__)
+_FRAMING_BYTES = 64 << 10
+"""What a message may have around its largest payload."""
 STOP_S = 2.0
 """How long calls may take to tell their clients that the service stops."""
 
@@ -125,32 +125,28 @@ async def _serving(
     observer = Harmless(observer)
     admission = Admission(settings, catalogue, observer)
     tls = settings.service.tls
-    credentials = None if tls is None else Certificate(tls).credentials
-    crowd = Crowd(settings.service.connections.max_connections)
-    gate = Gate(settings.service, crowd)
+    certificate = None if tls is None else Certificate(tls)
+    connections = settings.service.connections
     observing = CallObserving(observer, PATHS)
-
-    def make() -> grpc.aio.Server:
-        server = grpc.aio.server(
-            interceptors=[observing, gate],
-            options=server_options(settings),
-            maximum_concurrent_rpcs=settings.service.connections.max_calls,
-        )
-        server.add_generic_rpc_handlers(tuple(handlers(admission)))
-        return server
-
+    server = Server(
+        handlers(admission),
+        [observing, Gate(settings.service)],
+        connections=connections,
+        most_bytes=settings.limits.max_message_bytes + _FRAMING_BYTES,
+        compression=settings.service.compression,
+        make_room=Crowd(connections.max_connections).make_room,
+    )
     async with observer.watching(admission.view):  # to the end of the last session
-        listener = Listener(make, address, credentials)
-        clients = await listener.start()
+        sockets, clients = listening_at(address)
+        server.listen(sockets, None if certificate is None else certificate.current)
         admission.hosts.refill()
         try:
-            watching = crowd.watching(parse_address(clients).port)
             with coalescing(admission.active_streams):
-                async with admission.readiness.watching(), watching:
-                    yield _Service(clients, admission)
+                async with admission.readiness.watching():
+                    yield _Service(clients.text, admission)
         finally:
             admission.readiness.board.close()
-            refusing = asyncio.create_task(listener.stop(STOP_S))
+            refusing = asyncio.create_task(server.stop(STOP_S))
             await admission.stop()
             await refusing
             await observing.all_ended(STOP_S)

@@ -6,13 +6,14 @@ What is wrong with a pipeline or its inputs goes into an ``ErrorResponse`` and a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn, TypeAlias
 
 import grpc
 
 from penstock.errors import SessionCancelledError
+from penstock.service.rpc import Call
 
-Context = grpc.aio.ServicerContext[Any, Any]
+Context: TypeAlias = Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,7 @@ class Ending:
 
 
 MOST_SAID = 2048
-"""Characters of a status message: it may repeat what its client said, and gRPC never lets go of a
-long one whose client has left (grpcio 1.85)."""
+"""Characters of a status message: it may repeat what its client said."""
 MOST_NAME = 256
 """Characters of what a client calls something that is kept for it, and logged."""
 FINE = Ending(grpc.StatusCode.OK, "")
@@ -41,7 +41,7 @@ UNFORESEEN = Ending(grpc.StatusCode.INTERNAL, "the service failed; its log says 
 
 
 def client_left() -> SessionCancelledError:
-    """What to raise from gRPC's ``BaseError``, when it can't read or write: the call has ended."""
+    """What to raise from ``grpc.aio.BaseError``, where nothing can be read or written any more."""
     return SessionCancelledError(SessionCancelledError.CLIENT_LEFT)
 
 

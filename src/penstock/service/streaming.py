@@ -152,8 +152,8 @@ class StreamCall:
     async def _hear_out(self) -> None:
         """Read what the client still writes, for a while.
 
-        One that writes when its call has ended loses what it was sent, the error before all. Who
-        reads already goes on: to gRPC, a read that is given up ends the client's stream.
+        A client of gRPC that writes when its call has ended loses what it was sent, the error
+        before all.
         """
         with contextlib.suppress(TimeoutError, InputError):
             async with asyncio.timeout(HEAR_OUT_S):
@@ -244,7 +244,11 @@ class StreamCall:
             self._fail_with(session, exc)
 
     async def _read(self, session: Session) -> None:
-        """The client's messages, as far ahead as there is room."""
+        """The client's messages, as far ahead as there is room.
+
+        The session begins to start first, else what they ask of it would be lost.
+        """
+        await asyncio.sleep(0)
         while (request := await read_request(self._context)) is not grpc.aio.EOF:
             if self._over.is_set():
                 continue

@@ -5,30 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import ssl
-from dataclasses import dataclass
+from asyncio.sslproto import SSLProtocol
 from pathlib import Path
-from typing import Any
-
-import grpc
 
 from penstock.errors import ConfigurationError, Fault
 from penstock.manifest import TlsSettings
 
 _log = logging.getLogger(__name__)
 _Stamp = tuple[tuple[int, int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """What the files held, checked: the key is the certificate's."""
-
-    key: bytes
-    chain: bytes
-    client_ca: bytes | None
-
-    @property
-    def configuration(self) -> Any:
-        return grpc.ssl_server_certificate_configuration([(self.key, self.chain)], self.client_ca)
+_PROTOCOL = "h2"
+"""HTTP/2, as both ends agree on it (ALPN)."""
+_BUFFER_BYTES = 64 << 10
+"""What asyncio reads at once; each connection has so much of its own, before anybody has spoken."""
 
 
 class Certificate:
@@ -37,52 +25,44 @@ class Certificate:
     def __init__(self, settings: TlsSettings) -> None:
         self._settings = settings
         self._fault = ""
+        SSLProtocol.max_size = min(SSLProtocol.max_size, _BUFFER_BYTES)
         try:
             self._seen = self._stamp()
-            self._pair = self._read()
+            self._context = self._read()
         except (OSError, ssl.SSLError, ValueError) as exc:
             raise ConfigurationError([Fault("service.tls", _said(exc))]) from exc
 
-    def credentials(self) -> grpc.ServerCredentials:
-        """For one port of a server. A new pair holds for the connections that come after it."""
-        return grpc.dynamic_ssl_server_credentials(
-            self._pair.configuration,
-            self._changed,
-            require_client_authentication=self._settings.client_ca is not None,
-        )
-
-    def _changed(self) -> Any:
-        """Asked by gRPC for each handshake: the new pair, or None where there is none.
+    def current(self) -> ssl.SSLContext:
+        """What a new connection is encrypted by: asked for each, it costs a look at the files.
 
         A pair that can't be read is tried again at the next: why may pass without a change of the
-        files. It is told once.
+        files. It is told once, and what was read last holds.
         """
         try:
             stamp = self._stamp()
-            if stamp == self._seen:
-                return None
-            self._pair = self._read()
+            if stamp != self._seen:
+                self._context = self._read()
+                self._seen, self._fault = stamp, ""
+                said = "the certificate has been read again from %s"
+                _log.info(said, self._settings.certificate)
         except (OSError, ssl.SSLError, ValueError) as exc:
             if self._fault != (fault := _said(exc)):
                 _log.error("the certificate stays as it was: %s", fault)
             self._fault = fault
-            return None
-        self._seen, self._fault = stamp, ""
-        _log.info("the certificate has been read again from %s", self._settings.certificate)
-        return self._pair.configuration
+        return self._context
 
-    def _read(self) -> _Pair:
+    def _read(self) -> ssl.SSLContext:
         settings = self._settings
-        pair = _Pair(  # first, as ssl doesn't say which file it can't read
-            Path(settings.key).read_bytes(),
-            Path(settings.certificate).read_bytes(),
-            Path(settings.client_ca).read_bytes() if settings.client_ca is not None else None,
-        )
+        for path in (settings.key, settings.certificate, settings.client_ca):
+            if path is not None:
+                Path(path).read_bytes()  # first, as ssl doesn't say which file it can't read
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_alpn_protocols([_PROTOCOL])
         context.load_cert_chain(settings.certificate, settings.key, password=_no_password)
         if settings.client_ca is not None:
             _load_authorities(context, settings.client_ca)
-        return pair
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
 
     def _stamp(self) -> _Stamp:
         files = (self._settings.certificate, self._settings.key, self._settings.client_ca)

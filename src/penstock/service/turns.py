@@ -50,7 +50,7 @@ class Turns:
                 refusal = _refused("TOO_OFTEN", "max_call_rate_per_peer")
                 await self._refusals.tell(refusal, method, context)
             self._calls[name] += 1
-            context.add_done_callback(lambda _call: self._over(name))  # type: ignore[arg-type]  # the stubs want a class for it
+            context.add_done_callback(lambda _call: self._over(name))
             if waits_s > 0:
                 await asyncio.sleep(waits_s)
             return await behaviour(requests, context)

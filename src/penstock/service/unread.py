@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -18,8 +17,8 @@ from penstock.wire.stream_errors import status_details
 class Patience:
     """Waits for a client to read, once its session is over, ``limit_s`` seconds for each message.
 
-    It is made by the task that serves the call. That is cancelled where the time is up: what gRPC
-    has taken of the call's messages, and then the status, come when the client reads at last.
+    It is made by the task that serves the call. That is cancelled where the time is up: what the
+    connection has of the call's messages, and then the status, come when the client reads at last.
     """
 
     def __init__(self, context: Context, replies: Replies, limit_s: float) -> None:
@@ -62,19 +61,15 @@ class Patience:
             if left_s <= 0:
                 break
             await asyncio.sleep(left_s)
-        await self._give_up(failure(), session_id)
+        self._give_up(failure(), session_id)
 
-    async def _give_up(self, error: PenstockError, session_id: str) -> None:
+    def _give_up(self, error: PenstockError, session_id: str) -> None:
         """The status waits behind the messages; nobody here waits for either."""
         message = f"the session is over, and its client read nothing for {self._limit_s:g} s"
         ending = Ending(grpc.StatusCode.DEADLINE_EXCEEDED, f"{message} (unread_secs)")
         details = status_details(error, session_id, ending.number, ending.message)
         self._context.set_trailing_metadata(details)
         self.lost = True
-        aborting = asyncio.ensure_future(self._context.abort(ending.code, ending.message))
-        await asyncio.sleep(0)  # now gRPC has it
-        aborting.cancel()
-        with contextlib.suppress(asyncio.CancelledError, grpc.aio.AbortError, grpc.aio.BaseError):
-            await aborting
+        self._context.finish(ending.code, ending.message)
         if self._serving is not None:
             self._serving.cancel()

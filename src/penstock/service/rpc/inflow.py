@@ -1,0 +1,106 @@
+"""What comes from a client, cut into frames: some of one connection, then some of others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from penstock.service.rpc.frames import HEAD_BYTES, MAX_PAYLOAD_BYTES, parse_head
+
+_SPELL = 256
+"""How many frames are taken before others have their turn, one that costs much as so many:"""
+_COSTLY = 16
+_SPELL_S = 0.002
+"""Nor are more taken at once when those before have taken so long."""
+
+
+class Inflow:
+    """Gives whole frames to ``take``: kind, flags, stream and payload.
+
+    That says whether the frame cost much. ``refuse`` is told of a frame that is larger than may
+    be. Nothing is taken before ``wait_until``, in the loop's time, nor after ``close``.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        take: Callable[[int, int, int, bytes], bool],
+        refuse: Callable[[], None],
+    ) -> None:
+        self.wait_until = 0.0
+        self._loop = loop
+        self._take = take
+        self._refuse = refuse
+        self._rest = b""
+        self._going_on: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def open(self, transport: asyncio.Transport) -> None:
+        """From now on frames come from there."""
+        self._transport = transport
+
+    def close(self) -> None:
+        """Nothing more is of interest."""
+        self._transport = None
+        self._rest = b""
+        if self._going_on is not None:
+            self._going_on.cancel()
+
+    def add(self, data: bytes) -> None:
+        """Something has come."""
+        if self._going_on is not None:  # it was under way when its client was to wait
+            self._rest += data
+            return
+        at = self._complete(data) if self._rest else 0
+        end, spent, until = len(data), 0, self._loop.time() + _SPELL_S
+        while end - at >= HEAD_BYTES and self._transport is not None:
+            size, kind, flags, stream = parse_head(data, at)
+            stop = at + HEAD_BYTES + size
+            if self._is_too_large(size) or stop > end:
+                break
+            is_costly = self._take(kind, flags, stream, data[at + HEAD_BYTES : stop])
+            spent += _COSTLY if is_costly else 1
+            at = stop
+            if spent >= _SPELL or (self._loop.time() >= until and at < end):
+                self._pause(data[at:])
+                return
+        if at < end and self._transport is not None:
+            self._rest = data[at:]
+        if self.wait_until and (wait_s := self.wait_until - self._loop.time()) > 0:
+            self._pause(self._rest, wait_s)
+
+    def _complete(self, data: bytes) -> int:
+        """Take the frame of which part was here, if all of it is; how much of what came it was."""
+        rest = self._rest
+        whole = rest + data[: HEAD_BYTES + MAX_PAYLOAD_BYTES]
+        if len(whole) >= HEAD_BYTES:
+            size, kind, flags, stream = parse_head(whole, 0)
+            stop = HEAD_BYTES + size
+            if self._is_too_large(size):
+                return len(data)
+            if stop <= len(whole):
+                self._rest = b""
+                self._take(kind, flags, stream, whole[HEAD_BYTES:stop])
+                return stop - len(rest)
+        self._rest = rest + data
+        return len(data)
+
+    def _is_too_large(self, size: int) -> bool:
+        """Whether a frame is larger than may be, which ``refuse`` is told then."""
+        if size > MAX_PAYLOAD_BYTES:
+            self._refuse()
+        return size > MAX_PAYLOAD_BYTES
+
+    def _pause(self, rest: bytes, wait_s: float = 0.0) -> None:
+        """Let others have their turn, before any more of this is taken."""
+        self._rest = rest
+        if self._transport is not None:
+            self._transport.pause_reading()
+            self._going_on = self._loop.call_later(wait_s, self._go_on)
+
+    def _go_on(self) -> None:
+        self._going_on = None
+        rest, self._rest = self._rest, b""
+        self.add(rest)
+        if self._going_on is None and self._transport is not None:
+            self._transport.resume_reading()
