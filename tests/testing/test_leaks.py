@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from penstock.session import Session
+from penstock.testing import leaks
 from penstock.testing.leaks import LeakCheck, Leaks, descendants
 
 pytest_plugins = ["pytester"]
@@ -228,3 +229,13 @@ def test_another_program_s_shared_memory_is_its_own() -> None:
         select.select([pidfd], [], [])
         os.close(pidfd)
     assert not file.exists()
+
+
+def test_a_socket_that_another_program_has_just_opened_is_none_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was opened behind the look at who has what; the next one sees who has it."""
+    looks = iter([set(), {7}])
+    monkeypatch.setattr(leaks, "_inodes_of_others", lambda _: next(looks))
+    monkeypatch.setattr(leaks, "_unix_sockets", lambda: {"@another": 7})
+    assert leaks._unheld(frozenset({"@another"})) == frozenset()

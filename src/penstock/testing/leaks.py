@@ -32,6 +32,7 @@ PATIENCE_S = 5.0
 REAPING_S = 1.0
 """How long whoever has started one that has ended may take to see that."""
 _LOOK_S = 0.005
+_LOOKS = 3
 _NAMED = 8
 """Columns of ``/proc/net/unix`` where the last one, the name, is there."""
 
@@ -190,12 +191,27 @@ def _unix_sockets() -> dict[str, int]:
 
 
 def _unheld(names: frozenset[str]) -> frozenset[str]:
-    """Without what a process outside has open: all programs share one list of sockets."""
+    """Without what a process outside has open: all programs share one list of sockets.
+
+    One that another program has just opened, or is about to close, looks as if nobody had it; it
+    has been seen by the next look, or is gone. What is left behind stays.
+    """
+    found = _unheld_now(names)
+    for _ in range(_LOOKS):
+        if not found:
+            break
+        time.sleep(_LOOK_S)
+        found &= _unheld_now(names)
+    return frozenset(name for name, _ in found)
+
+
+def _unheld_now(names: frozenset[str]) -> set[tuple[str, int]]:
+    """Names that nobody outside has open, as far as one look can tell, and their inodes."""
     if not names:
-        return names
+        return set()
     held = _inodes_of_others(_socket_inodes)
     now = _unix_sockets()
-    return frozenset(name for name in names & now.keys() if now[name] not in held)
+    return {(name, now[name]) for name in names & now.keys() if now[name] not in held}
 
 
 def _socket_inodes(pid: int) -> Iterator[int]:
