@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import pytest
@@ -27,10 +27,14 @@ TO_NODE, TO_CLIENT = 2, 1
 
 @dataclass
 class FakeHost:
-    """The other ends of a host's two channels; its supervisor stops at once when it is asked."""
+    """The other ends of a host's two channels, and of the lanes that it has given.
+
+    Its supervisor stops at once when it is asked.
+    """
 
     supervisor: socket.socket
     control: socket.socket
+    lanes: list[socket.socket] = field(default_factory=list)
 
     def say(self, *said: msgspec.Struct | bytes, descriptors: tuple[int, ...] = ()) -> None:
         for one in said:
@@ -39,8 +43,13 @@ class FakeHost:
 
     def give_lane(self, lane_id: int) -> None:
         ours, theirs = socket_pair()
-        with ours, theirs:
+        self.lanes.append(ours)
+        with theirs:
             self.say(messages.ClientLanes([lane_id]), descriptors=(theirs.fileno(),))
+
+    def close(self) -> None:
+        for end in (self.supervisor, self.control, *self.lanes):
+            end.close()
 
     def stop(self) -> None:
         """As supervisors do when they are told to."""
@@ -53,17 +62,16 @@ class FakeHosts(Hosts):
 
     def __init__(self) -> None:
         super().__init__(0)
-        ours, self._its_owner = socket_pair()
-        control, self._its_door = socket_pair()
+        ours, its_owner = socket_pair()
+        control, its_door = socket_pair()
         self._blank = BlankHost(ours, control, 0)
-        self.host = FakeHost(self._its_owner, self._its_door)
+        self.host = FakeHost(its_owner, its_door)
 
     def take(self) -> BlankHost:
         return self._blank
 
     def close(self) -> None:
-        self._its_owner.close()
-        self._its_door.close()
+        self.host.close()
 
 
 @pytest.fixture
