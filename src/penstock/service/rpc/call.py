@@ -157,7 +157,10 @@ class Call:
         return message if self.decode is None else self.decode(message)
 
     async def write(self, message: Any) -> None:
-        """Send one; returns when the connection has it, raises ``CallOverError``."""
+        """Send one; returns when the connection has it, raises ``CallOverError``.
+
+        Tasks that write to one call take turns: a long message is compressed on a thread.
+        """
         data = message if self.encode is None else self.encode(message)
         is_packed = False
         if self._compression != "identity":
@@ -208,7 +211,7 @@ class Call:
         """End the call at once, whatever it is at."""
         if self.over:
             return
-        self._drop_unsent()
+        self.unsent.clear()
         if self._code is None:
             self.finish(code, message)
         else:
@@ -300,9 +303,6 @@ class Call:
         if self.serving is not None and not self.serving.done():
             self.serving.cancel()
 
-    def _drop_unsent(self) -> None:
-        self.unsent.clear()
-
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
@@ -314,7 +314,7 @@ class Call:
         self.over = True
         if self._expiry is not None:
             self._expiry.cancel()
-        self._drop_unsent()
+        self.unsent.clear()
         self._wake()
         while self._writers:
             writer = self._writers.popleft()

@@ -86,7 +86,8 @@ class Connection(asyncio.Protocol):
         self._liveness = Liveness(server.connections, self._loop, self._obey)
         self._socket: socket.socket | None = sock
         self._transport: asyncio.Transport | None = None
-        self._h2: H2Connection | None = None
+        self._engine: H2Connection  # from the client's greeting on
+        self._is_greeted = False
         self._greeting = b""
         self._within_headers = False
         self._header_bytes = 0
@@ -123,7 +124,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._liveness.heard()
-        if self._h2 is None and not self._closing:
+        if not (self._is_greeted or self._closing):
             data = self._greeted(data)
         if data and not self._closing:
             self._inflow.add(data)
@@ -140,8 +141,8 @@ class Connection(asyncio.Protocol):
         if self._leaving:
             return
         self._leaving = True
-        if self._h2 is not None:
-            self.outbox.push(goaway(self._h2.highest_inbound_stream_id, ErrorCodes.NO_ERROR))
+        if self._is_greeted:
+            self.outbox.push(goaway(self._engine.highest_inbound_stream_id, ErrorCodes.NO_ERROR))
         if self._transport is None:
             self.abort()
         elif not self.calls:
@@ -184,7 +185,8 @@ class Connection(asyncio.Protocol):
         if len(self._greeting) < PREFACE_BYTES:
             return b""
         data, self._greeting = self._greeting, b""
-        self._h2, said = opened(self._server.connections)
+        self._engine, said = opened(self._server.connections)
+        self._is_greeted = True
         self.outbox.push(said)
         self._use(0)
         self._heed(data[:PREFACE_BYTES])
@@ -335,12 +337,6 @@ class Connection(asyncio.Protocol):
         self._server.serve(call)
 
     # What goes.
-
-    @property
-    def _engine(self) -> H2Connection:
-        if self._h2 is None:
-            raise RuntimeError("nobody has spoken HTTP/2 on this connection yet")
-        return self._h2
 
     def _tell(self) -> None:
         """Send what ``h2`` has to say."""

@@ -61,7 +61,7 @@ class Inflow:
             is_costly = self._take(kind, flags, stream, data[at + HEAD_BYTES : stop])
             spent += _COSTLY if is_costly else 1
             at = stop
-            if spent >= _SPELL or (self._loop.time() >= until and at < end):
+            if spent >= _SPELL or (at < end and self._loop.time() >= until):
                 self._pause(data[at:])
                 return
         if at < end and self._transport is not None:

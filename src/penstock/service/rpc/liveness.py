@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import math
 from collections.abc import Callable
 
 from penstock.manifest import ConnectionSettings
@@ -42,7 +43,7 @@ class Liveness:
         self._born_at = self._heard_at = loop.time()
         self._idle_since: float | None = self._born_at
         self._pinged_at: float | None = None
-        self._asked_at = 0.0
+        self._asked_at = -math.inf
         self._strikes = 0
         self._leaving = False
         self._timer: asyncio.TimerHandle | None = None
