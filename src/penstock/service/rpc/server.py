@@ -17,7 +17,8 @@ from penstock.service.rpc.call import Call, CallOverError
 from penstock.service.rpc.connection import Connection
 
 _log = logging.getLogger(__name__)
-_ACCEPTED_AT_ONCE = 64
+_ACCEPTED_AT_ONCE = 8
+"""So many connections are taken in a turn of the loop: one takes as long as a few chunks."""
 _SHUTDOWN_S = 1.0
 """How long the other end may take to say that it has heard of the end of TLS."""
 _PAUSE_S = 0.1
