@@ -356,3 +356,15 @@ async def test_the_limits_are_said_first() -> None:
         payload = await peer.reader.readexactly(int.from_bytes(head[:3], "big"))
         assert head[3] == SETTINGS
         assert dict(struct.iter_unpack(">HI", payload)) == {3: 7, 6: 5000}
+
+
+async def test_who_only_greets_is_answered_and_confirmed_as_anybody_is() -> None:
+    """Without ``h2``, which is made for the first frame that is none of a greeting."""
+    async with serving() as served, served.client(HELLO + ACK) as peer:
+        await peer.until(lambda: peer.kinds.count(SETTINGS) == 2)  # its own, and what confirms ours
+        (connection,) = served.server._open
+        assert connection._engine._h2 is None
+        assert connection._liveness.confirmed
+        peer.send(begin(1, "Echo"), data(1, framed(b"a"), end=True))
+        assert (await peer.ended(1)).status == 0
+        assert connection._engine._h2 is not None

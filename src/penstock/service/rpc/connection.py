@@ -8,7 +8,6 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     Event,
@@ -24,7 +23,7 @@ from h2.settings import SettingCodes
 
 from penstock.service.rpc.call import Call
 from penstock.service.rpc.ends import identity, other_end
-from penstock.service.rpc.engine import PREFACE_BYTES, most_decoded, opened
+from penstock.service.rpc.engine import PREFACE, Engine, most_decoded
 from penstock.service.rpc.frames import (
     CONTINUATION,
     DATA,
@@ -86,9 +85,8 @@ class Connection(asyncio.Protocol):
         self._liveness = Liveness(server.connections, self._loop, self._obey)
         self._socket: socket.socket | None = sock
         self._transport: asyncio.Transport | None = None
-        self._engine: H2Connection  # from the client's greeting on
-        self._is_greeted = False
-        self._greeting = b""
+        self._engine = Engine(server.connections)
+        self._greeting: bytes | None = b""
         self._within_headers = False
         self._header_bytes = 0
         self._granted = DEFAULT_WINDOW
@@ -124,8 +122,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._liveness.heard()
-        if not (self._is_greeted or self._closing):
-            data = self._greeted(data)
+        if self._greeting is not None and not self._closing:
+            data = self._greeted(self._greeting + data)
         if data and not self._closing:
             self._inflow.add(data)
 
@@ -141,7 +139,7 @@ class Connection(asyncio.Protocol):
         if self._leaving:
             return
         self._leaving = True
-        if self._is_greeted:
+        if self._greeting is None:
             self.outbox.push(goaway(self._engine.highest_inbound_stream_id, ErrorCodes.NO_ERROR))
         if self._transport is None:
             self.abort()
@@ -181,16 +179,14 @@ class Connection(asyncio.Protocol):
 
     def _greeted(self, data: bytes) -> bytes:
         """What follows the preface, once all of that is here."""
-        self._greeting += data
-        if len(self._greeting) < PREFACE_BYTES:
+        if len(data) < len(PREFACE):
+            self._greeting = data
             return b""
-        data, self._greeting = self._greeting, b""
-        self._engine, said = opened(self._server.connections)
-        self._is_greeted = True
-        self.outbox.push(said)
-        self._use(0)
-        self._heed(data[:PREFACE_BYTES])
-        return data[PREFACE_BYTES:]
+        self._greeting = None
+        self._heed(data[: len(PREFACE)])
+        if not self._closing:
+            self._use(0)
+        return data[len(PREFACE) :]
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> bool:
         """Make something of a frame; whether it cost much."""

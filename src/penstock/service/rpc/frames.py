@@ -12,6 +12,7 @@ PING = 0x6
 GOAWAY = 0x7
 WINDOW_UPDATE = 0x8
 CONTINUATION = 0x9
+ACK = 0x1
 END_STREAM = 0x1
 END_HEADERS = 0x4
 PADDED = 0x8
@@ -23,6 +24,8 @@ MAX_WINDOW = (1 << 31) - 1
 _STREAM = 0x7FFF_FFFF
 _HEAD = struct.Struct(">BHBBI")
 _SETTING = struct.Struct(">HI")
+_ANY = (0, (1 << 32) - 1)
+_RANGES = {2: (0, 1), 4: (0, MAX_WINDOW), 5: (MAX_PAYLOAD_BYTES, (1 << 24) - 1)}
 _KNOWN_SETTINGS = frozenset(code.to_bytes(2, "big") for code in range(1, 7))
 _GOAWAY = struct.Struct(">II")
 _UPDATE = struct.Struct(">BHBBII")
@@ -48,6 +51,19 @@ def settings(values: Mapping[int, int]) -> bytes:
     """Tell the other end of them."""
     said = b"".join(_SETTING.pack(*pair) for pair in values.items())
     return head(len(said), SETTINGS, 0, 0) + said
+
+
+ACKNOWLEDGED = head(0, SETTINGS, ACK, 0)
+"""The other end's settings hold from here on."""
+
+
+def are_settings(payload: bytes) -> bool:
+    """Whether they are as long as settings, and have values that they may (section 6.5.2)."""
+    return not len(payload) % _SETTING.size and all(
+        low <= value <= high
+        for code, value in _SETTING.iter_unpack(payload)
+        for low, high in [_RANGES.get(code, _ANY)]
+    )
 
 
 def known_settings(payload: bytes) -> bytes:
