@@ -11,7 +11,7 @@ from penstock.bridges import NO_EPOCHS, DirectLane, EpochPage, Epochs, LaneSpec
 from penstock.data import Kind, Message, Text
 from penstock.executors.calling import call_here
 from penstock.executors.concurrent_loop import loop_class
-from penstock.executors.emitter import Identity
+from penstock.executors.identity import Identity
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.pump import LoopPump
 from penstock.executors.vitals import OwnVitals

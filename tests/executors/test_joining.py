@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 
 from penstock.bridges import NO_EPOCHS, DirectLane, EpochPage, LaneSpec
 from penstock.data import Kind, Message, Text
+from penstock.executors.emitter import Counters
 from penstock.executors.joining import Matching
-from penstock.executors.statistics import NodeStatistics
 from penstock.nodes import JoinParams
 
 TEXT = frozenset({Kind.TEXT})
 
 
 def matching(*sources, capacity=100, epochs=NO_EPOCHS, **params):
-    stats = NodeStatistics()
+    stats = Counters()
     intake = Matching(JoinParams(**params), stats, epochs)
     specs = [
         LaneSpec(1, name, "join", TEXT, capacity, slot=epochs.slots.get(name, 0))

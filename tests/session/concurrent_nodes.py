@@ -6,8 +6,8 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 
+from penstock.bridges.direct import DirectProducer
 from penstock.data import ExecutorType, Json, Text
-from penstock.executors.node_loop import NodeLoop
 from penstock.nodes import Node, NodeContext, NodeParams, node
 
 
@@ -67,14 +67,14 @@ class WhichLoop(Node):
 
 @node("nested", executor=ExecutorType.NATIVE)
 class Nested(Node):
-    """Says how many nodes call one another at this moment, after what was said before it."""
+    """Says how many nodes have called the next one at this moment, after what was said before."""
 
     blocking = False
 
     def process(self, item: Json) -> Json:
         count, frame = 0, sys._getframe()
         while frame is not None:
-            count += frame.f_code is NodeLoop._work.__code__
+            count += frame.f_code is DirectProducer.offer.__code__
             frame = frame.f_back  # type: ignore[assignment]  # the outermost has none
         return Json([*item.value, count])
 

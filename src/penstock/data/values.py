@@ -25,6 +25,8 @@ _BYTE = np.dtype(np.uint8)
 class Kind(StrEnum):
     """The kinds of data that edges carry."""
 
+    __hash__ = str.__hash__  # an Enum's is written in Python, and each message is looked up by it
+
     AUDIO = "audio"
     VIDEO = "video"
     TENSOR = "tensor"

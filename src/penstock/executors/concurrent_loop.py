@@ -12,11 +12,12 @@ from msgspec.structs import replace
 
 from penstock.data import Json, Message, Value
 from penstock.executors.calling import Caller, NodeFault, each_value
-from penstock.executors.emitter import Identity
+from penstock.executors.identity import Identity
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.node_state import NodeState
+from penstock.executors.pulse import Pulse
 from penstock.executors.pump import Pump
-from penstock.executors.vitals import OverlappingPulse, Pulse
+from penstock.executors.vitals import OverlappingPulse
 from penstock.nodes import Node
 
 LANDING_S = 0.5
@@ -151,9 +152,7 @@ class ConcurrentLoop(NodeLoop):
                 await flight.hand_over(value)
         finally:
             await delivery.close(each, result, "process")
-            taken_ns = perf_counter_ns() - started
-            self._counted_ns += taken_ns
-            self._processing[taken_ns.bit_length()] += 1
+            self.stats.count_overlapping(perf_counter_ns() - started)
             if self.trail is not None:
                 self.trail.note(flight.message, started)
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from penstock.bridges import ConsumerEnd, Epochs
 from penstock.data import Message
-from penstock.executors.statistics import NodeStatistics
+from penstock.executors.emitter import Counters
 from penstock.nodes.join import JoinParams
 
 _Place = tuple[int, ...]
@@ -23,7 +23,7 @@ class Matching:
     late for it, and nothing earlier will follow it. Nothing is injected here: what would it match?
     """
 
-    def __init__(self, params: JoinParams, stats: NodeStatistics, epochs: Epochs) -> None:
+    def __init__(self, params: JoinParams, stats: Counters, epochs: Epochs) -> None:
         self.lanes: list[ConsumerEnd] = []
         self.injections: list[ConsumerEnd] = []
         self._argument = params.argument

@@ -17,9 +17,7 @@ from penstock.bridges import Accept, ConsumerEnd, ProducerEnd, Purpose
 from penstock.data import Message, Value
 from penstock.executors.calling import (
     END,
-    VALUE_TYPES,
     Caller,
-    NodeFault,
     checked,
     close_iterator,
     each_value,
@@ -27,23 +25,23 @@ from penstock.executors.calling import (
     plain_values,
 )
 from penstock.executors.delivery import Delivery
-from penstock.executors.emitter import Emitter, Identity
-from penstock.executors.intake import Intake, InTurn
+from penstock.executors.emitter import Counters, Emitter, Turn
+from penstock.executors.identity import Identity
+from penstock.executors.intake import Intake
 from penstock.executors.joining import Matching, by_name
 from penstock.executors.node_state import NodeState
+from penstock.executors.pulse import Pulse
 from penstock.executors.pump import Pump
 from penstock.executors.statistics import NodeStatistics
 from penstock.executors.timing import Clock
-from penstock.executors.trail import Trail
-from penstock.executors.turn import Turn
-from penstock.executors.vitals import Pulse
+from penstock.executors.work import InTurn, Work
 from penstock.nodes import Join, Node
 
 TURN_NS = 200_000
 """How long a node works on what waits for it before the rest of the process has its turn."""
 
 
-class NodeLoop:
+class NodeLoop(Work):
     """Runs one node from its first input, or its first own output, to its last flush.
 
     ``run`` raises ``NodeFault`` where the node raises, and ``LaneError`` for a lane that
@@ -63,39 +61,30 @@ class NodeLoop:
         *,
         direct: bool,
     ) -> None:
-        self.node = node
-        self.direct = direct
-        self.stats = NodeStatistics()
-        self.producing = True
-        self.state = NodeState.ENABLED
-        self.trail: Trail | None = None
-        self.during = "produce" if getattr(node, "process", None) is None else "process"
-        self._pump = pump
-        self._call = call
-        self._is_join = isinstance(node, Join)
-        self.works_at_once = direct and not self._is_join
-        process = getattr(node, "process", None)
-        self._context = node.ctx
-        self._process = by_name(process) if process and self._is_join else process
-        self._intake: Intake = (
-            Matching(node.params, self.stats, identity.epochs)
-            if self._is_join
-            else InTurn(identity.epochs)
+        stats, process = Counters(), getattr(node, "process", None)
+        is_join = isinstance(node, Join)
+        intake: Intake = (
+            Matching(node.params, stats, identity.epochs) if is_join else InTurn(identity.epochs)
         )
-        self._pulse = pulse
-        self._began = pulse.began
-        self.turn = Turn(identity.epochs, identity.slot)
+        emitter = Emitter(identity, stats, Turn(identity.epochs, identity.slot))
+        super().__init__(
+            node,
+            by_name(process) if process and is_join else process,
+            intake,
+            emitter,
+            stats,
+            pump,
+            pulse,
+            direct=direct,
+        )
+        self.producing = True
+        self.during = "produce" if process is None else "process"
+        self._call = call
+        self._is_join = is_join
         cancels = is_async_method(type(node), "process") and type(node).concurrency == 1
-        self._clock = Clock(self.stats, pulse, cancels=cancels)
-        self._emitter = Emitter(identity, self.stats, self.turn)
-        self._delivery = Delivery(self._emitter, pump, call, self._clock, direct=direct)
-        self._result: Any = None
-        self._fault: BaseException | None = None
-        self._idle = False
-        self._held: Message | None = None
+        self._clock = Clock(stats, pulse, cancels=cancels)
+        self._delivery = Delivery(emitter, pump, call, self._clock, direct=direct)
         self._turn_ends = 0
-        self._processing = self.stats.processing
-        self._counted_ns = 0
 
     @property
     def inputs(self) -> list[ConsumerEnd]:
@@ -161,65 +150,13 @@ class NodeLoop:
 
     def measured(self) -> NodeStatistics:
         """The counters, and what the node waits for now."""
-        stats, waiting = self.stats, self._emitter.waiting
-        stats.for_any = False
-        stats.processing_ns = self._counted_ns
+        stats, waiting = self.stats.measured(), self._emitter.waiting
         if waiting and not (self.turn.is_asking or self._emitter.parked):
             stats.waits_for = [end.spec.target for end in waiting]
         elif self._idle:
             stats.waits_for = self._intake.lacking()
             stats.for_any = not self._is_join
-        else:
-            stats.waits_for = []
         return stats
-
-    def arrived(self) -> None:
-        """A lane has changed: work on what has come right here, where nothing has to wait.
-
-        Waking the task that ``run`` is in takes as long again. That has the rest: a second
-        input, a new turn, the end, and whatever was raised.
-        """
-        is_free = self._idle and self._held is None and self._fault is None
-        if not (self.works_at_once and is_free and self._worked_on_one()):
-            self._pump.notify()
-
-    def _worked_on_one(self) -> bool:
-        """Whether there was one input and no more, and nothing is left to do."""
-        try:
-            message = self._intake.take()
-            if message is not None and not self.accept(message):
-                self._held = message  # something was interrupted as it was taken
-            elif self._idle:
-                self._held = self._intake.take()
-                return self._held is None and not self._intake.ended
-        except BaseException as exc:  # noqa: BLE001  # the lane's, which ``run`` raises
-            self._fault = exc
-        return False
-
-    def accept(self, message: Message) -> bool:
-        """Work on a message at once, as a call from its producer; False where it must queue.
-
-        What it raises is this node's affair: ``run`` is woken and raises it.
-        """
-        if not self._idle:
-            return False
-        if self.turn.has_news:  # the node has to be told first
-            self._pump.notify()
-            return False
-        self._idle = False
-        try:
-            if self.state is NodeState.ENABLED:
-                self._work(message)
-            else:
-                for value in self._passed_by(message):
-                    self._emitter.give(value, "process")
-        except BaseException as exc:  # noqa: BLE001  # nothing of it is the producer's
-            self._fault = exc
-        if self._fault is None and self._result is None and not self._emitter.waiting:
-            self._idle = True
-        else:
-            self._pump.notify()
-        return True
 
     async def _consume(self) -> None:
         intake, emitter, turn = self._intake, self._emitter, self.turn
@@ -244,19 +181,6 @@ class NodeLoop:
             if perf_counter_ns() >= self._turn_ends:
                 await self._breathe()
 
-    def _work(self, message: Message) -> None:
-        """Process an input, and give its one result, as far as nothing has to wait."""
-        self._begin(message)
-        self._began.value = started = perf_counter_ns()
-        try:
-            result = self._process(message.value)  # type: ignore[misc]  # who consumes has one
-        except (Exception, asyncio.CancelledError) as exc:
-            raise NodeFault("process") from exc
-        finally:
-            self._began.value = 0
-            self.stats.execution_ns += perf_counter_ns() - started
-        self._conclude(result)
-
     async def _work_by_call(self, message: Message) -> None:
         """The same with a method that is async, or runs on a thread."""
         self._begin(message)
@@ -267,23 +191,6 @@ class NodeLoop:
         """A call of ``process`` that can still be told to be async."""
         process = self.node.process  # type: ignore[attr-defined]  # who consumes has one
         return partial(process, **value) if self._is_join else partial(process, value)
-
-    def _begin(self, message: Message) -> None:
-        self._context.arrival = message
-        self._emitter.stamper.follow(message)
-        self.stats.items += 1
-        if self.trail is not None:
-            self.trail.begin(message)
-
-    def _conclude(self, result: Any) -> None:
-        """Give the result, or leave several to who can wait."""
-        if result is not None and type(result) not in VALUE_TYPES:
-            self._result = result
-            return
-        self._context.arrival = None
-        self._count_item()
-        if result is not None:
-            self._emitter.give(result, "process")
 
     def _passed_by(self, message: Message) -> list[Value]:
         """Leave the node out; what is to be given in its place, of the kinds that it gives."""
@@ -322,14 +229,6 @@ class NodeLoop:
             await self._delivery.all_of(result, "process")
             self._count_item()
             self._context.arrival = None
-
-    def _count_item(self) -> None:
-        """Count the time that the node took for an input, or for a product, in all its calls."""
-        spent_ns = self.stats.execution_ns
-        self._processing[(spent_ns - self._counted_ns).bit_length()] += 1
-        self._counted_ns = spent_ns
-        if self.trail is not None:
-            self.trail.end()
 
     async def _wait_for_input(self) -> None:
         """Wait until a lane has changed; meanwhile a producer may call this node itself."""

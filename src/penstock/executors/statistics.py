@@ -9,10 +9,7 @@ from typing import Self
 
 import msgspec
 
-
-def _no_counts() -> list[int]:
-    """A bucket for every number of bits that a time in ns can have: nobody has to look."""
-    return [0] * 64
+from penstock.bridges.histogram import no_counts
 
 
 class NodeStatistics(msgspec.Struct):
@@ -40,7 +37,7 @@ class NodeStatistics(msgspec.Struct):
     waits_for: list[str] = msgspec.field(default_factory=list)
     for_any: bool = False
     processing_ns: int = 0
-    processing: list[int] = msgspec.field(default_factory=_no_counts)
+    processing: list[int] = msgspec.field(default_factory=no_counts)
 
 
 class ProcessStatistics(msgspec.Struct, frozen=True):

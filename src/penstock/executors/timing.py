@@ -8,8 +8,8 @@ from time import perf_counter_ns
 from typing import Any
 
 from penstock.executors.calling import NodeFault, is_being_cancelled
-from penstock.executors.statistics import NodeStatistics
-from penstock.executors.vitals import Pulse
+from penstock.executors.emitter import Counters
+from penstock.executors.pulse import Pulse
 
 
 class Clock:
@@ -21,7 +21,7 @@ class Clock:
 
     __slots__ = ("_cancels", "_cut", "_pulse", "_stats", "_task")
 
-    def __init__(self, stats: NodeStatistics, pulse: Pulse, *, cancels: bool = False) -> None:
+    def __init__(self, stats: Counters, pulse: Pulse, *, cancels: bool = False) -> None:
         self._stats = stats
         self._pulse = pulse
         self._cancels = cancels

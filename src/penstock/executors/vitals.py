@@ -8,16 +8,13 @@ Linux is one clock for all processes.
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import mmap
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import perf_counter_ns
 from typing import NamedTuple
 
 from penstock.errors import ResourceLimitError
+from penstock.executors.pulse import METHODS, Pulse
 
 STACKS_AT = 1 << 20
 """Where the stacks begin. What of the page is never written takes no memory."""
@@ -25,7 +22,6 @@ STACKS_BYTES = 64 << 10
 _WORD = 8
 _HEADER = 2  # words; the first is the number of nodes
 MAX_NODES = (STACKS_AT // _WORD - _HEADER) // 2
-_METHODS = ("", "setup", "process", "produce", "flush", "teardown", "interrupt")
 _LIMITED = ("process", "flush", "interrupt")
 _SECOND_NS = 1_000_000_000
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -39,56 +35,22 @@ class Busy(NamedTuple):
     since_ns: int
 
 
-class Pulse:
-    """One node's words, which it writes as it runs; ``began`` may be set directly."""
-
-    __slots__ = ("_method", "began")
-
-    def __init__(self, method: ctypes.c_uint64, began: ctypes.c_uint64) -> None:
-        self._method = method
-        self.began = began
-
-    def enter(self, method: str) -> None:
-        """The calls that follow are of this method; none goes on now."""
-        self.began.value = 0
-        self._method.value = _METHODS.index(method)
-
-    def begin(self, now_ns: int) -> None:
-        """A call begins."""
-        self.began.value = now_ns
-
-    def end(self, began_ns: int) -> None:
-        """The call that began then is over."""
-        self.began.value = 0
-
-    @contextmanager
-    def during(self, method: str) -> Iterator[None]:
-        """One call of a method."""
-        self.enter(method)
-        now_ns = perf_counter_ns()
-        self.begin(now_ns)
-        try:
-            yield
-        finally:
-            self.end(now_ns)
-
-
 class OverlappingPulse(Pulse):
     """The same of a node with several calls at once: it shows the oldest."""
 
     __slots__ = ("_calls",)
 
     def __init__(self, pulse: Pulse) -> None:
-        super().__init__(pulse._method, pulse.began)
+        super().__init__(pulse.page, pulse.at)
         self._calls: list[int] = []
 
     def begin(self, now_ns: int) -> None:
         self._calls.append(now_ns)
-        self.began.value = self._calls[0]
+        self.show(self._calls[0])
 
     def end(self, began_ns: int) -> None:
         self._calls.remove(began_ns)
-        self.began.value = self._calls[0] if self._calls else 0
+        self.show(self._calls[0] if self._calls else 0)
 
 
 class Vitals:
@@ -108,8 +70,8 @@ class Vitals:
             at = _HEADER + 2 * slot
             method = words[at]  # read first: it changes only while no call goes on
             since_ns = words[at + 1]
-            if since_ns and method < len(_METHODS):
-                found.append(Busy(slot, _METHODS[method], since_ns))
+            if since_ns and method < len(METHODS):
+                found.append(Busy(slot, METHODS[method], since_ns))
         return sorted(found, key=_since)
 
     def overdue(self, now_ns: int, limit_s: float) -> Busy | None:
@@ -135,18 +97,13 @@ class OwnVitals(Vitals):
     def __init__(self, fd: int | None = None) -> None:
         memory = mmap.mmap(-1 if fd is None else fd, STACKS_AT)
         super().__init__(memory)
-        self._memory = memory
 
     def pulse(self) -> Pulse:
         """The words of one more node; raises ``ResourceLimitError`` where there is no room."""
         slot = self._words[0]
         if slot == MAX_NODES:
             raise ResourceLimitError("nodes of one process", wished=1, free=0, limit=MAX_NODES)
-        at = (_HEADER + 2 * slot) * _WORD
-        pulse = Pulse(
-            ctypes.c_uint64.from_buffer(self._memory, at),
-            ctypes.c_uint64.from_buffer(self._memory, at + _WORD),
-        )
+        pulse = Pulse(self._words, _HEADER + 2 * slot)
         self._words[0] = slot + 1
         return pulse
 

@@ -31,17 +31,18 @@ from penstock.executors.calling import (
     is_the_nodes,
 )
 from penstock.executors.concurrent_loop import loop_class
-from penstock.executors.emitter import Identity
+from penstock.executors.identity import Identity
 from penstock.executors.multiprocess import kernel, messages
 from penstock.executors.multiprocess.channel import Channel
 from penstock.executors.multiprocess.limits import allow_last_words
 from penstock.executors.multiprocess.pumps import PlainPump, ReactorPump
 from penstock.executors.multiprocess.transport import DataPlane, LaneReceiver, Reactor
 from penstock.executors.node_loop import NodeLoop
+from penstock.executors.pulse import Pulse
 from penstock.executors.pump import Pump
 from penstock.executors.statistics import NodeStatistics, ProcessStatistics
 from penstock.executors.trail import NodeSpan, Trail
-from penstock.executors.vitals import OwnVitals, Pulse
+from penstock.executors.vitals import OwnVitals
 from penstock.executors.whereabouts import answer_with_stacks
 from penstock.nodes import Node
 from penstock.nodes.base import make_context

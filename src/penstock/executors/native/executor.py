@@ -26,15 +26,16 @@ from penstock.executors.calling import (
     is_the_nodes,
 )
 from penstock.executors.concurrent_loop import loop_class
-from penstock.executors.emitter import Identity
+from penstock.executors.identity import Identity
 from penstock.executors.native.thread import NodeThread
 from penstock.executors.native.watch import Watch
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.node_state import NodeState
+from penstock.executors.pulse import Pulse
 from penstock.executors.pump import LoopPump
 from penstock.executors.statistics import NodeStatistics
 from penstock.executors.trail import NodeSpan, Trail
-from penstock.executors.vitals import Busy, OwnVitals, Pulse
+from penstock.executors.vitals import Busy, OwnVitals
 from penstock.executors.whereabouts import stacks_of
 from penstock.manifest import ManifestConfiguration
 from penstock.nodes import Node
