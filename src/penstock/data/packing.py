@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -39,6 +39,7 @@ from penstock.data.values import (
 )
 
 NO_PAYLOAD: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
+_AUDIO: Final = Kind.AUDIO  # a name of its own takes a quarter of the time that an Enum does
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -74,7 +75,7 @@ def _pack_audio(value: Audio) -> Packed:
         meta = _audio_description(*form, _metadata(value), value.metadata_json)
     else:
         meta = _plain_audio(value.sample_rate_hz, samples.dtype.char, channels)
-    return Kind.AUDIO, meta, samples
+    return _AUDIO, meta, samples
 
 
 def _audio_description(

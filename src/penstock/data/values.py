@@ -18,7 +18,7 @@ from msgspec.structs import force_setattr
 from numpy.typing import NDArray
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
-AUDIO_DTYPES = (np.dtype(np.float32), np.dtype(np.int16), np.dtype(np.int32))
+AUDIO_DTYPES = frozenset({np.dtype(np.float32), np.dtype(np.int16), np.dtype(np.int32)})
 _BYTE = np.dtype(np.uint8)
 
 

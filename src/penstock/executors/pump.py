@@ -28,6 +28,7 @@ class LoopPump:
 
     def __init__(self) -> None:
         self.closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: asyncio.Future[None] | None = None
 
     def notify(self) -> None:
@@ -42,7 +43,9 @@ class LoopPump:
     async def idle(self) -> None:
         if self.closed:
             raise asyncio.CancelledError
-        self._waiting = asyncio.get_running_loop().create_future()
+        if self._loop is None:  # to ask for it is a system call before Python 3.12
+            self._loop = asyncio.get_running_loop()
+        self._waiting = self._loop.create_future()
         try:
             await self._waiting
         finally:

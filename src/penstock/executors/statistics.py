@@ -9,8 +9,6 @@ from typing import Self
 
 import msgspec
 
-from penstock.bridges.histogram import no_counts
-
 
 class NodeStatistics(msgspec.Struct):
     """Times in ns; memory is the peak of the node's process in bytes, 0 where it has none.
@@ -37,7 +35,7 @@ class NodeStatistics(msgspec.Struct):
     waits_for: list[str] = msgspec.field(default_factory=list)
     for_any: bool = False
     processing_ns: int = 0
-    processing: list[int] = msgspec.field(default_factory=no_counts)
+    processing: list[int] = msgspec.field(default_factory=list)
 
 
 class ProcessStatistics(msgspec.Struct, frozen=True):

@@ -33,4 +33,8 @@ cdef inline void count(Spread* spread, int64_t duration_ns) noexcept nogil:
 
 
 cdef inline list counts(Spread* spread):
-    return [spread.counts[i] for i in range(BUCKETS)]
+    """Up to the last bucket that has any; others tell of it, and add it up."""
+    cdef int length = BUCKETS
+    while length and not spread.counts[length - 1]:
+        length -= 1
+    return [spread.counts[i] for i in range(length)]
