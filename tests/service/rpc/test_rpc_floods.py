@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import resource
 import socket
 import struct
 import sys
+import weakref
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -151,3 +155,103 @@ async def test_who_asks_without_end_and_reads_nothing_is_cut_off(
                     while True:
                         await loop.sock_sendall(client, many)
         assert await served.serves()
+
+
+class Begun:
+    """A method that tells in which turn of the loop each of its calls was begun."""
+
+    def __init__(self) -> None:
+        self.turns: list[int] = []
+        self._turn = 0
+        self._count()
+
+    def _count(self) -> None:
+        self._turn += 1
+        asyncio.get_running_loop().call_soon(self._count)
+
+    async def __call__(self, call: Call) -> None:
+        self.turns.append(self._turn)
+        while await call.read() is not grpc.aio.EOF:
+            continue
+
+    async def all(self, count: int) -> None:
+        while len(self.turns) < count:  # noqa: ASYNC110  # each turn is one that may be too full
+            await asyncio.sleep(0)
+
+    def most_at_once(self) -> int:
+        return max(Counter(self.turns).values())
+
+
+async def test_calls_that_come_at_once_are_begun_a_few_in_each_turn() -> None:
+    """And who comes after them with one doesn't wait for all of theirs."""
+    begun = Begun()
+    async with (
+        serving({"Begun": begun}, max_call_rate_per_peer=10_000) as served,
+        contextlib.AsyncExitStack() as clients,
+    ):
+        many = b"".join(begin(stream, "Begun") for stream in range(1, 101, 2))
+        peers = [await clients.enter_async_context(served.client()) for _ in range(20)]
+        for peer in peers:
+            await peer.answered()
+        for peer in peers:
+            peer.send(many)
+        await begun.all(1)
+        assert await served.serves()
+        assert len(begun.turns) < 900
+        await begun.all(1000)
+        assert begun.most_at_once() <= 8
+
+
+async def test_headers_that_come_in_two_parts_have_to_wait_as_others_do() -> None:
+    begun = Begun()
+    async with serving({"Begun": begun}) as served, contextlib.AsyncExitStack() as clients:
+        peers = [await clients.enter_async_context(served.client()) for _ in range(60)]
+        headers = begin(1, "Begun")
+        for peer in peers:
+            await peer.answered()
+            peer.send(headers[:20])
+            await peer.writer.drain()
+        await asyncio.sleep(0.05)
+        for peer in peers:
+            peer.send(headers[20:], data(1, b"", end=True))
+        await begun.all(60)
+        assert begun.most_at_once() <= 8
+        for peer in peers:
+            assert (await peer.ended(1)).status == 0
+
+
+async def test_who_leaves_while_its_call_has_to_wait_keeps_nobody_up() -> None:
+    begun = Begun()
+    async with serving({"Begun": begun}, max_call_rate_per_peer=10_000) as served:
+        many = b"".join(begin(stream, "Begun") for stream in range(1, 101, 2))
+        for _ in range(20):
+            async with served.client() as peer:
+                peer.send(many)
+        assert await served.serves()
+        assert await served.serves()
+
+
+@pytest.mark.parametrize("greeting", [b"", HELLO, HELLO + ACK])
+async def test_a_connection_that_is_gone_is_freed_at_once(greeting: bytes) -> None:
+    """To look through thousands, for what is garbage, stops everything for a tenth of a second."""
+    async with serving() as served, contextlib.AsyncExitStack() as clients:
+        gc.collect()
+        gc.disable()
+        clients.callback(gc.enable)
+        async with served.client(greeting) as peer:
+            if HELLO in greeting:
+                await peer.answered()
+            await until(lambda: bool(served.server._open))
+            (connection,) = served.server._open
+            parts = connection, connection._transport, connection._inflow, connection._liveness
+            left = [weakref.ref(part) for part in parts]
+            del connection, parts
+        await until(lambda: not served.server._open)
+        await asyncio.sleep(0)
+        assert [one() for one in left] == [None] * 4
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SOON_S):
+        while not holds():  # noqa: ASYNC110  # nobody tells of it
+            await asyncio.sleep(0)

@@ -22,7 +22,7 @@ from h2.exceptions import DenialOfServiceError, ProtocolError
 from h2.settings import SettingCodes
 
 from penstock.service.rpc.call import Call
-from penstock.service.rpc.ends import identity, other_end
+from penstock.service.rpc.ends import identity, let_go, other_end
 from penstock.service.rpc.engine import PREFACE, Engine, most_decoded
 from penstock.service.rpc.frames import (
     CONTINUATION,
@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self.outbox = Outbox(self._loop)
-        self._inflow = Inflow(self._loop, self._take, self._refuse_frame)
+        self._inflow = Inflow(self._loop, server.turnstile, self._take, self._refuse_frame)
         self._liveness = Liveness(server.connections, self._loop, self._obey)
         self._socket: socket.socket | None = sock
         self._transport: asyncio.Transport | None = None
@@ -103,6 +103,8 @@ class Connection(asyncio.Protocol):
         self._liveness.begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            let_go(self._transport)
         self._transport = None
         self._leaving = self._closing = True
         self._liveness.end()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from penstock.service.rpc.frames import HEAD_BYTES, MAX_PAYLOAD_BYTES, parse_head
+from penstock.service.rpc.frames import HEAD_BYTES, HEADERS, MAX_PAYLOAD_BYTES, parse_head
+from penstock.service.rpc.turnstile import Turnstile
 
 _SPELL = 256
 """How many frames are taken before others have their turn, one that costs much as so many:"""
@@ -18,21 +19,25 @@ class Inflow:
     """Gives whole frames to ``take``: kind, flags, stream and payload.
 
     That says whether the frame cost much. ``refuse`` is told of a frame that is larger than may
-    be. Nothing is taken before ``wait_until``, in the loop's time, nor after ``close``.
+    be. Nothing is taken before ``wait_until``, in the loop's time, nor after ``close``; headers,
+    with which calls begin, are as the ``turnstile`` lets them through.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        turnstile: Turnstile,
         take: Callable[[int, int, int, bytes], bool],
         refuse: Callable[[], None],
     ) -> None:
         self.wait_until = 0.0
         self._loop = loop
+        self._turnstile = turnstile
         self._take = take
         self._refuse = refuse
         self._rest = b""
         self._going_on: asyncio.TimerHandle | None = None
+        self._waits = self._is_let_through = False
         self._transport: asyncio.Transport | None = None
 
     def open(self, transport: asyncio.Transport) -> None:
@@ -42,13 +47,14 @@ class Inflow:
     def close(self) -> None:
         """Nothing more is of interest."""
         self._transport = None
+        self._take, self._refuse = _not_taken, _not_refused  # no cycle is left to be collected
         self._rest = b""
         if self._going_on is not None:
             self._going_on.cancel()
 
     def add(self, data: bytes) -> None:
         """Something has come."""
-        if self._going_on is not None:  # it was under way when its client was to wait
+        if self._waits:  # it was under way when its client was to wait
             self._rest += data
             return
         at = self._complete(data) if self._rest else 0
@@ -58,6 +64,9 @@ class Inflow:
             stop = at + HEAD_BYTES + size
             if self._is_too_large(size) or stop > end:
                 break
+            if kind == HEADERS and not self._may_begin():
+                self._await_turn(data[at:])
+                return
             is_costly = self._take(kind, flags, stream, data[at + HEAD_BYTES : stop])
             spent += _COSTLY if is_costly else 1
             at = stop
@@ -66,7 +75,11 @@ class Inflow:
                 return
         if at < end and self._transport is not None:
             self._rest = data[at:]
-        if self.wait_until and (wait_s := self.wait_until - self._loop.time()) > 0:
+        if (
+            self.wait_until
+            and not self._waits
+            and (wait_s := self.wait_until - self._loop.time()) > 0
+        ):
             self._pause(self._rest, wait_s)
 
     def _complete(self, data: bytes) -> int:
@@ -80,10 +93,18 @@ class Inflow:
                 return len(data)
             if stop <= len(whole):
                 self._rest = b""
+                if kind == HEADERS and not self._may_begin():
+                    self._await_turn(rest + data)
+                    return len(data)
                 self._take(kind, flags, stream, whole[HEAD_BYTES:stop])
                 return stop - len(rest)
         self._rest = rest + data
         return len(data)
+
+    def _may_begin(self) -> bool:
+        """Whether headers may be taken now."""
+        is_let_through, self._is_let_through = self._is_let_through, False
+        return is_let_through or self._turnstile.admits()
 
     def _is_too_large(self, size: int) -> bool:
         """Whether a frame is larger than may be, which ``refuse`` is told then."""
@@ -93,14 +114,38 @@ class Inflow:
 
     def _pause(self, rest: bytes, wait_s: float = 0.0) -> None:
         """Let others have their turn, before any more of this is taken."""
-        self._rest = rest
-        if self._transport is not None:
-            self._transport.pause_reading()
+        if self._hold(rest):
             self._going_on = self._loop.call_later(wait_s, self._go_on)
 
+    def _await_turn(self, rest: bytes) -> None:
+        """Take no more before a call may be begun."""
+        if self._hold(rest):
+            self._turnstile.wait(self._pass_through)
+
+    def _hold(self, rest: bytes) -> bool:
+        """Keep what is here, and read no more for now; False where nothing is of interest."""
+        self._rest = rest
+        if self._transport is None:
+            return False
+        self._waits = True
+        self._transport.pause_reading()
+        return True
+
+    def _pass_through(self) -> None:
+        self._is_let_through = True
+        self._go_on()
+
     def _go_on(self) -> None:
-        self._going_on = None
+        self._waits, self._going_on = False, None
         rest, self._rest = self._rest, b""
         self.add(rest)
-        if self._going_on is None and self._transport is not None:
+        if not self._waits and self._transport is not None:
             self._transport.resume_reading()
+
+
+def _not_taken(*_frame: object) -> bool:
+    return False
+
+
+def _not_refused() -> None:
+    """Nobody is there to be told."""

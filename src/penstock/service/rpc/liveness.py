@@ -52,6 +52,8 @@ class Liveness:
         self._look()
 
     def end(self) -> None:
+        """It is gone; nobody is told anything any more."""
+        self._act = _nothing  # no cycle is left to be collected
         if self._timer is not None:
             self._timer.cancel()
 
@@ -119,3 +121,7 @@ class Liveness:
             if self._limits.max_idle_secs is not None and self._idle_since is not None:
                 due = min(due, self._idle_since + self._limits.max_idle_secs)
         return Verdict.LEAVES, due
+
+
+def _nothing(_verdict: Verdict) -> None:
+    """There is nothing to be done."""

@@ -15,6 +15,7 @@ import grpc
 from penstock.manifest import ConnectionSettings
 from penstock.service.rpc.call import Call, CallOverError
 from penstock.service.rpc.connection import Connection
+from penstock.service.rpc.turnstile import Turnstile
 
 _log = logging.getLogger(__name__)
 _ACCEPTED_AT_ONCE = 8
@@ -61,6 +62,7 @@ class Server:
         self._empty = asyncio.Event()
         self._empty.set()
         self._loop = asyncio.get_running_loop()
+        self.turnstile = Turnstile(self._loop)
 
     def listen(
         self, sockets: Iterable[socket.socket], tls: Callable[[], ssl.SSLContext] | None
