@@ -6,6 +6,7 @@ from penstock.data.packing import Packed, pack
 from penstock.data.reading import PARSED_BYTES, Reader, ReadsValues, passing_reader, reader
 from penstock.data.sizes import VALUE_BYTES, held_bytes
 from penstock.data.values import (
+    VALUE_TYPES,
     Audio,
     BatchHint,
     Binary,
@@ -24,12 +25,14 @@ from penstock.data.values import (
     own,
     payload_bytes,
     replace,
+    types_of,
 )
 
 __all__ = [
     "CLIENT",
     "PARSED_BYTES",
     "VALUE_BYTES",
+    "VALUE_TYPES",
     "Audio",
     "BatchHint",
     "Binary",
@@ -57,4 +60,5 @@ __all__ = [
     "payload_bytes",
     "reader",
     "replace",
+    "types_of",
 ]

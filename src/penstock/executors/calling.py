@@ -8,11 +8,10 @@ import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
-from penstock.data import Audio, Binary, Control, Json, Tensor, Text, Value, Video
+from penstock.data import VALUE_TYPES, Value
 from penstock.errors import NodeExecutionError
 from penstock.nodes import Node
 
-VALUE_TYPES = frozenset({Audio, Video, Tensor, Text, Json, Binary, Control})
 VALUE_NAMES = ", ".join(sorted(kind.__name__ for kind in VALUE_TYPES))
 _METHODS = ("setup", "process", "produce", "flush", "interrupt", "teardown")
 END = object()

@@ -8,8 +8,6 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
-from msgspec.structs import replace
-
 from penstock.data import Json, Message, Value
 from penstock.executors.calling import Caller, NodeFault, each_value
 from penstock.executors.identity import Identity
@@ -117,7 +115,7 @@ class ConcurrentLoop(NodeLoop):
             took_off = True
             enabled = self.state is NodeState.ENABLED
             self.stats.items += enabled
-            self._last = replace(message, value=_NOTHING)
+            self._last = message.replace(value=_NOTHING)
             flight = _Flight(message, None if enabled else self._passed_by(message))
             flight.task = asyncio.create_task(self._fly(flight))
             flight.task.add_done_callback(partial(self._landed, flight))

@@ -1,5 +1,6 @@
 from libc.stdint cimport int64_t, uint64_t
 
+from penstock.data.message cimport Message
 from penstock.executors.multiprocess.transport.clock cimport Spread
 
 
@@ -37,16 +38,16 @@ cdef class Turn:
 cdef class Stamper:
     cdef str _node_id
     cdef Turn _turn
-    cdef object _sequence
-    cdef object _timestamp_us
-    cdef object _entered_ns
+    cdef uint64_t _sequence
+    cdef int64_t _timestamp_us
+    cdef int64_t _entered_ns
     cdef uint64_t _part
     cdef dict _recent
     cdef dict _older
 
-    cpdef int follow(self, message) except -1
-    cpdef object stamp(self, value)
-    cdef int _turn_to(self, sequence) except -1
+    cpdef int follow(self, Message message) except -1
+    cpdef Message stamp(self, value)
+    cdef int _turn_to(self, uint64_t sequence) except -1
 
 
 cdef class Emitter:
@@ -58,6 +59,7 @@ cdef class Emitter:
     cdef readonly Stamper stamper
     cdef readonly Turn turn
     cdef readonly frozenset emits
+    cdef frozenset _types
     cdef Counters _counters
     cdef object _value
     cdef object _message

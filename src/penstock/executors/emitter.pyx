@@ -3,11 +3,12 @@
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 
+from penstock.data.message cimport Message, new_message
 from penstock.executors.multiprocess.transport.clock cimport count, counts
 
 from penstock.bridges import CLIENT_SLOT, NO_EPOCHS
 from penstock.bridges.epochs import outputs_at, work_at
-from penstock.data import Message
+from penstock.data import types_of
 from penstock.errors import LaneError
 from penstock.executors.calling import NodeFault
 from penstock.executors.side_lanes import SideLanes, Verdict
@@ -100,7 +101,7 @@ cdef class Turn:
         self.begun = self.latest
         return changed
 
-    def has_passed(self, message):
+    def has_passed(self, Message message not None):
         """Whether an output that the node made earlier is stale by now."""
         return self._is_over() or message.epoch < self.epoch
 
@@ -125,15 +126,13 @@ cdef class Stamper:
     def __init__(self, str node_id, Turn turn):
         self._node_id = node_id
         self._turn = turn
-        self._sequence = self._timestamp_us = self._entered_ns = 0
         self._recent = {}
         self._older = {}
 
-    cpdef int follow(self, message) except -1:
+    cpdef int follow(self, Message message) except -1:
         """What comes next is made of this input."""
-        sequence = message.sequence
-        if sequence != self._sequence:
-            self._turn_to(sequence)
+        if message.sequence != self._sequence:
+            self._turn_to(message.sequence)
         self._timestamp_us = message.timestamp_us
         self._entered_ns = message.entered_ns
         return 0
@@ -142,12 +141,11 @@ cdef class Stamper:
         """What comes next is made of nothing: a producer's own numbering."""
         self._turn_to(self._sequence + 1)
 
-    cpdef object stamp(self, value):
-        part = self._part
+    cpdef Message stamp(self, value):
         self._part += 1
-        return Message(
-            value, self._sequence, part, self._timestamp_us, self._turn.epoch, self._node_id,
-            self._entered_ns,
+        return new_message(
+            value, self._sequence, self._part - 1, self._timestamp_us, self._turn.epoch,
+            self._node_id, self._entered_ns,
         )
 
     def skip_to(self, uint64_t part):
@@ -155,13 +153,14 @@ cdef class Stamper:
         self._part = max(self._part, part)
         return self._part
 
-    cdef int _turn_to(self, sequence) except -1:
+    cdef int _turn_to(self, uint64_t sequence) except -1:
         cdef dict recent = self._recent
         recent[self._sequence] = self._part
         if len(recent) >= REMEMBERED:
             self._older, self._recent = recent, {}
         self._sequence = sequence
-        self._part = recent[sequence] if sequence in recent else self._older.get(sequence, 0)
+        part = recent.get(sequence)
+        self._part = self._older.get(sequence, 0) if part is None else part
         return 0
 
 
@@ -182,6 +181,7 @@ cdef class Emitter:
         self.stamper = Stamper(identity.node_id, turn)
         self.turn = turn
         self.emits = identity.emits
+        self._types = types_of(identity.emits)
         self._counters = counters
 
     cpdef int give(self, value, str during) except -1:
@@ -190,7 +190,7 @@ cdef class Emitter:
         Raises ``NodeFault`` for one that isn't declared or that a lane can't carry, and
         ``LaneError`` where a lane fails.
         """
-        if value.kind not in self.emits:
+        if type(value) not in self._types and value.kind not in self.emits:
             raise NodeFault(during) from TypeError(
                 f"gave {value.kind}, but declares {', '.join(sorted(self.emits)) or 'nothing'}"
             )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec.structs import replace
-
 from penstock.bridges import ConsumerEnd, Epochs
 from penstock.data import Message
 from penstock.executors.emitter import Counters
@@ -88,7 +86,7 @@ class Matching:
         self._given = [(lane.spec.slot, heads[lane.spec.source].epoch) for lane in self.lanes]
         items: Any = {self._argument(source): heads[source].value for source in sources}
         entered_ns = max(head.entered_ns for head in heads.values())
-        return replace(latest, value=items, entered_ns=entered_ns)
+        return latest.replace(value=items, entered_ns=entered_ns)
 
     def _drop(self, sources: list[str]) -> None:
         for source in sources:

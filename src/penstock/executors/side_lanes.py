@@ -9,8 +9,6 @@ from __future__ import annotations
 from contextlib import suppress
 from enum import IntEnum
 
-from msgspec.structs import replace
-
 from penstock.bridges import ConsumerEnd, ProducerEnd, Purpose
 from penstock.data import Json, Message, held_bytes
 from penstock.errors import LaneError
@@ -99,12 +97,12 @@ class SideLanes:
         if answer is not None:
             decided = Verdict(answer.part)
             replaced = decided is Verdict.REPLACE
-            return decided, replace(message, value=answer.value) if replaced else message
+            return decided, message.replace(value=answer.value) if replaced else message
         if self._questions is None:
             return Verdict.PASS, message
         if not self._asked:
             try:
-                self._asked = self._questions.offer(replace(message, epoch=self._number))
+                self._asked = self._questions.offer(message.replace(epoch=self._number))
             except LaneError:
                 return None  # it is gone, and will be detached
             except Exception:  # noqa: BLE001  # too large for any lane to the client
@@ -139,7 +137,7 @@ class _Tap:
     def show(self, message: Message) -> None:
         self._number = (self._number + 1) % NUMBERS
         if self._has_room(message):
-            self._offer(replace(message, epoch=self._number))
+            self._offer(message.replace(epoch=self._number))
 
     def finish(self) -> None:
         """Say how many there were: who misses the last ones can't tell by the next."""

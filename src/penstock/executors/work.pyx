@@ -10,11 +10,13 @@ import asyncio
 cimport cython
 from libc.stdint cimport int64_t
 
+from penstock.data.message cimport Message
 from penstock.executors.emitter cimport Counters, Emitter, Turn
 from penstock.executors.multiprocess.transport.clock cimport now_ns
 from penstock.executors.pulse cimport Pulse
 
-from penstock.executors.calling import VALUE_TYPES, NodeFault
+from penstock.data import VALUE_TYPES
+from penstock.executors.calling import NodeFault
 from penstock.executors.node_state import NodeState
 
 cdef object _ENABLED = NodeState.ENABLED
@@ -132,18 +134,18 @@ cdef class Work:
         if not (self.works_at_once and is_free and self._worked_on_one()):
             self._pump.notify()
 
-    def accept(self, message):
+    def accept(self, Message message not None):
         """Work on a message at once, as a call from its producer; False where it must queue.
 
         What it raises is this node's affair: ``run`` is woken and raises it.
         """
         return self._accepted(message)
 
-    def _work(self, message):
+    def _work(self, Message message not None):
         """Process an input, and give its one result, as far as nothing has to wait."""
         self._process_one(message)
 
-    def _begin(self, message):
+    def _begin(self, Message message not None):
         """Work on an input begins."""
         self._begin_one(message)
 
@@ -169,7 +171,7 @@ cdef class Work:
             self._fault = exc
         return False
 
-    cdef bint _accepted(self, message) except -1:
+    cdef bint _accepted(self, Message message) except -1:
         if not self._idle:
             return False
         if self.turn._has_news():  # the node has to be told first
@@ -190,7 +192,7 @@ cdef class Work:
             self._pump.notify()
         return True
 
-    cdef int _process_one(self, message) except -1:
+    cdef int _process_one(self, Message message) except -1:
         cdef int64_t started
         self._begin_one(message)
         started = now_ns()
@@ -204,7 +206,7 @@ cdef class Work:
             self.stats.execution_ns += now_ns() - started
         return self._conclude_one(result)
 
-    cdef int _begin_one(self, message) except -1:
+    cdef int _begin_one(self, Message message) except -1:
         self._context.arrival = message
         self._emitter.stamper.follow(message)
         self.stats.items += 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from penstock.data import Message, Value
+from penstock.data import VALUE_TYPES, Message, Value
 from penstock.errors import InputError, InvalidValueError
-from penstock.executors.calling import VALUE_NAMES, VALUE_TYPES
+from penstock.executors.calling import VALUE_NAMES
 
 _MAX_SEQUENCE = (1 << 64) - 1
 _MAX_TIMESTAMP_US = 1 << 63

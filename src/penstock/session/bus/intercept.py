@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
 from penstock.bridges import ConsumerEnd, ProducerEnd
 from penstock.data import Json, Kind, Message, Value, own, payload_bytes
 from penstock.errors import InvalidValueError
@@ -202,7 +200,7 @@ class Intercept:
         """Take what is asked; whatever was asked before is void, as it is after an interrupt."""
         lane = self._lane
         while lane is not None and not self._over and (message := lane.take()) is not None:
-            self._ask(replace(message, value=own(message.value)))
+            self._ask(message.replace(value=own(message.value)))
         if lane is not None and lane.ended:
             self.end()
 

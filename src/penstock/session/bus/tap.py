@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
 from penstock.bridges import ConsumerEnd
 from penstock.data import Value, own
 from penstock.executors.pump import LoopPump
@@ -158,7 +156,7 @@ class TapLane:
         self.backlog.shown += (message.epoch - self._last) % NUMBERS
         self._last = message.epoch
         if message.part != NO_MORE:
-            copy = replace(message, value=own(message.value))
+            copy = message.replace(value=own(message.value))
             self.backlog.keep(copy, len(self.taps))
             for tap in self.taps:
                 tap.notify()

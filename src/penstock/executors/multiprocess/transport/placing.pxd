@@ -1,6 +1,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from numpy cimport ndarray
 
+from penstock.data.message cimport Message
 from penstock.executors.multiprocess.transport.arena cimport SharedArena
 from penstock.executors.multiprocess.transport.memory cimport Lease
 
@@ -17,7 +18,9 @@ cdef class Placed:
     cdef readonly Lease lease
     cdef Lease meta_lease
 
-    cdef size_t write(self, unsigned char* record, message, uint64_t number) except 0
+    cdef size_t write(
+        self, unsigned char* record, Message message, uint64_t number
+    ) except 0
 
 
 cdef class Placer:

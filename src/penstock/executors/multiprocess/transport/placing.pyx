@@ -11,6 +11,7 @@ from libc.string cimport memcpy
 cimport numpy as np
 from numpy cimport ndarray
 
+from penstock.data.message cimport Message
 from penstock.executors.multiprocess.transport.arena cimport SharedArena
 from penstock.executors.multiprocess.transport.clock cimport now_ns
 from penstock.executors.multiprocess.transport.envelope cimport (
@@ -47,7 +48,9 @@ cdef class Placed:
         """Whether its payload lies in what ``returns`` has on loan."""
         return isinstance(self.lease, View) and (<View>self.lease).returns() is returns
 
-    cdef size_t write(self, unsigned char* record, message, uint64_t number) except 0:
+    cdef size_t write(
+        self, unsigned char* record, Message message, uint64_t number
+    ) except 0:
         """Write what goes into the ring as a lane's ``number``-th message; gives its length."""
         cdef Envelope* envelope = <Envelope*>record
         cdef size_t meta_bytes = PyBytes_GET_SIZE(self.meta)

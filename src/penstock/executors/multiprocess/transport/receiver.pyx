@@ -16,6 +16,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from numpy cimport ndarray
 
+from penstock.data.message cimport new_message
 from penstock.executors.multiprocess.transport.arena cimport SharedArena
 from penstock.executors.multiprocess.transport.arrival cimport Arrival, Form, arrival_of
 from penstock.executors.multiprocess.transport.clock cimport count, counts, now_ns
@@ -46,7 +47,7 @@ from penstock.bridges import (
     no_listener,
 )
 from penstock.bridges.epochs import outputs_at
-from penstock.data import Message, reader
+from penstock.data import reader
 from penstock.errors import ConservationError, LaneClosedError, LaneError
 from penstock.executors.multiprocess.transport import frames, sealing
 from penstock.executors.multiprocess.transport.announced import AnnouncedSlabs
@@ -256,7 +257,7 @@ cdef class LaneReceiver(LanePort):
         if envelope.flags & CHECKED:
             if zlib.crc32(payload.ravel(order="K").view("u1")) != envelope.checksum:
                 raise ValueError(f"its payload of {envelope.length} bytes has another checksum")
-        return Message(
+        return new_message(
             form.build(payload), envelope.sequence, envelope.part, envelope.timestamp_us,
             envelope.epoch, self._source, envelope.entered_ns,
         )

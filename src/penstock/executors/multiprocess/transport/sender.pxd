@@ -1,5 +1,6 @@
 from libc.stdint cimport int64_t, uint64_t
 
+from penstock.data.message cimport Message
 from penstock.executors.multiprocess.transport.clock cimport Spread
 from penstock.executors.multiprocess.transport.loans cimport Loans
 from penstock.executors.multiprocess.transport.placing cimport Placed, Placer
@@ -14,6 +15,7 @@ cdef class LaneSender(LanePort):
     cdef public object on_change
     cdef public object on_release
     cdef frozenset _accepts
+    cdef frozenset _types
     cdef bint _backpressure
     cdef bint _verify
     cdef Placer _placer
@@ -43,8 +45,8 @@ cdef class LaneSender(LanePort):
     cdef int64_t _blocked_since
     cdef Spread _conversion
 
-    cpdef bint offer(self, message) except -1
-    cdef bint _transmit(self, message) except -1
+    cpdef bint offer(self, Message message) except -1
+    cdef bint _transmit(self, Message message) except -1
     cdef int _send(self, const unsigned char* record, size_t nbytes) except -1
     cdef bint _has_room(self) except -1
     cdef bint _room_after(self, uint64_t taken) except -1

@@ -10,6 +10,7 @@ from collections import deque
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from penstock.data.message cimport Message
 from penstock.executors.multiprocess.transport.clock cimport count, counts, now_ns
 from penstock.executors.multiprocess.transport.loans cimport Loans
 from penstock.executors.multiprocess.transport.memory cimport Lease
@@ -28,6 +29,7 @@ from penstock.bridges import (
     lane_machine,
     no_listener,
 )
+from penstock.data import types_of
 from penstock.errors import ConservationError, LaneClosedError, LaneError
 from penstock.executors.multiprocess.transport import frames
 from penstock.executors.multiprocess.transport.frames import FrameType, Tally
@@ -53,6 +55,7 @@ cdef class LaneSender(LanePort):
         self.on_release = no_listener
         self._name = spec.name
         self._accepts = spec.accepts
+        self._types = types_of(spec.accepts)
         self._backpressure = spec.backpressure
         self._verify = spec.verify
         self._placer = placer
@@ -70,12 +73,12 @@ cdef class LaneSender(LanePort):
         super().__init__(sock, reactor, frame_bytes=frames.LANE_FRAME_BYTES)
         self.send_frame(frames.number_frame(FrameType.RING), [self._ring.fd, self._ring.bell])
 
-    cpdef bint offer(self, message) except -1:
+    cpdef bint offer(self, Message message) except -1:
         """Take the message, or say False where the producer has to wait for ``on_change``.
 
         Raises what ``Placer.place`` does.
         """
-        if message.value.kind not in self._accepts:
+        if type(message.value) not in self._types and message.value.kind not in self._accepts:
             count_filtered(self._filtered, message.value.kind)
             return True
         if self._broken or self._blocked or self._closed:
@@ -205,7 +208,7 @@ cdef class LaneSender(LanePort):
             self._break(LaneError(self._name, str(exc)))
         return 0
 
-    cdef bint _transmit(self, message) except -1:
+    cdef bint _transmit(self, Message message) except -1:
         """Place and send the message; False while there is no memory for it.
 
         A message that leaves at once passes through states that nobody can see; they are
