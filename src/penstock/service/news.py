@@ -18,6 +18,10 @@ class News:
         self._waiting: deque[tuple[pb.StreamResponse, int]] = deque()
         self._bytes = 0
 
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     def keep(self, news: pb.StreamResponse) -> None:
         """Have it wait, in the place of the oldest where they are too many."""
         nbytes = news.ByteSize() + VALUE_BYTES

@@ -30,6 +30,7 @@ class Replies:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._writing = asyncio.Lock()
+        self._writers = 0
         self._news = News()
         self._has_news = asyncio.Event()
         self._over = False
@@ -67,10 +68,19 @@ class Replies:
         await self._tell_news()
         size = session.plan.chunk_samples
         ready = pb.StreamReady(session_id=session.session_id, recommended_chunk_size=size)
-        await self._write(pb.StreamResponse(ready=ready))
+        await self._write(Parted(pb.StreamResponse(ready=ready)))
 
     async def result(self, output: Output, inputs_taken: int) -> None:
         """Raises ``NodeError`` for an output that can't be sent."""
+        await self._write(self._encoded(output, inputs_taken))
+
+    def result_nowait(self, output: Output, inputs_taken: int) -> bool:
+        """The same where nothing has to wait, nor waits already; whether that was so."""
+        if self._writers or self._news:
+            return False
+        return self._context.write_nowait(self._encoded(output, inputs_taken))
+
+    def _encoded(self, output: Output, inputs_taken: int) -> Parted[pb.StreamResponse]:
         response = pb.StreamResponse()
         result = response.result
         result.sequence = output.sequence
@@ -80,13 +90,12 @@ class Replies:
             result.processing_time_ms = output.latency_s * 1e3
         result.total_items_processed = inputs_taken
         buffer = result.data_outputs[output.node_id]
-        payload = write_output_beside(output, buffer, self.codec)
-        await self._write(response, payload)
+        return Parted(response, write_output_beside(output, buffer, self.codec))
 
     async def metrics(self, session: Session, read_ahead: int) -> None:
         """Those of now; ``read_ahead`` are inputs that wait to be the session's."""
         message = encode_stream_metrics(await session.totals(), read_ahead)
-        await self._write(pb.StreamResponse(metrics=message))
+        await self._write(Parted(pb.StreamResponse(metrics=message)))
 
     async def undelivered(self, session: Session, read_ahead: int) -> None:
         """The metrics of a session that failed, where it leaves something undelivered."""
@@ -96,19 +105,19 @@ class Replies:
             return  # it was never started
         if totals.waiting or read_ahead:
             message = encode_stream_metrics(totals, read_ahead)
-            await self._write(pb.StreamResponse(metrics=message))
+            await self._write(Parted(pb.StreamResponse(metrics=message)))
 
     async def closed(self, session: Session, reason: str) -> None:
         """The last word of a stream that ended as its client wished."""
         reasons = {a.node_id: str(a.assignment_reason) for a in session.plan.assignments}
         final = encode_metrics(await session.metrics(), reasons, self.codec)
         closed = pb.StreamClosed(session_id=session.session_id, final_metrics=final, reason=reason)
-        await self._write(pb.StreamResponse(closed=closed))
+        await self._write(Parted(pb.StreamResponse(closed=closed)))
 
     async def error(self, error: PenstockError) -> None:
         """The last word of a stream that failed."""
         await self._tell_news()
-        await self._write(pb.StreamResponse(error=encode_error(error)))
+        await self._write(Parted(pb.StreamResponse(error=encode_error(error))))
 
     def _keep(self, news: pb.StreamResponse) -> None:
         self._news.keep(news)
@@ -116,14 +125,18 @@ class Replies:
 
     async def _tell_news(self) -> None:
         while (news := self._news.take()) is not None:
-            await self._write(news)
+            await self._write(Parted(news))
 
-    async def _write(self, response: pb.StreamResponse, payload: memoryview | None = None) -> None:
-        async with self._writing:  # which has who waits go on in turn
-            self.writing_since = time.monotonic()
-            try:
-                await self._context.write(Parted(response, payload))
-            except grpc.aio.BaseError as exc:
-                raise client_left() from exc
-            finally:
-                self.writing_since = None
+    async def _write(self, response: Parted[pb.StreamResponse]) -> None:
+        self._writers += 1
+        try:
+            async with self._writing:  # which has who waits go on in turn
+                self.writing_since = time.monotonic()
+                try:
+                    await self._context.write(response)
+                finally:
+                    self.writing_since = None
+        except grpc.aio.BaseError as exc:
+            raise client_left() from exc
+        finally:
+            self._writers -= 1

@@ -29,7 +29,7 @@ from penstock.service.replies import Replies
 from penstock.service.requests import HEAR_OUT_S, read_request
 from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort
 from penstock.service.unread import Patience
-from penstock.session import Interruption, Session
+from penstock.session import Interruption, Output, Session
 from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.stream_errors import InitRequiredError, status_details
 from penstock.wire.v1 import common_pb2 as common
@@ -216,11 +216,17 @@ class StreamCall:
     async def _give_results(self, session: Session) -> None:
         """Results as they come, in a task of its own: each wakes all that awaits it."""
         try:
-            async for output in session.outputs():
+            async for output in session.outputs(self._given_at_once):
                 await self.replies.result(output, self._feed.taken)
                 self._feed.touch()
         except PenstockError as exc:
             self._fail_with(session, exc)
+
+    def _given_at_once(self, output: Output) -> bool:
+        is_given = self.replies.result_nowait(output, self._feed.taken)
+        if is_given:
+            self._feed.touch()
+        return is_given
 
     def _reason(self) -> PenstockError:
         return self._failure or SessionClosedError("the session has ended")

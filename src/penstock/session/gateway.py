@@ -84,12 +84,13 @@ class Gateway:
         self.ended = False
         self._in_turn: deque[tuple[str, ConsumerEnd]] = deque()
         self._pump = LoopPump()
+        self._at_once: Callable[[], bool] | None = None
 
     def add_inlet(self, node_id: str, end: ProducerEnd) -> None:
         self.inlets[node_id] = Inlet(end)
 
     def add_outlet(self, node_id: str, end: ConsumerEnd) -> None:
-        end.on_change = self._pump.notify
+        end.on_change = self._arrived
         self.outlets[node_id] = end
         self._in_turn.append((node_id, end))
 
@@ -143,6 +144,17 @@ class Gateway:
                 return node_id, message
         return None
 
-    async def idle(self) -> None:
-        """Wait until there may be something to take, or everything is over."""
-        await self._pump.idle()
+    async def idle(self, at_once: Callable[[], bool] | None = None) -> None:
+        """Wait until there may be something to take, or everything is over.
+
+        ``at_once`` is called where that comes, and says whether the wait goes on nevertheless.
+        """
+        self._at_once = at_once
+        try:
+            await self._pump.idle()
+        finally:
+            self._at_once = None
+
+    def _arrived(self) -> None:
+        if self._at_once is None or not self._at_once():
+            self._pump.notify()

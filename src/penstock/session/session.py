@@ -31,6 +31,7 @@ from penstock.session.inputs import input_message
 from penstock.session.life import Life
 from penstock.session.metrics import SessionMetrics, SessionTotals
 from penstock.session.options import Interruption, Output, SessionOptions
+from penstock.session.reading import Reading
 
 
 class Session:
@@ -219,32 +220,32 @@ class Session:
         """
         await self._started().over.wait()
 
-    async def outputs(self) -> AsyncGenerator[Output, None]:
+    async def outputs(
+        self, at_once: Callable[[Output], bool] | None = None
+    ) -> AsyncGenerator[Output, None]:
         """What leaves the pipeline, as it comes, for one reader.
 
-        Order holds per sink. Ends when every sink has ended and all nodes have finished;
-        raises the session's failure.
+        While that waits, ``at_once`` is called with each output the moment it comes, and says
+        whether it has taken it: the reader gets what it hasn't. Order holds per sink. Ends when
+        every sink has ended and all nodes have finished; raises the session's failure.
         """
         life = self._running()
         if self._read:
             raise SessionError("a session's outputs have one reader")
         self._read = True
         life.begin()
-        gateway = life.gateway
+        reading = Reading(life, self._counters, self._trail, at_once)
         while True:
             if life.failure is not None:
                 self._check_failure()
-            taken = gateway.take()
-            if taken is None:
-                if gateway.drained:
-                    break
-                await gateway.idle()
-                continue
-            came_ns = time.perf_counter_ns() if self._trail is not None else 0
-            self._counters.outputs += 1
-            yield Output.of(*taken, self._counters.latency.arrived(taken[1].entered_ns))
-            if self._trail is not None:
-                self._trail.note(taken[1], came_ns)
+            output = reading.take()
+            if output is not None:
+                yield output
+                reading.done()
+            elif life.gateway.drained:
+                break
+            else:
+                await reading.idle()
         await life.over.wait()
         self._check_failure()
 

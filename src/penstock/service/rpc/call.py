@@ -179,6 +179,14 @@ class Call:
         elif self._outbox.has_been_full:  # others have their turn
             await asyncio.sleep(0)
 
+    def write_nowait(self, message: Any) -> bool:
+        """As ``write``, where nothing has to wait and others have had their turn; whether so."""
+        is_free = self._began and self._code is None and not self.over
+        if not is_free or self._compression != "identity" or self._outbox.has_been_full:
+            return False
+        data = message if self.encode is None else self.encode(message)
+        return self._outbox.send_nowait(self, prefix(len(data)), data)
+
     async def abort(self, code: grpc.StatusCode, details: str = "") -> NoReturn:
         """End the call behind what has been written; raises ``grpc.aio.AbortError``."""
         if self._code is not None or self.over:

@@ -64,20 +64,27 @@ class Outbox:
         self._frames.append(frames)
         self._wrote(len(frames))
 
-    def send(self, call: Call, prefix: bytes, data: bytes) -> bool:
-        """Send a message; whether all of it is on its way, or has to wait for room."""
+    def send_nowait(self, call: Call, prefix: bytes, data: bytes) -> bool:
+        """Send a message where there is room for it in one frame; whether that was so."""
         size = len(prefix) + len(data)
         if (
-            size <= call.window
-            and size <= self._window
-            and size <= self._most_payload
-            and not (call.unsent or self.blocked)
+            size > call.window
+            or size > self._window
+            or size > self._most_payload
+            or call.unsent
+            or self.blocked
         ):
-            call.window -= size
-            self._window -= size
-            self.has_sent = True
-            self._frames += (head(size, DATA, 0, call.stream) + prefix, data)
-            self._wrote(size)
+            return False
+        call.window -= size
+        self._window -= size
+        self.has_sent = True
+        self._frames += (head(size, DATA, 0, call.stream) + prefix, data)
+        self._wrote(size)
+        return True
+
+    def send(self, call: Call, prefix: bytes, data: bytes) -> bool:
+        """Send a message; whether all of it is on its way, or has to wait for room."""
+        if self.send_nowait(call, prefix, data):
             return True
         call.unsent += (memoryview(prefix), memoryview(data)) if data else (memoryview(prefix),)
         self._senders[call] = None
