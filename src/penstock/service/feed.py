@@ -24,7 +24,7 @@ _REFUSED = (InputError, ResourceLimitError)
 class Feed:
     """Decodes chunks as they come, reads ahead by what the inbox holds, and sends in order.
 
-    One task puts and ends, another runs: what the session takes at once the former sends itself.
+    One task puts and ends, another runs: what the session takes at once is sent as it is put.
     ``taken`` counts what the session has; ``moved_at`` is when something last came, or went, in
     ``time.monotonic``. A message of it may have ``largest`` bytes.
     """
@@ -55,6 +55,11 @@ class Feed:
         """Something has moved."""
         self.moved_at = time.monotonic()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether a chunk need not wait: none is ahead of it, and no file may have to be read."""
+        return self._inbox.is_empty and not self._files.may_be_read
+
     async def put(self, chunk: Chunk, payload: memoryview | None) -> None:
         """Take a chunk, with what lies beside it, and wait for room.
 
@@ -64,11 +69,8 @@ class Feed:
         turn, parts = self._inbox.turn, parts_of(chunk)
         try:
             number = self._number(chunk, parts)
-            if self._files.may_be_read:
-                await self._files.load((part.where, part.buffer) for part in parts)
-            started = time.perf_counter()
-            inputs = decode_chunk(chunk, parts, number, JsonTexts(self._largest), payload)
-            self._codec.decoding_s += time.perf_counter() - started
+            await self._files.load((part.where, part.buffer) for part in parts)
+            inputs = self._decoded(chunk, parts, number, payload)
             is_passable = self._inbox.is_passable
         except _REFUSED as exc:
             exc.sequence = chunk.sequence
@@ -78,6 +80,19 @@ class Feed:
         if not (is_passable and self._sent_at_once(inputs)):
             self.touch()
             await self._inbox.put(inputs, inputs.nbytes)
+
+    def put_nowait(self, chunk: Chunk, payload: memoryview | None) -> None:
+        """The same where it ``is_free``."""
+        parts = parts_of(chunk)
+        try:
+            inputs = self._decoded(chunk, parts, self._number(chunk, parts), payload)
+            is_passable = self._inbox.is_passable
+        except _REFUSED as exc:
+            exc.sequence = chunk.sequence
+            raise
+        if not (is_passable and self._sent_at_once(inputs)):
+            self.touch()
+            self._inbox.put_nowait(inputs, inputs.nbytes)
 
     def skip(self, chunk: Chunk) -> None:
         """Take no more than the number of a chunk; raises ``InputError`` for one that is wrong."""
@@ -118,6 +133,13 @@ class Feed:
 
     def _number(self, chunk: Chunk, parts: Sequence[Part]) -> int | None:
         return self._numbering.take(chunk.sequence, [part.node_id for part in parts])
+
+    def _decoded(
+        self, chunk: Chunk, parts: Sequence[Part], number: int | None, payload: memoryview | None
+    ) -> Inputs:
+        inputs = decode_chunk(chunk, parts, number, JsonTexts(self._largest), payload)
+        self._codec.decoding_s += (time.perf_counter_ns() - inputs.entered_ns) / 1e9
+        return inputs
 
     def _sent_at_once(self, inputs: Inputs) -> bool:
         """Whether the session has taken a chunk, without a wait; one of several values is left."""

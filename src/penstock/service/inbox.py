@@ -30,15 +30,19 @@ class Inbox(Generic[Item]):
 
     async def put(self, chunk: Item, nbytes: int) -> None:
         """Wait for room for what takes so much memory; raises ``InputError`` after the end."""
-        self._check()
         turn = self.turn
-        while not self._has_room(nbytes):
+        while self.turn == turn and not self.put_nowait(chunk, nbytes):
             await self._emptied.idle()
-        if self.turn != turn:
-            return
+
+    def put_nowait(self, chunk: Item, nbytes: int) -> bool:
+        """As ``put``, where there is room, as there always is if nothing waits; whether so."""
+        self._check()
+        if not self._has_room(nbytes):
+            return False
         self._chunks.append((chunk, nbytes))
         self._bytes += nbytes
         self._filled.notify()
+        return True
 
     def __iter__(self) -> Iterator[Item]:
         """What waits, the oldest first."""
@@ -55,6 +59,11 @@ class Inbox(Generic[Item]):
         self._chunks.clear()
         self._bytes = 0
         self._emptied.notify()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._chunks
 
     @property
     def is_passable(self) -> bool:

@@ -38,13 +38,14 @@ def one_request(
     return called
 
 
-async def read_request(context: Context) -> Any:
+async def read_request(context: Context, at_once: Callable[[Any], bool] | None = None) -> Any:
     """The next of a stream's requests, as its deserializer gives them, or ``grpc.aio.EOF``.
 
     Raises ``InputError`` for a malformed one, ``SessionCancelledError`` where the call has ended.
+    ``at_once`` is as for ``Call.read``; it may get what is ``Malformed``.
     """
     try:
-        request = await context.read()
+        request = await context.read(at_once)
     except grpc.aio.BaseError as exc:
         raise client_left() from exc
     if isinstance(request, Malformed):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
 
 import grpc
 
@@ -31,12 +32,15 @@ from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending,
 from penstock.service.unread import Patience
 from penstock.session import Interruption, Output, Session
 from penstock.wire.methods import STREAM_PIPELINE
+from penstock.wire.parsing import Malformed
+from penstock.wire.parted import Parted
 from penstock.wire.stream_errors import InitRequiredError, status_details
 from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import streaming_pb2 as pb
 
 COMPLETED = "completed"
 CANCELLED = "cancelled"
+_CHUNKS = ("data_chunk", "audio_chunk")
 
 
 class StreamingServicer:
@@ -255,23 +259,47 @@ class StreamCall:
         The session begins to start first, else what they ask of it would be lost.
         """
         await asyncio.sleep(0)
-        while (request := await read_request(self._context)) is not grpc.aio.EOF:
-            if self._over.is_set():
-                continue
-            self._course.advance()
-            message = request.message
-            match message.WhichOneof("request"):
-                case "data_chunk" | "audio_chunk" as found:
-                    chunk: Chunk = getattr(message, found)
-                    if self._course.is_stale:
-                        self._feed.skip(chunk)
-                    else:
-                        await self._feed.put(chunk, request.payload)
-                case "control":
-                    await self._obey(session, message.control)
-                case found:
-                    raise InputError(f"expected a chunk or control, got {found or 'nothing'}")
+        take = self._taken_at_once
+        while (request := await read_request(self._context, take)) is not grpc.aio.EOF:
+            if not take(request):
+                await self._take(session, request)
         self._feed.end()
+
+    def _taken_at_once(self, request: Any) -> bool:
+        """Take a chunk that need not wait, and nothing else; whether that was so.
+
+        What comes when all is over is let go of.
+        """
+        if isinstance(request, Malformed):
+            return False
+        if self._over.is_set():
+            return True
+        message = request.message
+        found = message.WhichOneof("request")
+        if found not in _CHUNKS or not self._feed.is_free:
+            return False
+        self._course.advance()
+        chunk: Chunk = getattr(message, found)
+        if self._course.is_stale:
+            self._feed.skip(chunk)
+        else:
+            self._feed.put_nowait(chunk, request.payload)
+        return True
+
+    async def _take(self, session: Session, request: Parted[pb.StreamRequest]) -> None:
+        self._course.advance()
+        message = request.message
+        match message.WhichOneof("request"):
+            case "data_chunk" | "audio_chunk" as found:
+                chunk: Chunk = getattr(message, found)
+                if self._course.is_stale:
+                    self._feed.skip(chunk)
+                else:
+                    await self._feed.put(chunk, request.payload)
+            case "control":
+                await self._obey(session, message.control)
+            case found:
+                raise InputError(f"expected a chunk or control, got {found or 'nothing'}")
 
     async def _obey(self, session: Session, control: pb.StreamControl) -> None:
         match control.command:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple
 
 import grpc
 
-from penstock.service.rpc.frames import DEFAULT_WINDOW
+from penstock.service.rpc.frames import DEFAULT_WINDOW, MAX_PAYLOAD_BYTES
 from penstock.service.rpc.headers import Metadata, Opening, response_headers, trailers
 from penstock.service.rpc.messages import (
     Assembly,
@@ -72,6 +72,7 @@ class Call:
         self._fault: tuple[grpc.StatusCode, str] | None = None
         self._granted = DEFAULT_WINDOW
         self._reader: asyncio.Future[None] | None = None
+        self._at_once: Callable[[Any], bool] | None = None
         self._writers: deque[asyncio.Future[None]] = deque()
         self._began = False
         self._code: grpc.StatusCode | None = None
@@ -125,11 +126,13 @@ class Call:
             async with asyncio.timeout(HOLD_S):
                 await self._spoken.wait()
 
-    async def read(self) -> Any:
+    async def read(self, at_once: Callable[[Any], bool] | None = None) -> Any:
         """The next message, or ``grpc.aio.EOF``; raises ``CallOverError``.
 
         Who is cancelled has taken nothing. One that is here already is read without a wait, but
-        for some: who reads all that has come keeps nobody else waiting.
+        for some: who reads all that has come keeps nobody else waiting. While there is none,
+        ``at_once`` is called with each short one where it comes, and says whether it has taken it:
+        what it hasn't is read, and what it raises is raised.
         """
         self._read_at_once += 1
         if self._read_at_once > _READ_AT_ONCE:
@@ -145,10 +148,11 @@ class Call:
                 return grpc.aio.EOF
             self._grant(max(self._ahead, self._assembly.missing))
             self._reader = asyncio.get_running_loop().create_future()
+            self._at_once = at_once
             try:
                 await self._reader
             finally:
-                self._reader = None
+                self._reader = self._at_once = None
         message = self._messages.popleft()
         self._held -= len(message) + _ENTRY_BYTES
         self._grant(self._ahead)
@@ -252,7 +256,9 @@ class Call:
         except BadMessageError as exc:
             messages = exc.before
             self._note_fault(exc.code, str(exc))
-        if messages:
+        if len(messages) == 1 and self._is_taken_at_once(messages[0]):
+            self._grant(max(self._ahead, self._assembly.missing))
+        elif messages:
             self._held += sum(map(len, messages)) + len(messages) * _ENTRY_BYTES
             self._messages.extend(messages)
             self._wake()
@@ -280,6 +286,19 @@ class Call:
         """What is wrong with what has come: told when somebody comes to read it."""
         self._fault = code, message
         self._wake()
+
+    def _is_taken_at_once(self, message: bytes | Packed) -> bool:
+        """Whether who waits for a message has taken one that would wake him, or fails by it."""
+        reader = self._reader
+        if self._at_once is None or reader is None or reader.done():
+            return False
+        if isinstance(message, Packed) or len(message) > MAX_PAYLOAD_BYTES:
+            return False
+        try:
+            return self._at_once(message if self.decode is None else self.decode(message))
+        except Exception as exc:  # noqa: BLE001  # the reader's, who raises it
+            reader.set_exception(exc)
+            return True
 
     async def _unpacked(self, message: Packed) -> bytes:
         try:
