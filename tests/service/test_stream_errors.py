@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import grpc
 import pytest
-from grpc_status import rpc_status
-from wire_client import CLOSE, WireClient, chunk, init, pipeline, rest
+from wire_client import CLOSE, WireClient, chunk, details, init, pipeline, rest
 
 from penstock.errors import PenstockError, SessionCancelledError, StallError
 from penstock.manifest import ConnectionSettings, ServiceSettings, Settings
@@ -18,15 +16,6 @@ from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import control_pb2 as control
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import streaming_pb2 as streaming
-
-
-async def details(call: Any) -> streaming.StreamErrorResponse:
-    """What a client in any language unpacks of the call's status."""
-    status = await rpc_status.aio.from_call(call)
-    assert status is not None, "no status details"
-    unpacked = streaming.StreamErrorResponse()
-    assert status.details[0].Unpack(unpacked)
-    return unpacked
 
 
 async def failed(

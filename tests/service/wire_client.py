@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 import grpc
+from grpc_status import rpc_status
 
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue
@@ -121,6 +122,15 @@ async def rest(call: Any) -> list[streaming.StreamResponse]:
     while (response := await call.read()) is not grpc.aio.EOF:
         responses.append(response)
     return responses
+
+
+async def details(call: Any) -> streaming.StreamErrorResponse:
+    """What a client in any language unpacks of the call's status."""
+    status = await rpc_status.aio.from_call(call)
+    assert status is not None, "no status details"
+    unpacked = streaming.StreamErrorResponse()
+    assert status.details[0].Unpack(unpacked)
+    return unpacked
 
 
 GRPC_TASKS = ("rpc_task",)

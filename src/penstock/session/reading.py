@@ -12,7 +12,7 @@ from penstock.session.options import Output
 if TYPE_CHECKING:
     from penstock.session.life import Life
 
-_AT_ONCE = 4
+AT_ONCE = 4
 """So many outputs are handed over without a wait, then others have their turn."""
 
 
@@ -77,7 +77,7 @@ class Reading:
             return False
 
     def _handed_over(self) -> bool:
-        for _ in range(_AT_ONCE):
+        for _ in range(AT_ONCE):
             output = self._taken()
             if output is None:
                 return not self._gateway.drained
