@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import perf_counter_ns
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+import msgspec
 
 from penstock.data import Value, held_bytes
 from penstock.errors import InputError
@@ -18,7 +20,7 @@ _BUFFER, _AUDIO = "data_chunk.buffer", "audio_chunk.buffer"
 _MAX_TIMESTAMP_MS = (1 << 63) // 1000 - 1
 
 
-class Inputs(NamedTuple):
+class Inputs(msgspec.Struct, frozen=True):
     """Values by node ID (empty: the only source), with their place in the stream.
 
     ``sequence`` is None where the client gave it no number, ``entered_ns`` is when they came, in
@@ -36,7 +38,7 @@ class Inputs(NamedTuple):
         return sum(held_bytes(value) for _, value in self.values)
 
 
-class Part(NamedTuple):
+class Part(msgspec.Struct, frozen=True):
     """One buffer of a chunk: the node that it is for, as the client says, and where it stands."""
 
     node_id: str

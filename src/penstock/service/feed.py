@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
 from penstock.data import Value
 from penstock.errors import InputError, ResourceLimitError
 from penstock.service.chunks import Chunk, Inputs, Part, decode_chunk, parts_of
@@ -173,7 +175,7 @@ class Feed:
                 if self._inbox.turn != turn:
                     break
                 number = await self._send(session, node_id, value, inputs)
-                inputs = inputs._replace(sequence=number)
+                inputs = replace(inputs, sequence=number)
         except _REFUSED as exc:
             exc.sequence = said
             raise

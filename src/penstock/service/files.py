@@ -16,16 +16,15 @@ Placed = tuple[str, pb.DataBuffer | pb.AudioBuffer]
 
 
 class Files:
-    """Reads files in threads; those of one message have at most ``largest`` bytes together."""
+    """Reads files in threads; those of one message have at most ``largest`` bytes together.
+
+    ``may_be_read`` says whether a ``FileBuffer`` can be anything but refused.
+    """
 
     def __init__(self, folders: Sequence[str], largest: int) -> None:
+        self.may_be_read = bool(folders)
         self._folders = tuple(Path(folder) for folder in folders)
         self._largest = largest
-
-    @property
-    def may_be_read(self) -> bool:
-        """Whether a ``FileBuffer`` can be anything but refused."""
-        return bool(self._folders)
 
     async def load(self, buffers: Iterable[Placed]) -> None:
         """Put the bytes of each file in the place of its ``FileBuffer``.
@@ -34,7 +33,7 @@ class Files:
         ``stream_id`` in its metadata. Where no folder is allowed they stay as they are, and are
         refused as values. Raises ``InvalidValueError`` and ``ResourceLimitError``.
         """
-        if not self._folders:
+        if not self.may_be_read:
             return
         files = [
             (where, buffer)

@@ -192,11 +192,12 @@ class Connection(asyncio.Protocol):
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> bool:
         """Make something of a frame; whether it cost much."""
-        is_ours = not self._within_headers and self._is_known(stream)
+        call = self.calls.get(stream)
+        is_ours = not self._within_headers and (call is not None or self._is_known(stream))
         if is_ours and kind == DATA and stream:
-            return self._take_data(stream, flags, payload)
+            return self._take_data(call, stream, flags, payload)
         if is_ours and kind == WINDOW_UPDATE and len(payload) == _UPDATE_BYTES:
-            return self._widen(stream, int.from_bytes(payload, "big") & MAX_WINDOW)
+            return self._widen(call, stream, int.from_bytes(payload, "big") & MAX_WINDOW)
         if kind != GOAWAY or self._within_headers:  # who goes away still waits for its calls
             self._within_headers = kind in (HEADERS, CONTINUATION) and not flags & END_HEADERS
             if kind == SETTINGS:
@@ -224,10 +225,9 @@ class Connection(asyncio.Protocol):
     def _is_known(self, stream: int) -> bool:
         return stream <= self._engine.highest_inbound_stream_id
 
-    def _take_data(self, stream: int, flags: int, payload: bytes) -> bool:
+    def _take_data(self, call: Call | None, stream: int, flags: int, payload: bytes) -> bool:
         size = len(payload)
         self._use(size)
-        call = self.calls.get(stream)
         if call is None:
             return True  # it was under way when its call ended
         if call.half_closed:
@@ -256,8 +256,7 @@ class Connection(asyncio.Protocol):
             self._granted += by
             self.outbox.push(window_update(0, by))
 
-    def _widen(self, stream: int, by: int) -> bool:
-        call = self.calls.get(stream)
+    def _widen(self, call: Call | None, stream: int, by: int) -> bool:
         if (stream and call is None) or self.outbox.widen(by, call):
             return False
         code = ErrorCodes.FLOW_CONTROL_ERROR if by else ErrorCodes.PROTOCOL_ERROR

@@ -62,7 +62,10 @@ class Inflow:
         while end - at >= HEAD_BYTES and self._transport is not None:
             size, kind, flags, stream = parse_head(data, at)
             stop = at + HEAD_BYTES + size
-            if self._is_too_large(size) or stop > end:
+            if size > MAX_PAYLOAD_BYTES:
+                self._refuse()
+                break
+            if stop > end:
                 break
             if kind == HEADERS and not self._may_begin():
                 self._await_turn(data[at:])
@@ -89,7 +92,8 @@ class Inflow:
         if len(whole) >= HEAD_BYTES:
             size, kind, flags, stream = parse_head(whole, 0)
             stop = HEAD_BYTES + size
-            if self._is_too_large(size):
+            if size > MAX_PAYLOAD_BYTES:
+                self._refuse()
                 return len(data)
             if stop <= len(whole):
                 self._rest = b""
@@ -105,12 +109,6 @@ class Inflow:
         """Whether headers may be taken now."""
         is_let_through, self._is_let_through = self._is_let_through, False
         return is_let_through or self._turnstile.admits()
-
-    def _is_too_large(self, size: int) -> bool:
-        """Whether a frame is larger than may be, which ``refuse`` is told then."""
-        if size > MAX_PAYLOAD_BYTES:
-            self._refuse()
-        return size > MAX_PAYLOAD_BYTES
 
     def _pause(self, rest: bytes, wait_s: float = 0.0) -> None:
         """Let others have their turn, before any more of this is taken."""
