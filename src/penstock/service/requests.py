@@ -38,14 +38,13 @@ def one_request(
     return called
 
 
-async def read_request(context: Context, at_once: Callable[[Any], bool] | None = None) -> Any:
+async def read_request(context: Context) -> Any:
     """The next of a stream's requests, as its deserializer gives them, or ``grpc.aio.EOF``.
 
     Raises ``InputError`` for a malformed one, ``SessionCancelledError`` where the call has ended.
-    ``at_once`` is as for ``Call.read``; it may get what is ``Malformed``.
     """
     try:
-        request = await context.read(at_once)
+        request = await context.read()
     except grpc.aio.BaseError as exc:
         raise client_left() from exc
     if isinstance(request, Malformed):

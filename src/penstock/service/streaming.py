@@ -148,6 +148,7 @@ class StreamCall:
     async def stop(self) -> None:
         """The call has come to its end."""
         await self.patience.end()
+        self._context.at_once = None
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
@@ -259,9 +260,9 @@ class StreamCall:
         The session begins to start first, else what they ask of it would be lost.
         """
         await asyncio.sleep(0)
-        take = self._taken_at_once
-        while (request := await read_request(self._context, take)) is not grpc.aio.EOF:
-            if not take(request):
+        self._context.at_once = self._taken_at_once
+        while (request := await read_request(self._context)) is not grpc.aio.EOF:
+            if not self._taken_at_once(request):
                 await self._take(session, request)
         self._feed.end()
 

@@ -32,9 +32,10 @@ class Reader:
         self._takes = takes
 
     async def __call__(self, call: Call) -> None:
+        call.at_once = self._take
         await call.write(READY)
         try:
-            while (message := await call.read(self._take)) is not grpc.aio.EOF:
+            while (message := await call.read()) is not grpc.aio.EOF:
                 self.seen.append(("read", message))
         except ValueError as exc:
             self.raised = exc
@@ -156,9 +157,10 @@ async def test_who_is_cancelled_takes_nothing_any_more() -> None:
     seen = []
 
     async def give_up(call: Call) -> None:
+        call.at_once = everything
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0):
-                await call.read(everything)
+                await call.read()
         await call.write(READY)
         await asyncio.sleep(0.05)  # the message comes
         seen.append(await call.read())

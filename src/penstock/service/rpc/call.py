@@ -46,7 +46,9 @@ class CallOverError(grpc.aio.BaseError):
 class Call:
     """What a handler has of a call, beside its messages.
 
-    ``window`` is how much its client takes, and ``unsent`` what it has no room for yet.
+    ``window`` is how much its client takes, and ``unsent`` what it has no room for yet. While
+    somebody waits for a message, ``at_once`` is called with each short one where it comes, and says
+    whether it has taken it: what it hasn't is read, and what it raises ``read`` raises.
     """
 
     def __init__(self, connection: Connection, stream: int, opening: Opening, most: int) -> None:
@@ -60,6 +62,7 @@ class Call:
         self.serving: asyncio.Task[None] | None = None
         self.decode: Callable[[bytes], Any] | None = None
         self.encode: Callable[[Any], bytes] | None = None
+        self.at_once: Callable[[Any], bool] | None = None
         self._connection = connection
         self._opening = opening
         self._deadline: float | None = None
@@ -72,7 +75,6 @@ class Call:
         self._fault: tuple[grpc.StatusCode, str] | None = None
         self._granted = DEFAULT_WINDOW
         self._reader: asyncio.Future[None] | None = None
-        self._at_once: Callable[[Any], bool] | None = None
         self._writers: deque[asyncio.Future[None]] = deque()
         self._began = False
         self._code: grpc.StatusCode | None = None
@@ -126,13 +128,11 @@ class Call:
             async with asyncio.timeout(HOLD_S):
                 await self._spoken.wait()
 
-    async def read(self, at_once: Callable[[Any], bool] | None = None) -> Any:
+    async def read(self) -> Any:
         """The next message, or ``grpc.aio.EOF``; raises ``CallOverError``.
 
         Who is cancelled has taken nothing. One that is here already is read without a wait, but
-        for some: who reads all that has come keeps nobody else waiting. While there is none,
-        ``at_once`` is called with each short one where it comes, and says whether it has taken it:
-        what it hasn't is read, and what it raises is raised.
+        for some: who reads all that has come keeps nobody else waiting.
         """
         self._read_at_once += 1
         if self._read_at_once > _READ_AT_ONCE:
@@ -148,11 +148,10 @@ class Call:
                 return grpc.aio.EOF
             self._grant(max(self._ahead, self._assembly.missing))
             self._reader = asyncio.get_running_loop().create_future()
-            self._at_once = at_once
             try:
                 await self._reader
             finally:
-                self._reader = self._at_once = None
+                self._reader = None
         message = self._messages.popleft()
         self._held -= len(message) + _ENTRY_BYTES
         self._grant(self._ahead)
@@ -290,12 +289,12 @@ class Call:
     def _is_taken_at_once(self, message: bytes | Packed) -> bool:
         """Whether who waits for a message has taken one that would wake him, or fails by it."""
         reader = self._reader
-        if self._at_once is None or reader is None or reader.done():
+        if self.at_once is None or reader is None or reader.done():
             return False
         if isinstance(message, Packed) or len(message) > MAX_PAYLOAD_BYTES:
             return False
         try:
-            return self._at_once(message if self.decode is None else self.decode(message))
+            return self.at_once(message if self.decode is None else self.decode(message))
         except Exception as exc:  # noqa: BLE001  # the reader's, who raises it
             reader.set_exception(exc)
             return True
