@@ -136,7 +136,9 @@ async def test_a_stopped_process(method):
     """Whether it was at work or not: what comes to it stays there."""
     manifest = chain(("hanging", {"method": method}), process_timeout_secs=LIMIT_S)
     async with Session(manifest, with_hanging()) as session:
-        os.kill((await session.metrics()).nodes["n0"].pid, signal.SIGSTOP)
+        pid = (await session.metrics()).nodes["n0"].pid
+        assert pid  # else this would stop all that the tests run in
+        os.kill(pid, signal.SIGSTOP)
         await session.send("n0", Text("x"))
         with pytest.raises(NodeTimeoutError) as failed:
             async for _ in session.outputs():
