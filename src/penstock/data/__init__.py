@@ -2,7 +2,7 @@
 
 from penstock.data.executor_type import ExecutorType
 from penstock.data.message import CLIENT, Message
-from penstock.data.packing import Packed, pack
+from penstock.data.packing import pack
 from penstock.data.reading import PARSED_BYTES, Reader, ReadsValues, passing_reader, reader
 from penstock.data.sizes import VALUE_BYTES, held_bytes
 from penstock.data.values import (
@@ -43,7 +43,6 @@ __all__ = [
     "Json",
     "Kind",
     "Message",
-    "Packed",
     "PixelFormat",
     "Reader",
     "ReadsValues",

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.data.audio import AudioBuilder
 from penstock.data.descriptions import (
     AudioMeta,
     BinaryMeta,
@@ -108,13 +109,8 @@ _control_meta = msgspec.msgpack.Decoder(ControlMeta)
 
 def _read_audio(data: bytes) -> Reader:
     meta = _audio_meta.decode(data)
-    rate, metadata, said = meta.sample_rate_hz, _restored(meta), meta.metadata_json
-    return Reader(
-        _dtype(meta.dtype),
-        (-1, meta.channels),
-        False,
-        lambda samples: Audio(samples, rate, metadata, said),
-    )
+    build = AudioBuilder(Audio, meta.sample_rate_hz, _restored(meta), meta.metadata_json)
+    return Reader(_dtype(meta.dtype), (-1, meta.channels), False, build)
 
 
 def _read_video(data: bytes) -> Reader:

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, get_args
 
 import msgspec
 import numpy as np
-from msgspec.structs import force_setattr
 from numpy.typing import NDArray
 
+from penstock.data.audio import check_audio
+
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
-AUDIO_DTYPES = frozenset({np.dtype(np.float32), np.dtype(np.int16), np.dtype(np.int32)})
 _BYTE = np.dtype(np.uint8)
 
 
@@ -113,19 +113,7 @@ class Audio(_Value, frozen=True, weakref=True, eq=False):
     metadata: Mapping[str, str] = NO_METADATA
     metadata_json: bytes | None = None
 
-    def __post_init__(self) -> None:
-        samples = self.samples
-        if not isinstance(samples, np.ndarray):
-            raise _no_array("samples", samples)
-        if samples.ndim == 1:
-            samples = samples.reshape(-1, 1)
-            force_setattr(self, "samples", samples)
-        if samples.ndim != 2 or samples.shape[1] == 0:
-            raise ValueError(f"samples must be (samples, channels), got {samples.shape}")
-        if samples.dtype not in AUDIO_DTYPES:
-            raise ValueError(f"samples must be float32, int16 or int32, got {samples.dtype}")
-        if self.sample_rate_hz < 1:
-            raise ValueError(f"sample_rate_hz must be at least 1, got {self.sample_rate_hz}")
+    __post_init__ = check_audio  # type: ignore[misc]  # it is one as soon as it is here
 
     @property
     def channels(self) -> int:

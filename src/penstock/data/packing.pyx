@@ -3,16 +3,13 @@
 The payload is what may lie in shared memory: samples, pixels, elements, text.
 """
 
-from __future__ import annotations
-
 import functools
 import json
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+
+from numpy cimport PyArray_DESCR, PyArray_DIM, import_array, ndarray
 
 from penstock.data.descriptions import (
     AudioMeta,
@@ -24,6 +21,7 @@ from penstock.data.descriptions import (
     VideoMeta,
 )
 from penstock.data.values import (
+    NO_METADATA,
     Audio,
     BatchHint,
     Binary,
@@ -34,75 +32,92 @@ from penstock.data.values import (
     Kind,
     Tensor,
     Text,
-    Value,
     Video,
 )
 
-NO_PAYLOAD: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
-_AUDIO: Final = Kind.AUDIO  # a name of its own takes a quarter of the time that an Enum does
+NO_PAYLOAD = np.empty(0, dtype=np.uint8)
 _encoder = msgspec.msgpack.Encoder()
+import_array()
+
+cdef object _Audio = Audio
+cdef object _AUDIO = Kind.AUDIO  # a name of its own takes a quarter of the time that an Enum does
+cdef object _NO_METADATA = NO_METADATA
 
 
-Packed: TypeAlias = tuple[Kind, bytes, NDArray[Any]]
-"""A value taken apart: its kind, its description, and the array that is its payload.
+cdef class _Plain:
+    """The description of audio that has nothing to it but samples."""
 
-The array is the value's own, or its transpose where that is in Fortran order: what travels are
-its elements in C order. A plain tuple, since there is one for every message."""
+    cdef object sample_rate_hz
+    cdef object dtype
+    cdef Py_ssize_t channels
+    cdef bytes meta
+
+    def __init__(self, sample_rate_hz, dtype, channels):
+        self.meta = _described(sample_rate_hz, dtype, channels, None, None)
+        self.sample_rate_hz = sample_rate_hz
+        self.dtype = dtype
+        self.channels = channels
 
 
-def pack(value: Value) -> Packed:
-    """Take a value apart without copying it.
+cdef _Plain _last = None
+"""Of the last audio that was packed: a stream says the same of every chunk."""
+
+
+def pack(value):
+    """A value taken apart: its kind, its description, and the array that is its payload.
+
+    Nothing is copied: the array is the value's own, or its transpose where that is in Fortran
+    order, since what travels are its elements in C order.
 
     Raises ``TypeError`` for what is no value, and ``ValueError`` for JSON that can't be
     written as JSON (NaN, infinities, foreign objects) or text with lone surrogates.
     """
+    if type(value) is _Audio:
+        return _pack_audio(value)
     packer = _PACKERS.get(type(value))
     if packer is None:
-        known = ", ".join(kind.__name__ for kind in _PACKERS)
+        known = ", ".join(kind.__name__ for kind in (Audio, *_PACKERS))
         raise TypeError(f"expected one of {known}, got {type(value).__name__}")
     return packer(value)
 
 
-def _metadata(value: Value) -> dict[str, str] | None:
+def _metadata(value):
     return dict(value.metadata) if value.metadata else None
 
 
-def _pack_audio(value: Audio) -> Packed:
-    samples = value.samples
-    channels = samples.shape[1]
-    if value.metadata or value.metadata_json is not None:
-        form = value.sample_rate_hz, samples.dtype.str, channels
-        meta = _audio_description(*form, _metadata(value), value.metadata_json)
-    else:
-        meta = _plain_audio(value.sample_rate_hz, samples.dtype.char, channels)
-    return _AUDIO, meta, samples
+cdef tuple _pack_audio(value):
+    global _last
+    cdef ndarray samples = value.samples
+    cdef object rate = value.sample_rate_hz
+    cdef object dtype = <object>PyArray_DESCR(samples)
+    cdef Py_ssize_t channels = PyArray_DIM(samples, 1)
+    cdef _Plain plain = _last
+    metadata, said = value.metadata, value.metadata_json
+    if said is not None or (metadata is not _NO_METADATA and metadata):
+        return _AUDIO, _described(rate, dtype, channels, _metadata(value), said), samples
+    if (
+        plain is None
+        or plain.dtype is not dtype
+        or plain.channels != channels
+        or plain.sample_rate_hz != rate
+    ):
+        plain = _last = _Plain(rate, dtype, channels)
+    return _AUDIO, plain.meta, samples
 
 
-def _audio_description(
-    sample_rate_hz: int,
-    dtype: str,
-    channels: int,
-    metadata: dict[str, str] | None,
-    metadata_json: bytes | None,
-) -> bytes:
+def _described(rate, dtype, channels, metadata, said):
     return _encoder.encode(
         AudioMeta(
             metadata=metadata,
-            sample_rate_hz=sample_rate_hz,
-            dtype=dtype,
+            sample_rate_hz=rate,
+            dtype=dtype.str,
             channels=channels,
-            metadata_json=metadata_json,
+            metadata_json=said,
         )
     )
 
 
-@functools.lru_cache(64)
-def _plain_audio(sample_rate_hz: int, char: str, channels: int) -> bytes:
-    """A stream says the same of every chunk."""
-    return _audio_description(sample_rate_hz, np.dtype(char).str, channels, None, None)
-
-
-def _pack_video(value: Video) -> Packed:
+def _pack_video(value):
     meta = VideoMeta(
         metadata=_metadata(value),
         width=value.width,
@@ -116,7 +131,7 @@ def _pack_video(value: Video) -> Packed:
     return Kind.VIDEO, _encoder.encode(meta), value.pixels
 
 
-def _pack_tensor(value: Tensor) -> Packed:
+def _pack_tensor(value):
     array = value.array
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
     meta = TensorMeta(
@@ -129,13 +144,13 @@ def _pack_tensor(value: Tensor) -> Packed:
     return Kind.TENSOR, _encoder.encode(meta), array.T if fortran else array
 
 
-def _pack_text(value: Text) -> Packed:
+def _pack_text(value):
     meta = TextMeta(metadata=_metadata(value), language=value.language, channel=value.channel)
     payload = np.frombuffer(value.text.encode(), dtype=np.uint8)
     return Kind.TEXT, _encoder.encode(meta), payload
 
 
-def _pack_json(value: Json) -> Packed:
+def _pack_json(value):
     meta = JsonMeta(metadata=_metadata(value), schema_type=value.schema_type)
     text = value.value
     if type(text) is not msgspec.Raw:
@@ -146,7 +161,7 @@ def _pack_json(value: Json) -> Packed:
     return Kind.JSON, _encoder.encode(meta), np.frombuffer(text, dtype=np.uint8)
 
 
-def _pack_binary(value: Binary) -> Packed:
+def _pack_binary(value):
     if value.metadata:
         meta = _encoder.encode(BinaryMeta(metadata=_metadata(value), mime_type=value.mime_type))
     else:
@@ -155,11 +170,11 @@ def _pack_binary(value: Binary) -> Packed:
 
 
 @functools.lru_cache(64)
-def _plain_binary(mime_type: str) -> bytes:
+def _plain_binary(mime_type):
     return _encoder.encode(BinaryMeta(metadata=None, mime_type=mime_type))
 
 
-def _pack_control(value: Control) -> Packed:
+def _pack_control(value):
     first, second = _CONTROL_FIELDS[type(value.message)](value.message)
     meta = ControlMeta(
         metadata=_metadata(value),
@@ -173,14 +188,13 @@ def _pack_control(value: Control) -> Packed:
     return Kind.CONTROL, _encoder.encode(meta), NO_PAYLOAD
 
 
-_CONTROL_FIELDS: dict[type, Callable[[Any], tuple[int, int]]] = {
+_CONTROL_FIELDS = {
     CancelSpeculation: lambda m: (m.from_timestamp, m.to_timestamp),
     BatchHint: lambda m: (m.suggested_batch_size, 0),
     DeadlineWarning: lambda m: (m.deadline_us, 0),
 }
 
-_PACKERS: dict[type, Callable[[Any], Packed]] = {
-    Audio: _pack_audio,
+_PACKERS = {
     Video: _pack_video,
     Tensor: _pack_tensor,
     Text: _pack_text,
