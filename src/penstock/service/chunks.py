@@ -12,10 +12,11 @@ from penstock.data import Value, held_bytes
 from penstock.errors import InputError
 from penstock.wire.buffers import decode, decode_audio_buffer
 from penstock.wire.json_texts import JsonTexts
+from penstock.wire.speech import SpeechRequest
 from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import streaming_pb2 as pb
 
-Chunk: TypeAlias = pb.DataChunk | pb.AudioChunk
+Chunk: TypeAlias = pb.DataChunk | pb.AudioChunk | SpeechRequest
 _BUFFER, _AUDIO = "data_chunk.buffer", "audio_chunk.buffer"
 _MAX_TIMESTAMP_MS = (1 << 63) // 1000 - 1
 
@@ -42,12 +43,14 @@ class Part(msgspec.Struct, frozen=True):
     """One buffer of a chunk: the node that it is for, as the client says, and where it stands."""
 
     node_id: str
-    buffer: common.DataBuffer | common.AudioBuffer
+    buffer: common.DataBuffer | common.AudioBuffer | SpeechRequest
     where: str
 
 
 def parts_of(chunk: Chunk) -> list[Part]:
     """A chunk's own buffer, if it has one or no other, and those that are named."""
+    if isinstance(chunk, SpeechRequest):
+        return [Part(chunk.node_id, chunk, chunk.kind)]
     if isinstance(chunk, pb.AudioChunk):
         return [Part(chunk.node_id, chunk.buffer, _AUDIO)]
     named = chunk.named_buffers
@@ -81,6 +84,8 @@ def decode_chunk(
 
 def _value(part: Part, texts: JsonTexts, payload: memoryview | None) -> Value:
     buffer, where = part.buffer, part.where
+    if isinstance(buffer, SpeechRequest):
+        return buffer.value
     if isinstance(buffer, common.AudioBuffer):
         return decode_audio_buffer(buffer, where, payload)
     return decode(buffer, where, payload if where is _BUFFER else None, texts)

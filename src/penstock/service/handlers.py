@@ -29,7 +29,8 @@ from penstock.wire.methods import (
     Method,
 )
 from penstock.wire.parsing import parsing
-from penstock.wire.parted import read_request, write_event, write_response
+from penstock.wire.parted import Parted, read_request, write_event, write_response
+from penstock.wire.speech import read_speech
 
 _one_response = grpc.stream_unary_rpc_method_handler
 _responses = grpc.stream_stream_rpc_method_handler
@@ -62,14 +63,19 @@ def handlers(admission: Admission) -> Iterator[grpc.GenericRpcHandler]:
 
 
 def _stream_handler(behaviour: Callable[..., Any]) -> grpc.GenericRpcHandler:
-    """Its payloads may be large: they go past protobuf."""
+    """Its payloads may be large, or many: they go past protobuf."""
     method = STREAM_PIPELINE
     handler = _responses(
         behaviour,
-        request_deserializer=parsing(method.request, read_request),
+        request_deserializer=parsing(method.request, _stream_request),
         response_serializer=write_response,
     )
     return grpc.method_handlers_generic_handler(method.service, {method.name: handler})
+
+
+def _stream_request(data: bytes) -> Parted[Any]:
+    speech = read_speech(data)
+    return read_request(data) if speech is None else Parted(speech)
 
 
 def _handler(

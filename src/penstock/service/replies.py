@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import grpc
 
@@ -16,6 +17,7 @@ from penstock.wire.errors import encode_error
 from penstock.wire.interrupts import encode_interruption
 from penstock.wire.metrics import CodecTime, encode_metrics, encode_stream_metrics
 from penstock.wire.parted import Parted
+from penstock.wire.speech import write_speech
 from penstock.wire.v1 import streaming_pb2 as pb
 
 
@@ -80,7 +82,12 @@ class Replies:
             return False
         return self._context.write_nowait(self._encoded(output, inputs_taken))
 
-    def _encoded(self, output: Output, inputs_taken: int) -> Parted[pb.StreamResponse]:
+    def _encoded(self, output: Output, inputs_taken: int) -> Parted[Any]:
+        started = time.perf_counter()
+        speech = write_speech(output, inputs_taken)
+        if speech is not None:
+            self.codec.encoding_s += time.perf_counter() - started
+            return Parted(speech)
         response = pb.StreamResponse()
         result = response.result
         result.sequence = output.sequence

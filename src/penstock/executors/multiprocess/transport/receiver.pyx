@@ -55,7 +55,6 @@ from penstock.executors.multiprocess.transport.frames import FrameType, Tally
 
 MAX_LEASES = 256
 """Views on a lane's messages that may live at once before inputs are copied."""
-
 cdef size_t _MAX_LEASES = MAX_LEASES
 cdef bytes _CREDIT = frames.number_frame(FrameType.CREDIT)
 cdef bytes _RELEASE = frames.number_frame(FrameType.RELEASE)
