@@ -236,7 +236,7 @@ async def test_what_is_written_at_once_is_no_more_than_a_turns_share() -> None:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    hello = HELLO + ACK + window(MIB) + widen(0, MIB)
+    hello = HELLO + ACK + window(32 * MIB) + widen(0, 32 * MIB)
     async with serving({"Write": write}) as served, served.client(hello) as peer:
         peer.send(begin(1, "Write"))
         answer = await peer.ended(1)

@@ -12,6 +12,7 @@ import grpc
 
 from penstock.service.rpc.frames import DEFAULT_WINDOW, MAX_PAYLOAD_BYTES
 from penstock.service.rpc.headers import Metadata, Opening, response_headers, trailers
+from penstock.service.rpc.lead import Lead
 from penstock.service.rpc.messages import (
     Assembly,
     BadMessageError,
@@ -46,7 +47,7 @@ class CallOverError(grpc.aio.BaseError):
 class Call:
     """What a handler has of a call, beside its messages.
 
-    ``window`` is how much its client takes, and ``unsent`` what it has no room for yet. While
+    ``lead`` is how much its client takes, and ``unsent`` what it has no room for yet. While
     somebody waits for a message, ``at_once`` is called with each short one where it comes, and says
     whether it has taken it: what it hasn't is read, and what it raises ``read`` raises.
     """
@@ -56,7 +57,7 @@ class Call:
         self.method = opening.method
         self.half_closed = False
         self.over = False
-        self.window = connection.outbox.call_window
+        self.lead = Lead(connection.outbox.call_window)
         self._outbox = connection.outbox
         self.unsent: deque[memoryview] = deque()
         self.serving: asyncio.Task[None] | None = None

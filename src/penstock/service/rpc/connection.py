@@ -307,8 +307,8 @@ class Connection(asyncio.Protocol):
             by = change.new_value - self.outbox.call_window
             self.outbox.call_window = change.new_value
             for call in self.calls.values():
-                call.window += by
-            if any(call.window > MAX_WINDOW for call in self.calls.values()):
+                call.lead.shift(by)
+            if any(call.lead.window > MAX_WINDOW for call in self.calls.values()):
                 self._break(ErrorCodes.FLOW_CONTROL_ERROR)
             else:
                 self.outbox.drain()

@@ -5,11 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from penstock.service.rpc.frames import DATA, DEFAULT_WINDOW, MAX_PAYLOAD_BYTES, MAX_WINDOW, head
+from penstock.service.rpc.frames import (
+    DATA,
+    DEFAULT_WINDOW,
+    MAX_PAYLOAD_BYTES,
+    MAX_WINDOW,
+    head,
+    ping,
+)
 
 if TYPE_CHECKING:
     from penstock.service.rpc.call import Call
 
+_ASK_S = 0.005
+"""How long a client has to tell how far it has read before it is asked again."""
 FLUSH_BYTES = 64 << 10
 """So much isn't kept for the end of the loop's turn, nor given to a socket that takes no more."""
 _MOST_UNHEARD_BYTES = 1 << 20
@@ -38,6 +47,7 @@ class Outbox:
         self._nbytes = 0
         self._unheard_bytes = 0
         self._flush_due = False
+        self._asking: asyncio.TimerHandle | None = None
         self._loop = loop
         self._transport: asyncio.WriteTransport | None = None
 
@@ -51,6 +61,8 @@ class Outbox:
         self._transport = None
         self._senders.clear()
         self._frames.clear()
+        if self._asking is not None:
+            self._asking.cancel()
 
     def push(self, frames: bytes) -> None:
         """Send what needs no room."""
@@ -68,14 +80,15 @@ class Outbox:
         """Send a message where there is room for it in one frame; whether that was so."""
         size = len(prefix) + len(data)
         if (
-            size > call.window
+            size > call.lead.window
             or size > self._window
             or size > self._most_payload
             or call.unsent
             or self.blocked
+            or call.lead.is_far
         ):
             return False
-        call.window -= size
+        call.lead.window -= size
         self._window -= size
         self.has_sent = True
         self._frames += (head(size, DATA, 0, call.stream) + prefix, data)
@@ -84,6 +97,7 @@ class Outbox:
 
     def send(self, call: Call, prefix: bytes, data: bytes) -> bool:
         """Send a message; whether all of it is on its way, or has to wait for room."""
+        call.lead.allow(len(prefix) + len(data))
         if self.send_nowait(call, prefix, data):
             return True
         call.unsent += (memoryview(prefix), memoryview(data)) if data else (memoryview(prefix),)
@@ -97,12 +111,12 @@ class Outbox:
 
     def widen(self, by: int, call: Call | None) -> bool:
         """A window is wider, a call's or (None) that of all together; whether it can be."""
-        if not 0 < by <= MAX_WINDOW - (self._window if call is None else call.window):
+        if not 0 < by <= MAX_WINDOW - (self._window if call is None else call.lead.window):
             return False
         if call is None:
             self._window += by
         else:
-            call.window += by
+            call.lead.widen(by)
         self.drain()
         return True
 
@@ -123,6 +137,8 @@ class Outbox:
             moved = False
             for call in list(self._senders):
                 moved = self._send_some(call) or moved
+        if self._senders and self._asking is None:
+            self._ask()
 
     def flush(self) -> None:
         """Give the socket what there is."""
@@ -132,13 +148,13 @@ class Outbox:
 
     def _send_some(self, call: Call) -> bool:
         """Send a frame of what waits of a call; whether there was room."""
-        if self.blocked or not call.unsent:
+        if self.blocked or not call.unsent or call.lead.is_far:
             return False
         part = call.unsent[0]
-        size = min(len(part), call.window, self._window, self._most_payload)
+        size = min(len(part), call.lead.window, self._window, self._most_payload)
         if size <= 0:
             return False
-        call.window -= size
+        call.lead.window -= size
         self._window -= size
         self.has_sent = True
         self._frames += (head(size, DATA, 0, call.stream), part[:size])
@@ -151,6 +167,21 @@ class Outbox:
             self.forget(call)
             call.sent()
         return True
+
+    def _ask(self) -> None:
+        """Have the client tell how far it has read, if a call waits for that.
+
+        Many keep it to themselves until they have something else to send, as the answer to this.
+        """
+        if any(call.lead.is_far for call in self._senders):
+            self.push(ping())
+            self._asking = self._loop.call_later(_ASK_S, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._asking = None
+        for call in self._senders:
+            call.lead.wait()
+        self.drain()
 
     def _wrote(self, nbytes: int) -> None:
         self._nbytes += nbytes

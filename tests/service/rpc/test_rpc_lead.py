@@ -1,0 +1,164 @@
+"""What is sent of a call is not far ahead of what its client has read."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from rpc_peer import MIB, Peer, Served, begin, serving, widen, window
+
+from bench.rpc.http2 import ACK, HELLO
+from penstock.service.rpc import Call
+from penstock.service.rpc.lead import LEAD_BYTES, Lead
+
+SIZE = 1000
+FRAMED = SIZE + 5
+MANY = 200
+PING = 6
+ROOMY = HELLO + ACK + window(4 * MIB) + widen(0, 64 * MIB)
+
+
+async def write(call: Call) -> None:
+    """Two hundred messages, as fast as may be."""
+    for _ in range(MANY):
+        await call.write(bytes(SIZE))
+
+
+def told(peer: Peer, stream: int = 1) -> int:
+    return len(peer.streams[stream].messages())
+
+
+async def asked(peer: Peer) -> None:
+    """The client is asked how far it has read; it was sent all that is ahead before that."""
+    before = peer.kinds.count(PING)
+    await peer.until(lambda: peer.kinds.count(PING) > before)
+
+
+def wide(served: Served, first: int = 4 * MIB):
+    return served.client(HELLO + ACK + window(first) + widen(0, 64 * MIB))
+
+
+async def test_who_has_not_read_is_not_sent_more_but_asked() -> None:
+    async with serving({"Write": write}) as served, wide(served) as peer:
+        peer.send(begin(1, "Write"))
+        await asked(peer)
+        ahead = told(peer)
+        assert LEAD_BYTES < ahead * FRAMED <= LEAD_BYTES + FRAMED
+        peer.send(widen(1, 10 * FRAMED))
+        await peer.until(lambda: told(peer) == ahead + 10)
+        await asked(peer)
+        assert told(peer) == ahead + 10
+
+
+async def test_who_tells_what_it_has_read_gets_all() -> None:
+    async with serving({"Write": write}) as served, wide(served) as peer:
+        peer.send(begin(1, "Write"))
+        read = 0
+        while not peer.streams[1].ended:
+            await peer.take()
+            if (new := told(peer) - read) > 0:
+                peer.send(widen(1, new * FRAMED))
+                read += new
+        assert told(peer) == MANY
+
+
+async def test_who_never_tells_gets_all_the_same() -> None:
+    async with serving({"Write": write}) as served, wide(served) as peer:
+        peer.send(begin(1, "Write"))
+        answer = await peer.ended(1)
+        assert len(answer.messages()) == MANY
+        assert peer.kinds.count(PING) > 5
+
+
+async def test_who_wants_very_much_is_asked_nothing() -> None:
+    async with serving({"Write": write}) as served, wide(served, 17 * MIB) as peer:
+        peer.send(begin(1, "Write"))
+        assert len((await peer.ended(1)).messages()) == MANY
+        assert PING not in peer.kinds
+
+
+async def test_one_call_that_is_ahead_keeps_no_other_waiting() -> None:
+    async with serving({"Write": write}) as served, wide(served) as peer:
+        peer.send(begin(1, "Write"))
+        await asked(peer)
+        peer.send(begin(3, "Write"))
+        await peer.until(lambda: told(peer, 3) * FRAMED > LEAD_BYTES)
+
+
+async def test_long_messages_may_be_some_ahead() -> None:
+    async def speak(call: Call) -> None:
+        for _ in range(20):
+            await call.write(bytes(100_000))
+
+    async with serving({"Speak": speak}) as served, wide(served) as peer:
+        peer.send(begin(1, "Speak"))
+        await asked(peer)
+        assert 8 <= told(peer) <= 9
+
+
+async def test_who_leaves_is_asked_no_more() -> None:
+    async with serving({"Write": write}) as served:
+        async with wide(served) as peer:
+            peer.send(begin(1, "Write"))
+            await asked(peer)
+        assert await served.serves()
+
+
+@pytest.mark.parametrize("by", [-1 * MIB, 1 * MIB])
+def test_another_first_window_says_nothing_of_what_was_read(by: int) -> None:
+    lead = Lead(4 * MIB)
+    lead.window -= LEAD_BYTES
+    lead.shift(by)
+    assert not lead.is_far
+    lead.window -= 1
+    assert lead.is_far
+
+
+def test_more_room_than_ever_is_not_taken_for_what_was_read() -> None:
+    lead = Lead(MIB)
+    lead.window -= LEAD_BYTES + 1
+    lead.widen(4 * MIB)
+    assert not lead.is_far
+    lead.window -= LEAD_BYTES + 1
+    assert lead.is_far
+
+
+def test_patience_is_for_those_who_tell_something() -> None:
+    lead = Lead(MIB)
+    lead.window -= 2 * LEAD_BYTES
+    for _ in range(50):
+        lead.widen(1)
+        lead.wait()
+        assert lead.is_far
+    for _ in range(20):
+        assert lead.is_far
+        lead.wait()
+    assert not lead.is_far
+    lead.widen(2 * LEAD_BYTES)
+    lead.allow(1)
+    lead.window -= LEAD_BYTES + 1
+    assert lead.is_far
+
+
+async def test_what_was_interrupted_is_not_under_way_for_long() -> None:
+    """A client reads slowly, as one does that plays; when it wants no more, little is left."""
+    stop = asyncio.Event()
+
+    async def speak(call: Call) -> None:
+        while not stop.is_set():
+            await call.write(bytes(SIZE))
+
+    async with serving({"Speak": speak}) as served, wide(served) as peer:
+        peer.send(begin(1, "Speak"))
+        for _ in range(30):
+            await peer.take()
+            peer.send(widen(1, FRAMED))
+        seen = told(peer)
+        stop.set()
+        await peer.ended(1)
+        assert (told(peer) - seen) * FRAMED <= LEAD_BYTES + 2 * FRAMED
