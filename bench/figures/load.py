@@ -12,7 +12,7 @@ from bench.load.search import BOUND_MS, late_ms, most_streams
 from bench.measurement import OURS, Case, Effort, Figure, Measure, Target, apart
 from bench.rpc.servers import ECHO, PENSTOCK, server
 
-_MOST = 320
+_MOST = 640
 _IN_PROCESSES = 20
 _LIMITS = "[limits]\nmax_processes = 1000\n[service.connections]\nmax_streams = 1000\n"
 
