@@ -137,7 +137,8 @@ async def test_who_asks_without_end_and_reads_nothing_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each setting is confirmed, and nobody takes that."""
-    monkeypatch.setattr(outbox, "_MOST_UNHEARD_BYTES", 64 << 10)
+    monkeypatch.setattr(outbox, "_MOST_UNHEARD_BYTES", 8 << 10)
+    monkeypatch.setattr(outbox, "FLUSH_BYTES", 8 << 10)
     many = frame(SETTINGS, 0, 0) * 20_000
     loop = asyncio.get_running_loop()
     async with serving() as served:

@@ -174,7 +174,8 @@ class Outbox:
         Many keep it to themselves until they have something else to send, as the answer to this.
         """
         if any(call.lead.is_far for call in self._senders):
-            self.push(ping())
+            if not self.blocked:  # else it reads nothing
+                self.push(ping())
             self._asking = self._loop.call_later(_ASK_S, self._ask_again)
 
     def _ask_again(self) -> None:
