@@ -342,6 +342,8 @@ class Call:
         if self._expiry is not None:
             self._expiry.cancel()
         self.unsent.clear()
+        self._messages.clear()
+        self._assembly.clear()  # now, whoever still has the call
         self._wake()
         while self._writers:
             writer = self._writers.popleft()

@@ -79,6 +79,13 @@ class Assembly:
         """Whether there is part of a message."""
         return bool(self.missing or self._head)
 
+    def clear(self) -> None:
+        """Let go of the message that has begun."""
+        self.missing = self.begun_bytes = 0
+        self._parts.clear()
+        self._crumbs.clear()
+        self._head = b""
+
     def add(self, data: bytes) -> list[bytes | Packed]:
         """The messages that are whole with it; raises ``TooLargeError``, ``MalformedError``."""
         if not self.missing and not self._head and len(data) >= PREFIX_BYTES:  # mostly one, whole
