@@ -68,11 +68,13 @@ def test_what_can_not_be_sent_does_not_stay_in_the_way(lanes, keep):
     assert pair.broken == []
 
 
-def test_a_number_that_no_message_has_leaves_nothing_lent(lanes):
+@pytest.mark.parametrize("name", ["part", "epoch"])
+def test_a_number_that_a_lane_can_not_carry_leaves_nothing_lent(lanes, name):
     pair = lanes(budget=1 << 20)
     for _ in range(300):
-        with pytest.raises(OverflowError):
-            pair.sender.offer(Message(Binary(noise(50_000)), -1))
+        message = Message(Binary(noise(50_000)), **{name: 1 << 32})
+        with pytest.raises(OverflowError, match=f"{name} 4294967296"):
+            pair.sender.offer(message)
     assert pair.sender.offer(Message(Binary(noise(50_000))))
     assert len(pair.drain()) == 1
 

@@ -33,7 +33,7 @@ cdef inline void count(Spread* spread, int64_t duration_ns) noexcept nogil:
 
 
 cdef inline list counts(Spread* spread):
-    """Up to the last bucket that has any; others tell of it, and add it up."""
+    """As many as there are up to the last that isn't 0: histograms may differ in length."""
     cdef int length = BUCKETS
     while length and not spread.counts[length - 1]:
         length -= 1

@@ -51,10 +51,15 @@ cdef class Placed:
     cdef size_t write(
         self, unsigned char* record, Message message, uint64_t number
     ) except 0:
-        """Write what goes into the ring as a lane's ``number``-th message; gives its length."""
+        """Write what goes into the ring as a lane's ``number``-th message; gives its length.
+
+        Raises ``OverflowError`` for an epoch or a part beyond 32 bits.
+        """
         cdef Envelope* envelope = <Envelope*>record
         cdef size_t meta_bytes = PyBytes_GET_SIZE(self.meta)
         cdef size_t nbytes = sizeof(Envelope) + meta_bytes
+        if (message.epoch | message.part) >> 32:
+            raise OverflowError(f"epoch {message.epoch} or part {message.part} is beyond 32 bits")
         envelope.kind = self.kind
         envelope.flags = self.flags
         envelope.meta_bytes = meta_bytes
