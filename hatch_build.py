@@ -1,4 +1,4 @@
-"""Compiles the data plane's hot path: every ``.pyx`` below ``src`` becomes a module beside it."""
+"""Compiles what each message comes by: every ``.pyx`` below ``src`` becomes a module beside it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ cdef class Counters:
     cdef int64_t _counted_ns
     cdef Spread _processing
 
-    cpdef int count_item(self) except -1
+    cdef int count_item(self) except -1
 
 
 cdef class Turn:

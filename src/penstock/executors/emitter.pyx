@@ -25,7 +25,7 @@ cdef enum:
 cdef class Counters:
     """What is counted of a node; see ``NodeStatistics``, which ``measured`` makes of it."""
 
-    cpdef int count_item(self) except -1:
+    cdef int count_item(self) except -1:
         """Count the time that the node took for an input, or a product, in all its calls."""
         count(&self._processing, self.execution_ns - self._counted_ns)
         self._counted_ns = self.execution_ns
