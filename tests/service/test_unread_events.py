@@ -50,6 +50,7 @@ class Unread(Attached):
         await self.send(subscribe=pb.Subscribe(addr=at("n1")))
         await self.obeyed()
         assert await self._stream.said(FILLER) == [FILLER]
+        await asyncio.sleep(0.2)  # the stream may hear it before the service writes it here
 
     async def obeyed(self) -> None:
         """Until the service has obeyed all frames: the stream hears of an interrupt behind them."""
