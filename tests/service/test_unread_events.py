@@ -43,14 +43,15 @@ class Unread(Attached):
         self._stream = stream
         self.interrupts = 0
 
-    async def open(self) -> None:
-        """The service can't write anything behind the output."""
+    async def open(self, other: Attached) -> None:
+        """The service can't write anything behind the output, which it writes to another too."""
         await self.call.write(hello(self._stream.session_id))
         await self.event("attached")
         await self.send(subscribe=pb.Subscribe(addr=at("n1")))
         await self.obeyed()
+        await other.do(subscribe=pb.Subscribe(addr=at("n1")))  # the node has heeded both
         assert await self._stream.said(FILLER) == [FILLER]
-        await asyncio.sleep(0.2)  # the stream may hear it before the service writes it here
+        assert await other.tapped() == FILLER  # so this one's is being written
 
     async def obeyed(self) -> None:
         """Until the service has obeyed all frames: the stream hears of an interrupt behind them."""
@@ -69,10 +70,11 @@ class Unread(Attached):
 
 
 @pytest.fixture
-async def unread(service: str, stream: Streaming) -> AsyncIterator[Unread]:
-    async with WireClient(service, narrow=True) as wire:
-        one = Unread(wire.attach(), stream)
-        await one.open()
+async def unread(service: str, stream: Streaming, wire: WireClient) -> AsyncIterator[Unread]:
+    async with WireClient(service, narrow=True) as narrow:
+        one = Unread(narrow.attach(), stream)
+        async with attached(wire, stream.session_id) as other:
+            await one.open(other)
         yield one
 
 
