@@ -24,10 +24,12 @@ def server(module: str, *arguments: str) -> Iterator[str]:
 
 
 @contextmanager
-def server_process(module: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The same with its process."""
+def server_process(
+    module: str, *arguments: str, python: Path | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The same with its process; another ``python`` may have another version of the module."""
     process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        [str(python or sys.executable), "-m", module, *arguments],
         cwd=_ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -1,0 +1,156 @@
+"""What a chunk of a real-time stream costs, by process; of two versions at once, how they compare.
+
+On a shared machine a figure differs by a fifth from one minute to the next. Services that work at
+the same time on the same cores meet the same disturbances, so that their ratio shows a few percent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
+from typing import TypeAlias
+
+from bench.load.connection import Connection
+from bench.load.generator import CHUNK_S, Load
+from bench.rpc.servers import PENSTOCK, server_process
+from penstock.testing import ProcessTree
+
+_SPAWN = multiprocessing.get_context("spawn")
+_ROOT = Path(__file__).parent.parent
+_PARTS = ("front door", "hosts", "clients")
+_START_S, _EXIT_S = 120.0, 10.0
+
+Costs: TypeAlias = dict[str, float]
+"""By part, in us."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Say how much CPU a 20 ms chunk of speech takes on its way through a native session, in us.
+
+    With --beside, another checkout serves as many streams at the same time; its own .venv runs it.
+    What is said of several rounds is the median.
+    """
+    given = _parser().parse_args(arguments)
+    checkouts = [_ROOT, *(path.resolve() for path in given.beside)]
+    rounds = [_round(checkouts, given.streams, given.seconds) for _ in range(given.rounds)]
+    print(f"{given.streams} streams each".ljust(32) + "".join(f"{part:>12}" for part in _PARTS))
+    for number, checkout in enumerate(checkouts):
+        row = [statistics.median(one[number][part] for one in rounds) for part in _PARTS]
+        print(_cut(checkout) + "".join(f"{cost:12.1f}" for cost in row))
+    for number, checkout in enumerate(checkouts[1:], start=1):
+        ratios = [statistics.median(_ratio(one, number, part) for one in rounds) for part in _PARTS]
+        print(_cut(f"here / {checkout.name}") + "".join(f"{ratio:12.2f}" for ratio in ratios))
+    return 0
+
+
+def _ratio(costs: Sequence[Costs], number: int, part: str) -> float:
+    return costs[0][part] / costs[number][part]
+
+
+def _cut(name: object) -> str:
+    return str(name)[-30:].ljust(32)
+
+
+def _round(checkouts: Sequence[Path], streams: int, seconds: float) -> list[Costs]:
+    """The cost of a chunk in each, by part, with all of them at work at once."""
+    chunks = round(seconds / CHUNK_S)
+    with ExitStack() as stack:
+        sides = [stack.enter_context(_side(one, streams)) for one in checkouts]
+        before = [side.used_us() for side in sides]
+        for side in sides:
+            side.clients.send(chunks)
+        clients = [side.clients.recv() for side in sides]
+        after = [side.used_us() for side in sides]
+    costs = []
+    for then, now, its_clients in zip(before, after, clients, strict=True):
+        used = {part: now[part] - then[part] for part in now} | {"clients": its_clients}
+        costs.append({part: used[part] / (streams * chunks) for part in _PARTS})
+    return costs
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A service, and its clients by their pipe, which send when they are told how much."""
+
+    tree: ProcessTree
+    clients: Pipe
+
+    def used_us(self) -> Costs:
+        """The CPU time of its processes so far."""
+        used: Costs = defaultdict(float)
+        for process in self.tree.look():
+            used[self._part(process.pid, process.name)] += _used_us(process.pid)
+        return used
+
+    def _part(self, pid: int, name: str) -> str:
+        if pid == self.tree.root.pid:
+            return "front door"
+        return "hosts" if name == "penstock-host" else "others"
+
+
+@contextmanager
+def _side(checkout: Path, streams: int) -> Iterator[_Side]:
+    """A service with so many streams open."""
+    ours, theirs = _SPAWN.Pipe()
+    own = checkout == _ROOT
+    python = None if own else checkout / ".venv/bin/python"
+    with server_process(*PENSTOCK, python=python) as (process, address), ours:
+        clients = _SPAWN.Process(target=_talk, args=(address, streams, theirs), daemon=True)
+        clients.start()
+        theirs.close()
+        try:
+            if not ours.poll(_START_S):
+                raise TimeoutError(f"{streams} streams are not ready after {_START_S:g} s")
+            ours.recv()
+            yield _Side(ProcessTree(process.pid), ours)
+        finally:
+            clients.kill()
+            clients.join(_EXIT_S)
+
+
+def _talk(address: str, streams: int, told: Pipe) -> None:
+    """The clients' whole life: open streams, send as many chunks on each as is told, and wait."""
+    host, _, port = address.rpartition(":")
+    with closing(Connection(host, int(port))) as connection:
+        load = Load(connection, "native", streams)
+        told.send(None)
+        chunks = told.recv()
+        before = _used_us("self")
+        load.late_s(chunks)
+        told.send(_used_us("self") - before)
+        told.poll(None)  # the sessions are there until their time has been read
+
+
+def _used_us(pid: int | str) -> float:
+    """The CPU time of all threads of a process; nothing where it has ended."""
+    times = [_first(path) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(times) / 1e3
+
+
+def _first(schedstat: Path) -> int:
+    try:
+        return int(schedstat.read_text().split()[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.cost", description=main.__doc__)
+    parser.add_argument("--streams", type=int, default=60, help="of each service (default: 60)")
+    parser.add_argument("--seconds", type=float, default=8, help="for each round (default: 8)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often (default: 3)")
+    parser.add_argument(
+        "--beside", type=Path, action="append", default=[], help="another checkout, with a .venv"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
