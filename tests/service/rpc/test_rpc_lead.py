@@ -112,25 +112,25 @@ async def test_who_leaves_is_asked_no_more() -> None:
 @pytest.mark.parametrize("by", [-1 * MIB, 1 * MIB])
 def test_another_first_window_says_nothing_of_what_was_read(by: int) -> None:
     lead = Lead(4 * MIB)
-    lead.window -= LEAD_BYTES
+    lead.spend(LEAD_BYTES)
     lead.shift(by)
     assert not lead.is_far
-    lead.window -= 1
+    lead.spend(1)
     assert lead.is_far
 
 
 def test_more_room_than_ever_is_not_taken_for_what_was_read() -> None:
     lead = Lead(MIB)
-    lead.window -= LEAD_BYTES + 1
+    lead.spend(LEAD_BYTES + 1)
     lead.widen(4 * MIB)
     assert not lead.is_far
-    lead.window -= LEAD_BYTES + 1
+    lead.spend(LEAD_BYTES + 1)
     assert lead.is_far
 
 
 def test_patience_is_for_those_who_tell_something() -> None:
     lead = Lead(MIB)
-    lead.window -= 2 * LEAD_BYTES
+    lead.spend(2 * LEAD_BYTES)
     for _ in range(50):
         lead.widen(1)
         lead.wait()
@@ -141,7 +141,7 @@ def test_patience_is_for_those_who_tell_something() -> None:
     assert not lead.is_far
     lead.widen(2 * LEAD_BYTES)
     lead.allow(1)
-    lead.window -= LEAD_BYTES + 1
+    lead.spend(LEAD_BYTES + 1)
     assert lead.is_far
 
 

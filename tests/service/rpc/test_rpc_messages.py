@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import zlib
 from itertools import pairwise
 
@@ -17,11 +18,15 @@ from penstock.service.rpc.messages import (
     Packed,
     TooLargeError,
     compressed,
-    prefix,
 )
 
 MOST = 1000
 ENCODINGS = ["gzip", "deflate"]
+
+
+def prefix(size: int, *, compressed: bool = False) -> bytes:
+    """What is before a message: a flag, and a length."""
+    return struct.pack(">BI", compressed, size)
 
 
 def framed(message: bytes, encoding: str | None = None) -> bytes:
@@ -39,12 +44,6 @@ def read(messages: list[bytes | Packed]) -> list[bytes]:
 
 def assembly(encoding: str = "identity", most: int = MOST) -> Assembly:
     return Assembly(most, encoding)
-
-
-def test_a_prefix_is_a_flag_and_a_length() -> None:
-    assert prefix(258) == b"\0\0\0\1\2"
-    assert prefix(1, compressed=True) == b"\1\0\0\0\1"
-    assert len(prefix(0)) == PREFIX_BYTES
 
 
 def test_a_whole_message_is_one() -> None:

@@ -22,28 +22,24 @@ from h2.exceptions import DenialOfServiceError, ProtocolError
 from h2.settings import SettingCodes
 
 from penstock.service.rpc.call import Call
+from penstock.service.rpc.datapath import DataPath
 from penstock.service.rpc.ends import identity, let_go, other_end
 from penstock.service.rpc.engine import PREFACE, Engine, most_decoded
 from penstock.service.rpc.frames import (
     CONTINUATION,
     DATA,
-    DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
     GOAWAY,
     HEADERS,
     MAX_WINDOW,
-    PADDED,
     SETTINGS,
-    WINDOW_UPDATE,
     goaway,
     head,
     headers_frame,
     known_settings,
     parse_head,
     ping,
-    unpadded,
-    window_update,
 )
 from penstock.service.rpc.headers import (
     BadCallError,
@@ -55,41 +51,37 @@ from penstock.service.rpc.headers import (
 )
 from penstock.service.rpc.inflow import Inflow
 from penstock.service.rpc.liveness import Liveness, Verdict
-from penstock.service.rpc.outbox import Outbox
 
 if TYPE_CHECKING:
     from penstock.service.rpc.server import Server
 
-_UPDATE_BYTES = 4
 _CALLS_TO_RATE = 4
 """One connection may begin so many times the calls that its caller may; then it waits."""
 _METADATA_REFUSED = PlainEncoder().encode(metadata_refused("far more").headers)
 
 
-class Connection(asyncio.Protocol):
-    """Data and windows are its own; every other frame is what ``h2`` makes of it.
+class Connection(DataPath, asyncio.Protocol):
+    """A ``DataPath`` for data and windows; every other frame is what ``h2`` makes of it.
 
     ``peer`` is its other end, as gRPC writes it, and ``address`` that without the port.
     """
 
     def __init__(self, server: Server, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(loop)
         self.address, self.peer = other_end(sock)
         self.auth_context: Mapping[str, Sequence[bytes]] = {}
         self.compression = server.compression
-        self.calls: dict[int, Call] = {}
         self.has_called = False
         self._server = server
-        self._loop = asyncio.get_running_loop()
-        self.outbox = Outbox(self._loop)
-        self._inflow = Inflow(self._loop, server.turnstile, self._take, self._refuse_frame)
-        self._liveness = Liveness(server.connections, self._loop, self._obey)
+        self._loop = loop
+        self._inflow = Inflow(loop, server.turnstile, self)
+        self._liveness = Liveness(server.connections, loop, self._obey)
         self._socket: socket.socket | None = sock
         self._transport: asyncio.Transport | None = None
         self._engine = Engine(server.connections)
         self._greeting: bytes | None = b""
-        self._within_headers = False
         self._header_bytes = 0
-        self._granted = DEFAULT_WINDOW
         self._leaving = False
         self._closing = False
 
@@ -173,10 +165,6 @@ class Connection(asyncio.Protocol):
         self._forget(call)
         call.lose()
 
-    def grant(self, call: Call, by: int) -> None:
-        """Let a client send more of a call."""
-        self.outbox.push(window_update(call.stream, by))
-
     # What comes.
 
     def _greeted(self, data: bytes) -> bytes:
@@ -187,17 +175,11 @@ class Connection(asyncio.Protocol):
         self._greeting = None
         self._heed(data[: len(PREFACE)])
         if not self._closing:
-            self._use(0)
+            self.grant_all()
         return data[len(PREFACE) :]
 
-    def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> bool:
-        """Make something of a frame; whether it cost much."""
-        call = self.calls.get(stream)
-        is_ours = not self._within_headers and (call is not None or self._is_known(stream))
-        if is_ours and kind == DATA and stream:
-            return self._take_data(call, stream, flags, payload)
-        if is_ours and kind == WINDOW_UPDATE and len(payload) == _UPDATE_BYTES:
-            return self._widen(call, stream, int.from_bytes(payload, "big") & MAX_WINDOW)
+    def _take_other(self, kind: int, flags: int, stream: int, payload: bytes) -> bool:
+        """Make something of a frame that is neither a call's data nor a window; it costs much."""
         if kind != GOAWAY or self._within_headers:  # who goes away still waits for its calls
             self._within_headers = kind in (HEADERS, CONTINUATION) and not flags & END_HEADERS
             if kind == SETTINGS:
@@ -219,52 +201,11 @@ class Connection(asyncio.Protocol):
     def _refuse_metadata(self, stream: int) -> None:
         self.outbox.push(headers_frame(stream, _METADATA_REFUSED, end=True))
 
-    def _refuse_frame(self) -> None:
-        self._break(ErrorCodes.FRAME_SIZE_ERROR)
-
     def _is_known(self, stream: int) -> bool:
         return stream <= self._engine.highest_inbound_stream_id
 
-    def _take_data(self, call: Call | None, stream: int, flags: int, payload: bytes) -> bool:
-        size = len(payload)
-        self._use(size)
-        if call is None:
-            return True  # it was under way when its call ended
-        if call.half_closed:
-            self.reset(call, ErrorCodes.STREAM_CLOSED)
-            return True
-        if not call.has_granted(size):
-            self.reset(call, ErrorCodes.FLOW_CONTROL_ERROR)
-            return True
-        data: bytes | None = payload
-        if flags & PADDED:
-            data = unpadded(payload)
-            if data is None:
-                self._break(ErrorCodes.PROTOCOL_ERROR)
-                return True
-        if data:
-            call.take(data)
-        if flags & END_STREAM and not call.over:
-            self._heed(head(0, DATA, END_STREAM, stream))
-        return not data
-
-    def _use(self, size: int) -> None:
-        """Of all calls together as much may come as they may each."""
-        self._granted -= size
-        if self._granted < MAX_WINDOW // 2:
-            by = MAX_WINDOW - self._granted
-            self._granted += by
-            self.outbox.push(window_update(0, by))
-
-    def _widen(self, call: Call | None, stream: int, by: int) -> bool:
-        if (stream and call is None) or self.outbox.widen(by, call):
-            return False
-        code = ErrorCodes.FLOW_CONTROL_ERROR if by else ErrorCodes.PROTOCOL_ERROR
-        if call is None:
-            self._break(code)
-        else:
-            self.reset(call, code)
-        return True
+    def _end_stream(self, stream: int) -> None:
+        self._heed(head(0, DATA, END_STREAM, stream))
 
     def _heed(self, frame: bytes) -> None:
         """Have ``h2`` make something of a frame."""

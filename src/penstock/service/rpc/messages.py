@@ -60,14 +60,15 @@ class MalformedError(BadMessageError):
 class Assembly:
     """Puts messages together from what comes, none of more than ``most`` bytes.
 
-    ``encoding`` is what the compressed ones are compressed by. Of the message that has begun
-    ``begun_bytes`` are here, and ``missing`` have yet to come.
+    A ``Flow`` takes those that come whole, and uncompressed, as they are. ``encoding`` is what the
+    others are compressed by. Of the message that has begun ``begun_bytes`` are here, and
+    ``missing`` have yet to come.
     """
 
     def __init__(self, most: int, encoding: str) -> None:
         self.missing = 0
         self.begun_bytes = 0
-        self._most = most
+        self.most = most
         self._encoding = encoding
         self._compressed = False
         self._parts: list[bytes] = []
@@ -88,10 +89,6 @@ class Assembly:
 
     def add(self, data: bytes) -> list[bytes | Packed]:
         """The messages that are whole with it; raises ``TooLargeError``, ``MalformedError``."""
-        if not self.missing and not self._head and len(data) >= PREFIX_BYTES:  # mostly one, whole
-            flag, size = _PREFIX.unpack_from(data)
-            if size + PREFIX_BYTES == len(data) and not flag and size <= self._most:
-                return [data[PREFIX_BYTES:]]
         messages: list[bytes | Packed] = []
         try:
             self._add(data, messages)
@@ -128,8 +125,8 @@ class Assembly:
             raise MalformedError(f"a message begins with 0 or 1, got {flag}")
         if flag and self._encoding == "identity":
             raise MalformedError("a message is compressed, and no grpc-encoding says how")
-        if self.missing > self._most:
-            found = f"{self.missing} vs. {self._most}"
+        if self.missing > self.most:
+            found = f"{self.missing} vs. {self.most}"
             raise TooLargeError(f"Received message larger than max ({found})")
 
     def _keep(self, part: bytes) -> None:
@@ -148,12 +145,7 @@ class Assembly:
         self._parts.clear()
         self._crumbs.clear()
         self.begun_bytes = 0
-        return Packed(whole, self._encoding, self._most) if self._compressed else whole
-
-
-def prefix(size: int, *, compressed: bool = False) -> bytes:
-    """What is before a message."""
-    return _PREFIX.pack(compressed, size)
+        return Packed(whole, self._encoding, self.most) if self._compressed else whole
 
 
 def compressed(message: bytes, encoding: str) -> bytes:

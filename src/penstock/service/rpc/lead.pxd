@@ -1,0 +1,16 @@
+from libc.stdint cimport int64_t
+
+
+cdef class Lead:
+    cdef readonly int64_t window
+    cdef int64_t _top
+    cdef int64_t _first
+    cdef int64_t _most
+    cdef int64_t _lenience
+    cdef bint _has_told
+    cdef int _waits
+
+    cdef bint far(self) noexcept
+    cpdef void spend(self, int64_t size) noexcept
+    cpdef void allow(self, int64_t size) noexcept
+    cpdef void widen(self, int64_t by) noexcept
