@@ -10,7 +10,7 @@ from pipelines import chain, options
 
 from penstock.data import Text
 from penstock.session import Session
-from penstock.session.metrics import Latency
+from penstock.session.passage import Tally
 
 APART_S = 0.2
 EVERYWHERE = pytest.mark.parametrize("kind", ["PassThrough", "EchoNode"])
@@ -76,6 +76,6 @@ async def test_what_a_node_produces_comes_of_no_input(producer):
 
 @pytest.mark.parametrize("wrong_by_ns", [-(10**9), 10**12, -(2**62), 2**62])
 def test_a_time_at_which_nothing_can_have_been_sent_counts_for_nothing(wrong_by_ns):
-    latency = Latency()
-    assert latency.arrived(perf_counter_ns() + wrong_by_ns) is None
-    assert latency.average_s is None
+    tally = Tally()
+    assert tally.arrived(perf_counter_ns() + wrong_by_ns) is None
+    assert tally.average_latency_s is None

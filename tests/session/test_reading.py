@@ -18,7 +18,8 @@ from penstock.session import NodeSpans, Output, Session
 from penstock.session.counters import Counters
 from penstock.session.gateway import Gateway
 from penstock.session.life import Life
-from penstock.session.reading import AT_ONCE, Reading
+from penstock.session.passage import AT_ONCE
+from penstock.session.reading import Reading
 
 EVERYWHERE = pytest.mark.parametrize("kind", ["PassThrough", "EchoNode"])
 NODES = str(Path(__file__).parent / "interrupted_nodes.py")

@@ -29,9 +29,9 @@ from penstock.session.options import (
     NodeOutput,
     NodeProgress,
     NodeSpans,
-    Output,
     SessionOptions,
 )
+from penstock.session.output import Output
 from penstock.session.session import Session
 from penstock.session.stall import Blocking, find_ring, held_up_by
 from penstock.session.status import SESSION_TABLE, SessionEvent, SessionStatus

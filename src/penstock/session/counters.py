@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from penstock.data import Kind
 from penstock.session.context import SessionExecutionContext
 from penstock.session.ensemble import Ensemble
 from penstock.session.metrics import (
     HostMetrics,
-    Latency,
     NodeMetrics,
     SessionMetrics,
     SessionTotals,
@@ -18,15 +14,14 @@ from penstock.session.metrics import (
     node_metrics,
     waiting_and_dropped,
 )
+from penstock.session.passage import Tally
 
 
-class Counters:
-    """Inputs by kind, outputs, and the time from one to the other."""
+class Counters(Tally):
+    """What the session counts in its own process, and what makes metrics of it."""
 
     def __init__(self, context: SessionExecutionContext) -> None:
-        self.kinds: Counter[Kind] = Counter()
-        self.outputs = 0
-        self.latency = Latency()
+        super().__init__()
         self._context = context
 
     def metrics(self, ensemble: Ensemble, wall_time_s: float) -> SessionMetrics:
@@ -44,12 +39,12 @@ class Counters:
             nodes=nodes,
             bridges=tuple(bridge.statistics() for bridge in context.data_bridges),
             lanes=lane_metrics(context.data_bridges, context.plan.joins),
-            inputs=self.kinds.total(),
+            inputs=sum(self.kinds.values()),
             outputs=self.outputs,
             items_by_kind=dict(self.kinds),
             waiting=waiting,
             dropped=dropped,
-            average_latency_s=self.latency.average_s,
+            average_latency_s=self.average_latency_s,
             host=host,
         )
 
@@ -60,11 +55,11 @@ class Counters:
         own = 0 if ensemble.host is None else ensemble.host.peak_memory_bytes
         return SessionTotals(
             session_id=self._context.session_id,
-            inputs=self.kinds.total(),
+            inputs=sum(self.kinds.values()),
             items_processed=sum(node.items for node in nodes),
             items_by_kind=dict(self.kinds),
             waiting=waiting,
             dropped=dropped,
             peak_memory_bytes=own + sum(node.peak_memory_bytes for node in nodes),
-            average_latency_s=self.latency.average_s,
+            average_latency_s=self.average_latency_s,
         )

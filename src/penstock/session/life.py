@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from penstock.bridges import CLIENT_SLOT, EpochPage, LaneSpec
-from penstock.bridges.epochs import outputs_at
+from penstock.bridges import EpochPage, LaneSpec
 from penstock.data import CLIENT, ExecutorType
 from penstock.errors import (
     NodeError,
@@ -54,7 +53,6 @@ MOST_NOTES = 1000
 """Faults on the way out, and warnings, that a session keeps of each."""
 _Look = dict[str, tuple[list[str], int]]
 _LOOKS = 3
-_INPUTS_AT = outputs_at(CLIENT_SLOT)
 """What nodes wait for must be the same so often before it is taken for a stall."""
 
 
@@ -72,7 +70,7 @@ class Life:
         self.gateway = Gateway()
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.over = asyncio.Event()
-        self._begun = False
+        self.has_begun = False
         self.failure: PenstockError | None = None
         self.traces = options.on_spans is not None
         self.ensemble = self._make_ensemble(options, pool_bytes)
@@ -117,8 +115,8 @@ class Life:
 
     def begin(self) -> None:
         """The pipeline's execution starts; doing it twice is harmless."""
-        if not self._begun and self.context.status is SessionStatus.READY:
-            self._begun = True
+        if not self.has_begun and self.context.status is SessionStatus.READY:
+            self.has_begun = True
             self.context.machine.step(SessionEvent.STARTED)
             self.ensemble.begin()
 
@@ -151,11 +149,6 @@ class Life:
             if listener is not None:
                 _call_back(listener, said)
         return epoch
-
-    @property
-    def turn_of_inputs(self) -> int:
-        """The epoch of what the client sends now."""
-        return self.context.epochs.words[_INPUTS_AT]
 
     def interrupt_wanted(self, by: str, node_id: str) -> None:
         if self.over.is_set():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
@@ -214,29 +213,3 @@ def _lane_metrics(
         transit=LatencyHistogram(tuple(consumer.transit)),
         transit_time_s=consumer.transit_ns / 1e9,
     )
-
-
-class Latency:
-    """Time from inputs to what comes of them, by when each input was sent."""
-
-    def __init__(self) -> None:
-        self._began_ns = time.perf_counter_ns()
-        self._total_s = 0.0
-        self._count = 0
-
-    def arrived(self, entered_ns: int) -> float | None:
-        """Seconds since an input was sent; None for no time at which one of this session was.
-
-        It has come through the processes of nodes, and isn't believed.
-        """
-        now_ns = time.perf_counter_ns()
-        if not self._began_ns <= entered_ns <= now_ns:
-            return None
-        latency_s = (now_ns - entered_ns) / 1e9
-        self._total_s += latency_s
-        self._count += 1
-        return latency_s
-
-    @property
-    def average_s(self) -> float | None:
-        return self._total_s / self._count if self._count else None

@@ -6,11 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Self
 
-import msgspec
-
-from penstock.data import Message, Value
 from penstock.executors.trail import NodeSpan
 from penstock.manifest import Settings
 from penstock.nodes import Catalogue, Node
@@ -58,28 +54,6 @@ class NodeSpans:
     pid: int
     spans: Sequence[NodeSpan]
     lost: int = 0
-
-
-class Output(msgspec.Struct, frozen=True):
-    """A value that left the pipeline at the sink ``node_id``.
-
-    ``sequence`` is the number of the input that it comes from, ``part`` counts the outputs
-    of one input; ``latency_s`` is the time since that input was sent (of several, the last), None
-    where it comes of none: of what a node produced, or somebody published in between.
-    """
-
-    node_id: str
-    value: Value
-    sequence: int
-    part: int
-    timestamp_us: int
-    latency_s: float | None
-
-    @classmethod
-    def of(cls, node_id: str, message: Message, latency_s: float | None) -> Self:
-        """The message that came from there."""
-        part, timestamp_us = message.part, message.timestamp_us
-        return cls(node_id, message.value, message.sequence, part, timestamp_us, latency_s)
 
 
 @dataclass(frozen=True, slots=True)

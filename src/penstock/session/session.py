@@ -27,10 +27,11 @@ from penstock.session.bus import Attachment
 from penstock.session.context import SessionExecutionContext
 from penstock.session.counters import Counters
 from penstock.session.gateway import Inlet
-from penstock.session.inputs import input_message
+from penstock.session.inputs import Inward
 from penstock.session.life import Life
 from penstock.session.metrics import SessionMetrics, SessionTotals
-from penstock.session.options import Interruption, Output, SessionOptions
+from penstock.session.options import Interruption, SessionOptions
+from penstock.session.output import Output
 from penstock.session.reading import Reading
 
 
@@ -69,7 +70,7 @@ class Session:
         self._life: Life | None = None
         self._root: asyncio.Task[None] | None = None
         self._trail: Trail | None = None
-        self._sequence = 0
+        self._inward: Inward | None = None
         self._counters = Counters(self.context)
         self._read = False
         self._told = False
@@ -119,6 +120,7 @@ class Session:
         self._life = Life(self.context, self._options, pool_bytes)
         if self._life.traces:
             self._trail = Trail(self._tell_spans)
+        self._inward = Inward(self._life, self._counters, self._trail)
         self._root = asyncio.create_task(self._life.run(), name=f"session {self.session_id}")
         self._root.add_done_callback(self._on_root_done)
         try:
@@ -144,11 +146,13 @@ class Session:
         node or value that can't be taken, ``SessionClosedError`` after the end, ``StallError``
         where waiting can't end, and the session's failure once it has failed.
         """
-        inlet, message = self._outgoing(node_id, value, sequence, timestamp_us, entered_ns)
-        self._sequence = message.sequence
-        if not inlet.put_nowait(message):
-            await self._put(inlet, message)
-        self._count_sent(message)
+        inward = self._running_inward()
+        used = inward.offer(node_id, value, sequence, timestamp_us, entered_ns)
+        if used is not None:
+            return used
+        inlet, message = inward.prepare(node_id, value, sequence, timestamp_us, entered_ns)
+        await self._put(inlet, message)
+        inward.count(message)
         return message.sequence
 
     def send_nowait(
@@ -161,12 +165,8 @@ class Session:
         entered_ns: int | None = None,
     ) -> int | None:
         """As ``send``, where it need not wait; None where it would, and nothing was sent."""
-        inlet, message = self._outgoing(node_id, value, sequence, timestamp_us, entered_ns)
-        if not inlet.put_nowait(message):
-            return None
-        self._sequence = message.sequence
-        self._count_sent(message)
-        return message.sequence
+        inward = self._running_inward()
+        return inward.offer(node_id, value, sequence, timestamp_us, entered_ns)
 
     async def end(self, *, keep_producing: bool = False) -> None:
         """No more inputs: everything in the pipeline drains, and ``outputs`` comes to its end.
@@ -314,26 +314,6 @@ class Session:
         if not ready.done():
             ready.set_exception(self._failure() or root.exception() or SessionError("ended"))
 
-    def _outgoing(
-        self,
-        node_id: str,
-        value: Value,
-        sequence: int | None,
-        timestamp_us: int,
-        entered_ns: int | None,
-    ) -> tuple[Inlet, Message]:
-        """An input, and where it goes."""
-        life = self._running()
-        number = self._sequence + 1 if sequence is None else sequence
-        turn = life.turn_of_inputs
-        entered_ns = time.perf_counter_ns() if entered_ns is None else entered_ns
-        message = input_message(value, number, timestamp_us, turn, entered_ns)
-        if node_id not in life.gateway.inlets:
-            life.bus.node(node_id)  # raises where there is no such node at all
-        inlet = life.gateway.inlet(node_id, message)
-        life.begin()
-        return inlet, message
-
     async def _put(self, inlet: Inlet, message: Message) -> None:
         """Wait for space; a reader that takes something meanwhile is slow, but it moves."""
         read_before = self._counters.outputs
@@ -347,15 +327,8 @@ class Session:
         stall_s = self.plan.configuration.stall_timeout_secs
         await inlet.put(message, self._check, check_stall, stall_s)
 
-    def _count_sent(self, message: Message) -> None:
-        if self._trail is not None:
-            self._trail.note(message, message.entered_ns)
-        self._counters.kinds[message.value.kind] += 1
-
     def _stamp(self, value: Value, timestamp_us: int) -> Message:
-        """A value that comes in between, with the number of the last input; it is none itself."""
-        turn = self._started().turn_of_inputs
-        return input_message(value, self._sequence, timestamp_us, turn)
+        return self._running_inward().between(value, timestamp_us)
 
     def _tell_spans(self, spans: list[NodeSpan]) -> None:
         self._started().traced(CLIENT, os.getpid(), spans, 0)
@@ -372,6 +345,11 @@ class Session:
             life = self._started()
             self._check()
         return life
+
+    def _running_inward(self) -> Inward:
+        self._running()
+        assert self._inward is not None  # noqa: S101  # made in start
+        return self._inward
 
     def _failure(self) -> PenstockError | None:
         """What ended the session early; who asks is told."""
