@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -9,9 +10,17 @@ import pytest
 from bearers import OTHER, ROBOT, written
 from shortage import no_descriptors
 
-from penstock.manifest import digest_of
+from penstock.manifest import Tokens, digest_of
 from penstock.service import callers
 from penstock.service.callers import TokenFile
+
+ONE = f'[tokens.other]\nsha256 = "{digest_of(OTHER)}"\n'
+
+
+def rewritten(path: Path, text: str) -> None:
+    """In place, and a while ago."""
+    path.write_text(text)
+    os.utime(path, (1e9, 1e9))
 
 
 def test_a_token_that_is_revoked_while_no_descriptor_is_left_is_revoked_then(
@@ -19,7 +28,7 @@ def test_a_token_that_is_revoked_while_no_descriptor_is_left_is_revoked_then(
 ) -> None:
     path = written(tmp_path / "tokens.toml")
     tokens = TokenFile(str(path))
-    path.write_text(f'[tokens.other]\nsha256 = "{digest_of(OTHER)}"\n')
+    rewritten(path, ONE)
     with no_descriptors():
         for _ in range(3):
             assert tokens.current().bearer(ROBOT)
@@ -38,11 +47,68 @@ def test_a_file_that_is_no_good_is_read_once_until_it_changes(
     path.chmod(0o666)
     for _ in range(3):
         assert tokens.current().bearer(ROBOT)
-    path.write_text("[tokens.")
+    rewritten(path, "[tokens.")
     path.chmod(0o640)
     for _ in range(3):
         assert tokens.current().bearer(ROBOT)
     assert read.call_count == caplog.text.count("the tokens stay as they were") == 2
-    written(path)
+    os.utime(written(path), (1e9, 2e9))
     assert tokens.current().bearer(ROBOT)
     assert read.call_count == 3
+
+
+@pytest.mark.parametrize("text", ["", "\n# who may call\n", ONE[:-2]])
+def test_a_file_that_has_yet_to_be_written_takes_no_token_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    """As one does that a shell has emptied for a command that takes its time."""
+    path = written(tmp_path / "tokens.toml")
+    tokens = TokenFile(str(path))
+    rewritten(path, text)
+    for _ in range(2):
+        assert tokens.current().bearer(ROBOT)
+    assert caplog.text.count(f"the tokens stay as they were: service.tokens: {path}") == 1
+    rewritten(path, ONE)
+    assert tokens.current().bearer(ROBOT) is None
+
+
+def test_a_file_that_says_that_there_is_no_token_takes_all_away(tmp_path: Path) -> None:
+    path = written(tmp_path / "tokens.toml")
+    tokens = TokenFile(str(path))
+    rewritten(path, "[tokens]\n")
+    assert tokens.current().bearer(ROBOT) is None
+
+
+def test_a_file_that_is_just_being_written_in_place_is_read_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there of it may be good, and give a token more than the rest does."""
+    path = written(tmp_path / "tokens.toml")
+    tokens = TokenFile(str(path))
+    monkeypatch.setattr(callers, "_SETTLED_NS", 3600 * 10**9)
+    path.write_text(ONE)
+    assert tokens.current().bearer(ROBOT)
+    os.utime(path, (1e9, 1e9))
+    assert tokens.current().bearer(ROBOT) is None
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(tmp_path / "tokens.toml")
+    tokens, read = TokenFile(str(path)), callers.load_tokens
+
+    def read_half(path: Path) -> Tokens:
+        found = read(path)
+        monkeypatch.undo()
+        path.write_text(path.read_text() + 'methods = ["Check"]\n')
+        os.utime(path, (1e9, 1e9))
+        return found
+
+    rewritten(path, ONE)
+    monkeypatch.setattr(callers, "load_tokens", read_half)
+    assert tokens.current().bearer(ROBOT)
+    assert f"{path}: has changed while it was read" in caplog.text
+    _, rights = tokens.current().bearer(OTHER) or ("", None)
+    assert rights is not None
+    assert rights.methods == ("Check",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,9 @@ def test_a_method_that_there_is_not_is_told_with_each_reading(
     path = written(tmp_path / "tokens.toml", 'methods = ["StreamPipelin", "Check", "*Info"]\n')
     tokens = TokenFile(str(path))
     assert caplog.messages == [said]
-    written(path, 'methods = ["Stream*"]\n')
+    os.utime(written(path, 'methods = ["Stream*"]\n'), (1e9, 1e9))
     tokens.current()
     assert caplog.messages == [said]
-    written(path, 'methods = ["Attach", "StreamPipelin"]\n')
+    os.utime(written(path, 'methods = ["Attach", "StreamPipelin"]\n'), (1e9, 1e9))
     tokens.current()
     assert caplog.messages == [said, said]

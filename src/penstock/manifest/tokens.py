@@ -67,9 +67,9 @@ class TokenRights(Document):
 
 
 class _File(Document):
-    """``[tokens.NAME]`` for each."""
+    """``[tokens.NAME]`` for each; a file that says nothing of tokens has yet to be written."""
 
-    tokens: dict[str, TokenRights] = Field(default_factory=dict)
+    tokens: dict[str, TokenRights]
 
 
 class Tokens:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
-from penstock.errors import AccessError, ConfigurationError, ResourceLimitError
+from penstock.errors import AccessError, ConfigurationError, Fault, ResourceLimitError
 from penstock.manifest import TokenRights, Tokens, load_tokens
 from penstock.service.status import Context
 from penstock.service.unheeded import say_which_methods_are_none
@@ -19,7 +20,8 @@ from penstock.session import Cost
 
 _log = logging.getLogger(__name__)
 _COMMON_NAME = "x509_common_name"
-_Stamp: TypeAlias = tuple[int, ...] | None
+_SETTLED_NS = 100_000_000
+"""A file that has not been written to for so long is written to its end."""
 BEARER: ContextVar[Caller | None] = ContextVar("bearer", default=None)
 """Who has shown a token in the call that this task serves."""
 
@@ -71,10 +73,20 @@ def _address(peer: str) -> str:
     return f"{kind}:{rest.rpartition(':')[0]}" if kind in ("ipv4", "ipv6") else kind
 
 
+class _Stamp(NamedTuple):
+    """What shows that a file has changed, or who may write to it."""
+
+    inode: int
+    mtime_ns: int
+    size: int
+    mode: int
+
+
 class TokenFile:
     """The tokens of a file, as it is now; where it can't be read any more, as it was last.
 
-    Raises ``ConfigurationError`` where it can't be read in the first place.
+    So it is while somebody writes to it: what is half written is not taken for its end. Raises
+    ``ConfigurationError`` where it can't be read in the first place.
     """
 
     def __init__(self, path: str) -> None:
@@ -90,14 +102,21 @@ class TokenFile:
         A read that failed for a reason that passes is tried again.
         """
         stamp = self._stamp()
-        if stamp != self._seen:
+        if stamp != self._seen and not self._is_being_written(stamp):
             self._reload(stamp)
         return self._tokens
 
-    def _reload(self, stamp: _Stamp) -> None:
+    def _is_being_written(self, stamp: _Stamp | None) -> bool:
+        """Whether more may follow; another file that was put in its place is whole."""
+        if stamp is None or self._seen is None or stamp.inode != self._seen.inode:
+            return False
+        age_ns = time.time_ns() - stamp.mtime_ns
+        return stamp.mtime_ns != self._seen.mtime_ns and 0 <= age_ns < _SETTLED_NS
+
+    def _reload(self, stamp: _Stamp | None) -> None:
         """What keeps the file from being read may pass without a change of it; it is told once."""
         try:
-            self._tokens = load_tokens(self._path)
+            self._tokens = self._read(stamp)
         except ConfigurationError as exc:
             if self._fault != (fault := f"{stamp}: {exc}"):
                 _log.error("the tokens stay as they were: %s", exc)
@@ -110,12 +129,19 @@ class TokenFile:
             say_which_methods_are_none(self._tokens)
         self._seen = stamp
 
-    def _stamp(self) -> _Stamp:
+    def _read(self, stamp: _Stamp | None) -> Tokens:
+        tokens = load_tokens(self._path)
+        if self._stamp() != stamp:
+            fault = Fault("service.tokens", f"{self._path}: has changed while it was read")
+            raise ConfigurationError([fault])
+        return tokens
+
+    def _stamp(self) -> _Stamp | None:
         try:
             found = os.stat(self._path)
         except OSError:
             return None
-        return found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode
+        return _Stamp(found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode)
 
 
 _SHARED = ("sessions", "processes", "shared_memory_bytes")
