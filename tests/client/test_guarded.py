@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
 from certificates import Authority
 from wire_client import calls_ended
 
-from penstock.client import Client, ClientOptions, ClientTls
+from penstock.client import BlockingClient, Client, ClientOptions, ClientTls
 from penstock.errors import InputError, ServiceError
 from penstock.manifest import ServiceSettings, Settings, TlsSettings, digest_of, new_token
 from penstock.nodes import Catalogue
@@ -157,6 +157,30 @@ def test_a_token_does_not_go_there_in_clear(target: str) -> None:
 @pytest.mark.parametrize("target", ["127.0.0.1:1", "localhost:1", "[::1]:1", "unix:/tmp/x"])
 def test_to_this_machine_it_does(target: str) -> None:
     Client(target, ClientOptions(token=TOKEN))
+
+
+NO_TARGETS = (
+    "host host: host:0 host:65536 host:x ::1 ::1:50051 [::1] unix: dns:///host dns:50051 "
+    "ipv6:[::1] ipv4:127.0.0.1:1,127.0.0.2 http://host:50051"
+)
+TARGETS = (
+    "host:1 hostdns:1 127.0.0.1:65535 [::1]:1 [fe80::1%25eth0]:1 unix:x unix:///tmp/x "
+    "unix-abstract:x dns:host:1 dns:///host:1 dns://10.0.0.1:53/host:1 dns:///[::1]:1 "
+    "ipv4:127.0.0.1:1,127.0.0.2:1 ipv6:%5B::1%5D:1 vsock:1:2"
+)
+
+
+@pytest.mark.parametrize("kind", [Client, BlockingClient])
+@pytest.mark.parametrize("target", ["", *NO_TARGETS.split()])
+def test_where_no_port_is_said_it_is_not_that_of_https(target: str, kind: type[Client]) -> None:
+    said = re.escape(f"target: expected HOST:PORT or unix:PATH, got {target!r}")
+    with pytest.raises(InputError, match=f"^{said}$"):
+        kind(target)
+
+
+@pytest.mark.parametrize("target", TARGETS.split())
+def test_what_says_a_port_or_needs_none_is_a_target(target: str) -> None:
+    assert Client(target).target == target
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,9 @@ class Client:
     Connects with the first call, and belongs to the event loop of that: on another one its calls
     raise ``SessionError``. For more calls at a time than a connection may have (``ClientOptions``)
     it has several. Every method raises ``ServiceError`` with what the service said, or with gRPC's
-    status where it said nothing. Nothing is tried twice by itself. Raises ``InputError`` for
-    ``options`` that would give the token away. Once it is closed, what is called raises
-    ``SessionClosedError``.
+    status where it said nothing. Nothing is tried twice by itself. Raises ``InputError`` for a
+    target without a port, and for ``options`` that would give the token away. Once it is closed,
+    what is called raises ``SessionClosedError``.
     """
 
     def __init__(self, target: str, options: ClientOptions | None = None) -> None:

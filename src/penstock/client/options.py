@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import unquote
 
 import grpc
 
@@ -12,6 +14,10 @@ from penstock.errors import InputError
 from penstock.manifest import can_be_token
 
 UNIX = "unix:"
+_BEFORE_ADDRESSES = re.compile(r"^(dns:(//[^/]*/)?|ipv4:|ipv6:)", re.IGNORECASE)
+"""What may stand before ``HOST:PORT``, in the way of gRPC."""
+_PORTLESS = re.compile(r"(unix|unix-abstract|vsock|xds):.+", re.IGNORECASE | re.DOTALL)
+_HOST_AND_PORT = re.compile(r"(\[[^\[\]/\s]+\]|[^\[\]:/\s]+):([0-9]{1,5})")
 _COMPRESSIONS = {
     "none": grpc.Compression.NoCompression,
     "deflate": grpc.Compression.Deflate,
@@ -85,11 +91,13 @@ class ClientOptions:
     def check(self, target: str) -> None:
         """Raises ``TypeError`` for a target that is no text.
 
-        And ``InputError`` where the token would be read by others on its way.
+        And ``InputError`` for one without a port, or where others would read the token on its way.
         """
         given: object = target
         if not isinstance(given, str):
             raise TypeError(f"target: expected HOST:PORT or unix:PATH as a text, got {target!r}")
+        if not _can_be_target(target):
+            raise InputError(f"target: expected HOST:PORT or unix:PATH, got {target!r}")
         guarded = self.tls is not None or self.token_in_clear or is_local(target)
         if self.token is not None and not guarded:
             raise InputError(
@@ -104,6 +112,15 @@ class ClientOptions:
     @property
     def grpc_compression(self) -> grpc.Compression:
         return _COMPRESSIONS[self.compression]
+
+
+def _can_be_target(target: str) -> bool:
+    """Whether it says all of where to go: gRPC would add the port of HTTPS to a host alone."""
+    if _PORTLESS.fullmatch(target):
+        return True
+    addresses = unquote(_BEFORE_ADDRESSES.sub("", target))
+    found = [_HOST_AND_PORT.fullmatch(address) for address in addresses.split(",")]
+    return all(match is not None and 0 < int(match[2]) <= 65_535 for match in found)
 
 
 def is_local(target: str) -> bool:
