@@ -298,6 +298,26 @@ def test_negative_and_absurd_limits_are_refused(tmp_path: Path, name: str, value
     assert list(found) in ([f"limits.{name}"], [""])  # TOML itself has no integer of 64 bits
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "found"),
+    [
+        ("collector:4317", "'collector:4317'"),
+        ("me:hush@collector:4317", "'collector:4317'"),
+        ("grpc://collector:4317", "'grpc://collector:4317'"),
+        ("http://", "'http://'"),
+        ("http://:4317", "'http://:4317'"),
+        ("", "''"),
+    ],
+)
+def test_where_traces_go_says_how(tmp_path: Path, endpoint: str, found: str) -> None:
+    path = tmp_path / "penstock.toml"
+    path.write_text(f'[telemetry.traces]\nendpoint = "{endpoint}"\n')
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(path)
+    expected = "must be http://HOST:PORT or https://HOST:PORT"
+    assert str(caught.value) == f"telemetry.traces.endpoint: {expected}, got {found}"
+
+
 def test_a_node_has_room_to_start(tmp_path: Path) -> None:
     found = settings_faults(tmp_path, "[limits]\nmax_node_memory_bytes = 1\nmax_open_files = 3\n")
     assert set(found) == {"limits.max_node_memory_bytes", "limits.max_open_files"}

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from penstock.manifest.faults import shown
 from penstock.manifest.schema import Document
 
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def _collector(text: str) -> str:
+    """What is shown of it has no password."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        found = shown(text.rpartition("@")[2])
+        raise ValueError(f"must be http://HOST:PORT or https://HOST:PORT, got {found}")
+    return text
 
 
 class TraceSettings(Document):
@@ -20,7 +31,7 @@ class TraceSettings(Document):
     """
 
     enabled: bool = False
-    endpoint: Annotated[str, Field(min_length=1)] | None = None
+    endpoint: Annotated[str, AfterValidator(_collector)] | None = None
     sample_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
