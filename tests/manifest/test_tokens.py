@@ -54,7 +54,7 @@ def test_a_fault_says_which_file_has_it_and_where(tmp_path: Path) -> None:
     path = written(tmp_path / "tokens.toml", text)
     with pytest.raises(ConfigurationError) as caught:
         load_tokens(path)
-    said = "tokens.a.session: unknown key"
+    said = "tokens.a.session: unknown key (did you mean 'sessions'?)"
     assert str(caught.value) == f"service.tokens: {path}: {said}"
 
 

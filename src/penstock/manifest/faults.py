@@ -115,13 +115,19 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 
 def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel] | None:
-    """The model of the object at ``location`` inside a document of ``model``."""
+    """The model of the object at ``location`` inside a document of ``model``.
+
+    Where objects have names of their author's own, any name leads to one.
+    """
     here: type[BaseModel] | None = model
+    by_name = False
     for step in location:
-        if here is None or isinstance(step, int):
+        if here is None or by_name or isinstance(step, int):
+            by_name = False
             continue
         field = next((f for name, f in here.model_fields.items() if step in (name, f.alias)), None)
         here = _first_model(field.annotation) if field else None
+        by_name = field is not None and typing.get_origin(field.annotation) is dict
     return here
 
 
