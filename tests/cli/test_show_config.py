@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import tomllib
 from pathlib import Path
@@ -181,6 +182,27 @@ def test_what_can_not_be_served_is_an_error(
     path.write_text(text.replace("{0}", str(rubbish)))
     assert main(["serve", "--show-config", "--config", str(path)]) == 2
     assert said.replace("{0}", str(rubbish)) in capsys.readouterr().err
+
+
+def test_what_a_service_would_warn_of_is_said_beside_it(tmp_path: Path, capsys: Capture) -> None:
+    tokens, path = tmp_path / "tokens.toml", tmp_path / "penstock.toml"
+    tokens.write_text(f'[tokens.a]\nsha256 = "{"0" * 64}"\nmethods = ["Chek"]\n')
+    tokens.chmod(0o600)
+    path.write_text(
+        f'[service]\nbind = "0.0.0.0:0"\ntokens = "{tokens}"\n'
+        '[executors.mappings]\nPassThru = "native"\n'
+    )
+    before = logging.getLogger("penstock").handlers[:]
+    assert main(["serve", "--show-config", "--insecure", "--config", str(path)]) == 0
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        "warning: whoever is on the way to 0.0.0.0:0 can read its tokens and data",
+        "warning: tokens.a.methods: no method is called 'Chek' (did you mean 'Check'?)",
+        "warning: executors.mappings: no node type is called 'PassThru' here "
+        "(did you mean 'PassThrough'?)",
+    ]
+    assert "warning" not in said.out
+    assert logging.getLogger("penstock").handlers == before
 
 
 def test_nodes_that_are_not_there_are_an_error(capsys: Capture) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -95,7 +97,8 @@ def _show(around: Surroundings, arguments: argparse.Namespace) -> int:
     settings = _as_called(around.settings, arguments)
     capacity = Capacity.here()
     fitting = fitted(settings, capacity)
-    check(fitting, around.catalogue, insecure=arguments.insecure)
+    with _warnings_shown():
+        check(fitting, around.catalogue, insecure=arguments.insecure)
     check_telemetry(fitting.telemetry)
     check_binds(fitting)
     special = {
@@ -108,6 +111,19 @@ def _show(around: Surroundings, arguments: argparse.Namespace) -> int:
     for line in config_lines(filled_in(fitting), Sources(special, str(arguments.config))):
         print(line)
     return 0
+
+
+@contextlib.contextmanager
+def _warnings_shown() -> Iterator[None]:
+    """Say on stderr what the log of a service would warn of."""
+    shown, log = logging.StreamHandler(sys.stderr), logging.getLogger("penstock")
+    shown.setLevel(logging.WARNING)
+    shown.setFormatter(logging.Formatter("warning: %(message)s"))
+    log.addHandler(shown)
+    try:
+        yield
+    finally:
+        log.removeHandler(shown)
 
 
 def _sweep() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from penstock.executors.multiprocess.kernel import allow_files
 from penstock.executors.multiprocess.launcher import LAUNCHER
-from penstock.manifest import Capacity, ServiceSettings, Settings, load_tokens
+from penstock.manifest import Capacity, ServiceSettings, Settings
 from penstock.nodes import Catalogue
 from penstock.service.address import (
     Address,
@@ -21,6 +21,7 @@ from penstock.service.address import (
 )
 from penstock.service.admission import Admission
 from penstock.service.beneath import say_how_files_are_found
+from penstock.service.callers import TokenFile
 from penstock.service.coalescing import coalescing
 from penstock.service.crowding import Crowd
 from penstock.service.fitting import fitted, say_what_was_lowered
@@ -87,6 +88,7 @@ def check(settings: Settings, catalogue: Catalogue, *, insecure: bool) -> None:
 
     That is an address, a certificate, tokens, rules that give nodes their executors, or nodes that
     can't be prewarmed. An address that somebody has now is none: it may be the service that runs.
+    What a service would warn of is logged as it would.
     """
     service = settings.service
     address = parse_address(service.bind)
@@ -95,9 +97,11 @@ def check(settings: Settings, catalogue: Catalogue, *, insecure: bool) -> None:
     if service.tls is not None:
         Certificate(service.tls)
     if service.tokens is not None:
-        load_tokens(service.tokens)
+        TokenFile(service.tokens)
     registry_of(settings)
     reserve_prewarmed(Budget(settings.limits), prewarm_orders(settings, catalogue))
+    say_how_files_are_found(service.files)
+    say_which_types_are_none(settings, catalogue)
 
 
 @contextlib.asynccontextmanager
