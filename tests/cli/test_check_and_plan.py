@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock.cli.main import main
+from penstock.manifest import Capacity
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ASSISTANT = str(EXAMPLES / "voice_assistant.json")
@@ -165,8 +166,32 @@ def test_limits_tell_what_a_session_takes_of_what_there_is(
     rows = limits([line.split() for line in out.splitlines()])
     assert rows["processes"] == ["3", "7", "7"]
     assert rows["node_memory_bytes"][0] == "800000000"  # 3 processes, and 5 nodes in the host
-    assert rows["sessions"] == ["1", "1000", "1000"]
+    assert rows["sessions"][0] == "1"
     assert "refused" not in out
+
+
+def test_limits_are_what_a_service_has_for_sessions_on_this_machine(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside its connections, for which it needs descriptors as well."""
+    few = Capacity(memory_bytes=8 << 30, processes=200, open_files=4096)
+    monkeypatch.setattr(Capacity, "here", staticmethod(lambda: few))
+    assert main(["plan", ASSISTANT, "--limits"]) == 0
+    rows = limits([line.split() for line in capsys.readouterr().out.splitlines()])
+    assert rows["sessions"] == ["1", "50", "50"]
+    assert rows["open_files"][1:] == [str(32 * 50)] * 2
+
+
+def test_limits_that_no_service_would_start_with_are_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "penstock.toml"
+    config.write_text("[limits]\nmax_shared_memory_bytes = 1\n")
+    manifest = tmp_path / "native.json"
+    nodes = [{"id": "a", "node_type": "PassThrough"}]
+    manifest.write_text(json.dumps({"version": "v1", "nodes": nodes}))
+    assert main(["plan", str(manifest), "--limits", "--config", str(config)]) == 2
+    assert "limits: not one session could be admitted: shared_mem" in capsys.readouterr().err
 
 
 def test_what_waits_for_sessions_is_not_free(
@@ -187,7 +212,9 @@ def test_limits_say_why_a_session_would_be_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "penstock.toml"
-    config.write_text("[limits]\nmax_buffered_bytes = 3_000_000\nmax_shared_memory_bytes = 1\n")
+    config.write_text(
+        "[limits]\nmax_buffered_bytes = 3_000_000\nmax_shared_memory_bytes = 20_000_000\n"
+    )
     manifest = tmp_path / "native.json"
     nodes = [{"id": name, "node_type": "PassThrough"} for name in "ab"]
     connections = [{"from": "a", "to": "b"}]

@@ -15,6 +15,7 @@ from penstock.cli.status import report
 from penstock.cli.surroundings import Surroundings, add_manifest, add_surroundings, surroundings
 from penstock.cli.table import columns
 from penstock.errors import ManifestError
+from penstock.manifest import Capacity
 from penstock.planning import Edge, NodeExecutionPlan, check_manifest
 from penstock.session import Budget, cost_of
 from penstock.session.hosting import prewarm_orders, reserve_prewarmed
@@ -87,9 +88,15 @@ def as_data(plan: NodeExecutionPlan) -> dict[str, Any]:
 
 
 def limits_of(plan: NodeExecutionPlan, around: Surroundings) -> dict[str, Any]:
-    """What a session of a service takes, and what one configured so has when it is idle."""
-    budget, cost = Budget(around.settings.limits), cost_of(plan, hosted=True)
-    reserve_prewarmed(budget, prewarm_orders(around.settings, around.catalogue))
+    """What a session of a service takes, and what one configured so has when it is idle.
+
+    Raises ``ConfigurationError`` for limits that it wouldn't start with here.
+    """
+    from penstock.service.fitting import fitted, for_sessions  # noqa: PLC0415  # gRPC
+
+    settings = fitted(around.settings, Capacity.here())
+    budget, cost = Budget(settings.limits, for_sessions(settings)), cost_of(plan, hosted=True)
+    reserve_prewarmed(budget, prewarm_orders(settings, around.catalogue))
     shortage = budget.shortage(cost)
     resources = [
         {
