@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,6 +75,21 @@ def grpcurl() -> Path:
     assert found is not None
     assert found.origin is not None
     return Path(found.origin).parent / "lib" / "grpcurl"
+
+
+@pytest.mark.skipif(
+    not (shutil.which("node") and (ROOT / "examples" / "node" / "node_modules").is_dir()),
+    reason="needs Node.js, and npm install in examples/node",
+)
+def test_the_client_in_node_says_in_a_line_that_there_is_no_service() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{free.getsockname()[1]}"
+        command = ["node", "examples/node/client.js", target]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"{target}: No connection established.")
 
 
 def test_a_pipeline_is_watched_and_changed(checkout: Path, service: str) -> None:

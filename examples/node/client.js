@@ -87,6 +87,11 @@ function converse(texts) {
   });
 }
 
-const info = await version();
-console.log(`penstock ${info.runtime_version}, protocol ${info.protocol_version}`);
-await converse(said.length ? said : ["my name is Ada"]);
+try {
+  const info = await version();
+  console.log(`penstock ${info.runtime_version}, protocol ${info.protocol_version}`);
+  await converse(said.length ? said : ["my name is Ada"]);
+} catch (error) {
+  console.error(`${target}: ${error.details || error.message}`);
+  process.exit(1);
+}
