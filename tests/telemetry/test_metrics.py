@@ -199,6 +199,11 @@ async def test_no_counter_ever_falls_as_sessions_come_and_go() -> None:
 async def test_what_ended_badly_is_told_by_its_sort() -> None:
     async with scraped(Settings(limits=Limits(max_sessions=1))) as service:
         await converse(service.wire, init(pipeline("raise_in_process")), chunk("x"), CLOSE)
+        assert await service.value("penstock_call_duration_seconds_count", method=STREAM) == 1
+        node = {"node_type": "raise_in_process", "executor": "multiprocess"}
+        assert await service.value("penstock_node_items_total", **node) == 1
+        timed = ("penstock_node_processing_seconds_count", frozenset(node.items()))
+        assert timed not in await service.samples()
         call = await opened(service.wire, "EchoNode")
         await converse(service.wire, init(pipeline("EchoNode")), CLOSE)  # there is room for one
         assert await service.value("penstock_admission_refusals_total", resource="sessions") == 1
