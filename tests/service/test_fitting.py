@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import grpc
 import pytest
@@ -16,7 +17,7 @@ from wire_client import pipeline, text
 
 from penstock.errors import ConfigurationError
 from penstock.executors.multiprocess.kernel import allow_files
-from penstock.manifest import Capacity, Settings
+from penstock.manifest import Capacity, Settings, capacity, most_files
 from penstock.service.fitting import fitted, lowered_in
 from penstock.wire.v1 import execution_pb2 as execution
 
@@ -91,6 +92,18 @@ def test_what_the_operator_wrote_is_refused_with_the_wish_and_the_limit(
     assert fault.path == f"limits.{name}"
     assert f"has room for {most} (" in fault.message
     assert f"got {value}" in fault.message
+
+
+def test_files_of_each_node_that_no_process_may_have_are_refused() -> None:
+    def settings(files: int) -> Settings:
+        written = configured().model_dump(exclude_unset=True)
+        return Settings.model_validate({**written, "multiprocess": {"open_files": files}})
+
+    assert fitted(settings(1024), MACHINE)
+    with pytest.raises(ConfigurationError) as caught:
+        fitted(settings(1025), MACHINE)
+    has = "this machine has room for 1024 (1024 open files (ulimit -n))"
+    assert str(caught.value) == f"multiprocess.open_files: {has}, got 1025"
 
 
 def with_connections(most: int, **limits: Any) -> Settings:
@@ -183,6 +196,19 @@ def test_a_service_has_as_many_descriptors_as_it_may() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_hard_limit_above_the_systems_own_is_not_set_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel would refuse that, also to who leaves it as it is."""
+    set_limit = Mock()
+    monkeypatch.setattr(capacity, "_nr_open", lambda: 256)
+    monkeypatch.setattr(resource, "setrlimit", set_limit)
+    assert most_files() == 256
+    allow_files()
+    allow_files(100)
+    assert [call.args[1] for call in set_limit.mock_calls] == [(256, 256), (100, 256)]
 
 
 @pytest.mark.parametrize("files", [64, 150])

@@ -4,7 +4,7 @@ Knows the kinds of executors, but no node types and no plans.
 """
 
 from penstock.errors import ConfigurationError, ManifestError
-from penstock.manifest.capacity import Capacity
+from penstock.manifest.capacity import Capacity, most_files
 from penstock.manifest.configuration import (
     ManifestConfiguration,
     configure,
@@ -81,6 +81,7 @@ __all__ = [
     "filled_in",
     "load_settings",
     "load_tokens",
+    "most_files",
     "new_token",
     "parse_manifest",
     "path_of",

@@ -16,7 +16,7 @@ _UNIFIED = ("", "unified")
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What may be used at most; ``open_files`` is the hard limit of one process."""
+    """What may be used at most; ``open_files`` are those of one process."""
 
     memory_bytes: int
     processes: int
@@ -29,14 +29,29 @@ class Capacity:
         pages = os.sysconf("SC_PHYS_PAGES")
         memory = pages * os.sysconf("SC_PAGE_SIZE")
         most = int(Path("/proc/sys/kernel/pid_max").read_text())
-        _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
         _, own = resource.getrlimit(resource.RLIMIT_NPROC)
         bound = own != resource.RLIM_INFINITY and os.geteuid() != 0  # it doesn't bind root
         return Capacity(
             memory_bytes=min([memory, *_cgroup_limits("memory", "memory.limit_in_bytes")]),
             processes=min([most, *([own] if bound else []), *_cgroup_limits("pids", "pids.max")]),
-            open_files=files if files != resource.RLIM_INFINITY else 1 << 20,
+            open_files=most_files(),
         )
+
+
+def most_files() -> int:
+    """How many files a process may open: its hard limit, but for one above the system's own.
+
+    Such a one is left where that was lowered later; it can't be set again.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _nr_open()
+    return most if hard == resource.RLIM_INFINITY else min(hard, most)
+
+
+@functools.cache
+def _nr_open() -> int:
+    """As it was when first asked: whoever asks again may have no descriptor left for that."""
+    return int(Path("/proc/sys/fs/nr_open").read_text())
 
 
 def _cgroup_limits(controller: str, name_in_v1: str) -> Iterator[int]:

@@ -37,10 +37,12 @@ def fitted(settings: Settings, capacity: Capacity) -> Settings:
         if most < 1:
             faults.append(Fault(f"limits.{name}", f"this machine has room for none ({why})"))
         elif name in settings.limits.model_fields_set:
-            message = f"this machine has room for {most} ({why}), got {wished}"
-            faults.append(Fault(f"limits.{name}", message, str(wished), f"at most {most}"))
+            faults.append(_too_high(f"limits.{name}", wished, most, why))
         else:
             lowered[name] = min(most, lowered.get(name, most))
+    own, most = settings.multiprocess.open_files, capacity.open_files
+    if own is not None and own > most:
+        faults.append(_too_high("multiprocess.open_files", own, most, _open_files(capacity)))
     limits = settings.limits.model_copy(update=lowered)
     shortage = Budget(limits, capacity).shortage(smallest_cost(hosted=True))
     if shortage is not None and not faults:
@@ -110,6 +112,11 @@ def _open_files(capacity: Capacity) -> str:
 
 def _taken(limits: Limits) -> str:
     return f"of which {limits.max_sessions} sessions have {FILES_OF_A_SESSION} each"
+
+
+def _too_high(path: str, wished: int, most: int, why: str) -> Fault:
+    message = f"this machine has room for {most} ({why}), got {wished}"
+    return Fault(path, message, str(wished), f"at most {most}")
 
 
 def _too_many(

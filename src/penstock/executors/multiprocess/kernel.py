@@ -11,6 +11,8 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from penstock.manifest import most_files
+
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
@@ -68,8 +70,8 @@ def soft_files() -> int:
 
 def allow_files(soft: int | None = None) -> None:
     """Have so many descriptors, or as many as this process may."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if soft is None else min(soft, hard), hard))
+    most = most_files()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most if soft is None else min(soft, most), most))
 
 
 def watch_child(pid: int) -> int:
