@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -276,6 +277,24 @@ async def test_a_supervisor_that_can_not_fork_says_so(monkeypatch):
 
 def no_more_processes(*_):
     raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+@pytest.mark.parametrize(
+    ("kind", "during"), [("collect_native", "setup"), ("repeat_native", "process")]
+)
+async def test_a_native_node_is_not_to_blame_where_no_thread_can_be_had(kind, during, monkeypatch):
+    start = threading.Thread.start
+
+    def start_no_nodes(thread):
+        if thread.name == "penstock-n0":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_no_nodes)
+    error, _ = await failure_of(chain(kind))
+    assert type(error) is SupervisionError
+    lacking = "there is no room for another (ulimit -u, pids.max, or memory)"
+    assert str(error) == f"node 'n0' can't have a thread for {during}: {lacking}"
 
 
 async def test_what_a_node_left_behind_goes_with_its_session():

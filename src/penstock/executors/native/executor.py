@@ -21,13 +21,12 @@ from penstock.executors.calling import (
     NodeFault,
     call_here,
     carried,
-    describe_fault,
     is_async_method,
     is_the_nodes,
 )
 from penstock.executors.concurrent_loop import loop_class
 from penstock.executors.identity import Identity
-from penstock.executors.native.thread import NodeThread
+from penstock.executors.native.thread import NodeThread, error_of
 from penstock.executors.native.watch import Watch
 from penstock.executors.node_loop import NodeLoop
 from penstock.executors.node_state import NodeState
@@ -96,7 +95,7 @@ class NativeNode:
         except (Exception, asyncio.CancelledError) as exc:
             if not is_the_nodes(exc):
                 raise
-            raise describe_fault(self.node_id, "setup", exc) from exc
+            raise error_of(self.node_id, "setup", exc) from exc
         self._events.progress(self.node_id, "ready", 1.0, "")
 
     @property
@@ -110,13 +109,13 @@ class NativeNode:
         try:
             await self.loop.run()
         except NodeFault as fault:
-            error = describe_fault(self.node_id, fault.during, fault.__cause__)
+            error = error_of(self.node_id, fault.during, fault.__cause__)
             self._events.failed(error)
         except LaneError as exc:
             self._events.failed(exc)
         except BaseException as exc:  # noqa: BLE001  # a session whose node is gone must end
             if not self.pump.closed:  # else it is the executor that cancels
-                self._events.failed(describe_fault(self.node_id, self.loop.during, exc))
+                self._events.failed(error_of(self.node_id, self.loop.during, exc))
         else:
             self.flush_trail()
             self._events.finished(self.node_id)
@@ -142,7 +141,7 @@ class NativeNode:
         except _LateError as late:
             self._events.faulted(self.timeout("teardown", limit_s, late.task))
         except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001  # the author's
-            self._events.faulted(describe_fault(self.node_id, "teardown", exc))
+            self._events.faulted(error_of(self.node_id, "teardown", exc))
         left_s = max(deadline - time.monotonic(), 0)
         if self._thread is not None and not await self._thread.aclose(left_s):
             _log.warning("node %r: its thread does not come to an end", self.node_id)

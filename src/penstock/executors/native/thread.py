@@ -8,22 +8,41 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from penstock.executors.calling import carried
+from penstock.errors import NodeExecutionError, SupervisionError
+from penstock.executors.calling import carried, describe_fault
 
 _Job = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
+
+
+class NoThreadError(Exception):  # never leaves the executor
+    """The machine has no room for another thread."""
+
+
+def error_of(
+    node_id: str, during: str, cause: BaseException | None
+) -> NodeExecutionError | SupervisionError:
+    """What the session ends with: what the node raised, or that it had no thread to run on."""
+    if isinstance(cause, NoThreadError):
+        lacking = "there is no room for another (ulimit -u, pids.max, or memory)"
+        return SupervisionError(f"node {node_id!r} can't have a thread for {during}: {lacking}")
+    return describe_fault(node_id, during, cause)
 
 
 class NodeThread:
     """Runs one call at a time; awaited, it gives the call's result.
 
-    It is a daemon: a node that never returns can't keep the program from ending.
+    It is a daemon: a node that never returns can't keep the program from ending. Raises
+    ``NoThreadError``.
     """
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as exc:
+            raise NoThreadError from exc
 
     @property
     def ident(self) -> int | None:
