@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import grpc
 import pytest
 from wire_client import calls_ended
 
-from penstock.client import Client, ClientOptions
+from penstock.client import Client, ClientOptions, transport
 from penstock.client.transport import Connections, translated
 from penstock.data import Text
 from penstock.errors import ServiceError
@@ -51,6 +53,56 @@ async def test_more_calls_than_a_connection_may_have_are_served_at_once(
         assert sockets() - before >= 2 * 3
         await calls_ended()
     assert not client._connections._calls
+
+
+async def test_connections_that_are_needed_no_more_are_closed_but_for_the_first(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "TIDY_S", 0.1)
+    async with (
+        running(Settings(), f"unix:{tmp_path}/service", catalogue) as address,
+        Client(address, ClientOptions(calls_per_connection=1)) as client,
+        asyncio.timeout(20),
+    ):
+        for _ in range(2):  # there are more again, where more are needed again
+            all_open = asyncio.Barrier(3)
+            await asyncio.gather(*(echoed(client, n, all_open) for n in range(3)))
+            assert connected(address) >= 1
+            while connected(address) > 1:  # gRPC tells nobody
+                gc.collect()  # a call of its own keeps its connection, until it is collected
+                await asyncio.sleep(0.05)
+            assert len(client._connections._calls) == 1
+        assert client._connections._tidying is None
+        await calls_ended()
+
+
+async def test_a_connection_that_has_a_call_stays_open(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "TIDY_S", 0.02)
+    tidied = create_autospec(Connections._tidy, side_effect=Connections._tidy)
+    monkeypatch.setattr(Connections, "_tidy", tidied)
+    async with (
+        running(Settings(), f"unix:{tmp_path}/service", catalogue) as address,
+        Client(address, ClientOptions(calls_per_connection=1)) as client,
+        asyncio.timeout(20),
+        client.stream(ECHO),
+        client.stream(ECHO) as stream,
+    ):
+        looked = tidied.call_count
+        while tidied.call_count < looked + 3:  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0.01)
+        await stream.send("n0", Text("x"))
+        async for output in stream.outputs():
+            assert output.value == Text("x")
+            break
+    await calls_ended()
+
+
+def connected(address: str) -> int:
+    """How many connections a service's socket has, by the kernel's word."""
+    known = Path("/proc/net/unix").read_text().splitlines()
+    return sum(line.endswith(address.removeprefix("unix:")) for line in known) - 1
 
 
 def sockets() -> int:

@@ -19,6 +19,8 @@ _ARGUMENTS = (
     ("grpc.use_local_subchannel_pool", 1),  # else two channels would be one connection
 )
 _NEVER_MS = 2**31 - 1
+TIDY_S = 60.0
+"""How often connections beyond the first are looked at: those without a call are closed."""
 _NO_CONNECTION = "failed to connect"
 _CLOSED = "the service may want TLS, or a certificate of its clients"
 _MEANINGS = {
@@ -36,7 +38,8 @@ class Connections:
     """The connections of a client to ``HOST:PORT`` or ``unix:PATH``: the first with its first call.
 
     Where each has as many calls as it may, there is another one: gRPC would keep a call waiting
-    for another's end.
+    for another's end. The first with room has the next call, so that those beyond it come to rest,
+    and are closed within a minute.
     """
 
     def __init__(self, target: str, options: ClientOptions) -> None:
@@ -44,6 +47,8 @@ class Connections:
         self._options = options
         self._calls: dict[grpc.aio.Channel, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._tidying: asyncio.TimerHandle | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     def call(self, begin: Callable[[grpc.aio.Channel], Any]) -> Any:
@@ -62,6 +67,7 @@ class Connections:
         roomy = (channel for channel, count in self._calls.items() if count < most)
         channel = next(roomy, None) or _open_channel(self._target, self._options)
         self._calls.setdefault(channel, 0)  # to be closed, even if no call begins
+        self._tidy_later(loop)
         call = begin(channel)
         self._calls[channel] += 1
         call.add_done_callback(partial(self._ended, channel))
@@ -70,9 +76,26 @@ class Connections:
     async def close(self) -> None:
         """Give up all of them, and every call that still uses one, for good."""
         self._is_closed = True
+        if self._tidying is not None:
+            self._tidying.cancel()
         channels, self._calls = self._calls, {}
         for channel in channels:
             await channel.close()
+        await asyncio.gather(*self._closing)
+
+    def _tidy_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._tidying is None and len(self._calls) > 1:
+            self._tidying = loop.call_later(TIDY_S, self._tidy, loop)
+
+    def _tidy(self, loop: asyncio.AbstractEventLoop) -> None:
+        _, *more = self._calls.items()
+        for channel in [channel for channel, count in more if not count]:
+            del self._calls[channel]
+            closing = loop.create_task(channel.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        self._tidying = None
+        self._tidy_later(loop)
 
     def _ended(self, channel: grpc.aio.Channel, _call: object) -> None:
         if channel in self._calls:
