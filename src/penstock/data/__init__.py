@@ -3,6 +3,7 @@
 from penstock.data.executor_type import ExecutorType
 from penstock.data.message import CLIENT, Message
 from penstock.data.packing import pack
+from penstock.data.payloads import payload_bytes
 from penstock.data.reading import PARSED_BYTES, Reader, ReadsValues, passing_reader, reader
 from penstock.data.sizes import VALUE_BYTES, held_bytes
 from penstock.data.values import (
@@ -23,7 +24,6 @@ from penstock.data.values import (
     VideoCodec,
     freeze,
     own,
-    payload_bytes,
     replace,
     types_of,
 )

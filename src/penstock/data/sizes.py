@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from penstock.data.values import Audio, Binary, Control, Json, Tensor, Text, Value, payload_bytes
+from penstock.data.payloads import payload_bytes
+from penstock.data.values import Audio, Binary, Control, Json, Tensor, Text, Value
 
 VALUE_BYTES = 512
 """What a value takes besides its payload, so that small ones are bounded too."""

@@ -6,7 +6,7 @@ that came from another process holds a read-only view on shared memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
@@ -307,27 +307,3 @@ def own(value: AnyValue) -> AnyValue:
     copy = array.copy(order="K")
     copy.flags.writeable = False
     return replace(value, **{name: copy})
-
-
-_PAYLOADS: dict[type, Callable[[Any], int]] = {
-    Audio: lambda audio: audio.samples.nbytes,
-    Video: lambda video: video.pixels.nbytes,
-    Tensor: lambda tensor: tensor.array.nbytes,
-    Binary: lambda binary: binary.data.nbytes,
-    Text: lambda text: _utf8_bytes(text.text),
-    Json: lambda json: len(json.value) if type(json.value) is msgspec.Raw else 0,
-}
-
-
-def payload_bytes(value: Value) -> int:
-    """Bytes of the value's array, or of its text in UTF-8; 0 for control, and for JSON once parsed.
-
-    So much of a message is its payload, in shared memory and elsewhere: ``max_message_bytes``
-    bounds that. What a value takes besides is for ``held_bytes``.
-    """
-    count = _PAYLOADS.get(type(value))
-    return 0 if count is None else count(value)
-
-
-def _utf8_bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())

@@ -1,0 +1,1 @@
+cpdef Py_ssize_t payload_bytes(value) except -1

@@ -1,0 +1,3 @@
+from penstock.data.values import Value
+
+def payload_bytes(value: Value) -> int: ...
