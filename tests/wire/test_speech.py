@@ -16,8 +16,9 @@ from penstock.data.values import NO_METADATA
 from penstock.errors import InputError
 from penstock.session import Output
 from penstock.wire.buffers import decode, decode_audio_buffer, encode_into
-from penstock.wire.parted import LARGE_BYTES, Parted, write_response
-from penstock.wire.speech import read_speech, write_speech
+from penstock.wire.parsing import Malformed, parsing
+from penstock.wire.parted import LARGE_BYTES, Parted, read_request, write_response
+from penstock.wire.speech import read_speech, reading_speech, write_speech, writing_speech
 from penstock.wire.v1 import common_pb2 as common
 from penstock.wire.v1 import streaming_pb2 as pb
 
@@ -74,6 +75,7 @@ def read(data: bytes) -> tuple[Any, ...] | None:
         return None
     assert found.WhichOneof("request") == found.kind
     assert getattr(found, found.kind) is found
+    assert (found.message, found.payload) == (found, None)
     return found.kind, found.node_id, found.sequence, found.timestamp_ms, found.value
 
 
@@ -216,8 +218,7 @@ def written_by_protobuf(output: Output, total: int) -> bytes:
 
 def written(value: Any, **more: Any) -> bytes | None:
     facts = {"sequence": 1, "part": 0, "timestamp_us": 0, "latency_s": None} | more
-    speech = write_speech(Output("n", value, **facts), 1)
-    return None if speech is None else speech.SerializeToString()
+    return write_speech(Output("n", value, **facts), 1)
 
 
 @given(
@@ -250,10 +251,7 @@ def test_a_result_is_written_as_protobuf_does(  # a field each
     samples = np.arange(count * channels, dtype=dtype).reshape(shape)
     audio = Audio(samples.T if is_transposed else samples, rate)
     output = Output(node_id, audio, sequence, part, timestamp_us, latency_s)
-    speech = write_speech(output, total)
-    assert speech is not None
-    whole = write_response(Parted(speech))  # type: ignore[arg-type]  # it is written as one is
-    assert whole == written_by_protobuf(output, total)
+    assert write_speech(output, total) == written_by_protobuf(output, total)
 
 
 @pytest.mark.parametrize(
@@ -269,3 +267,22 @@ def test_a_result_is_written_as_protobuf_does(  # a field each
 def test_another_result_is_left_to_protobuf(value: Any, more: dict[str, Any]) -> None:
     assert written(Audio(np.zeros(2, np.int16), 1)) is not None
     assert written(value, **more) is None
+
+
+def test_what_is_no_speech_is_read_and_written_by_the_rest() -> None:
+    read_any = reading_speech(parsing(pb.StreamRequest, read_request))
+    write_any = writing_speech(write_response)
+    control = pb.StreamRequest(control=pb.StreamControl(command=pb.StreamControl.COMMAND_CLOSE))
+    assert read_any(REQUESTS[0].SerializeToString()).value.samples.shape == (320, 1)
+    assert read_any(control.SerializeToString()) == Parted(control)
+    assert isinstance(read_any(b"\xff"), Malformed)
+    ready = pb.StreamResponse(ready=pb.StreamReady(session_id="s"))
+    assert write_any(b"as it is") == b"as it is"
+    assert write_any(Parted(ready)) == ready.SerializeToString()
+
+
+def test_no_samples_of_many_channels_take_no_memory() -> None:
+    many = common.AudioBuffer(sample_rate=1, channels=(1 << 32) - 1)
+    found = read(of_audio(many).SerializeToString())
+    assert found is not None
+    assert found[-1].samples.shape == (0, (1 << 32) - 1)

@@ -19,10 +19,11 @@ from penstock.service.outputs import write_output
 from penstock.service.status import Context, abort_stopping, abort_unforeseen
 from penstock.session import Output, Session, SessionMetrics, SessionStatus
 from penstock.wire.buffers import decode
+from penstock.wire.codec_time import CodecTime
 from penstock.wire.errors import encode_error
 from penstock.wire.json_texts import JsonTexts
 from penstock.wire.methods import EXECUTE_PIPELINE, PACKAGE, PROTOCOL
-from penstock.wire.metrics import CodecTime, encode_metrics
+from penstock.wire.metrics import encode_metrics
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import execution_pb2 as execution
 

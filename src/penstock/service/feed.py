@@ -16,8 +16,8 @@ from penstock.service.limits import CallLimits
 from penstock.service.numbering import Numbering
 from penstock.session import Session
 from penstock.wire.buffers import decode
+from penstock.wire.codec_time import CodecTime
 from penstock.wire.json_texts import JsonTexts
-from penstock.wire.metrics import CodecTime
 from penstock.wire.v1 import common_pb2 as pb
 
 _REFUSED = (InputError, ResourceLimitError)

@@ -29,8 +29,8 @@ from penstock.wire.methods import (
     Method,
 )
 from penstock.wire.parsing import parsing
-from penstock.wire.parted import Parted, read_request, write_event, write_response
-from penstock.wire.speech import read_speech
+from penstock.wire.parted import read_request, write_event, write_response
+from penstock.wire.speech import reading_speech, writing_speech
 
 _one_response = grpc.stream_unary_rpc_method_handler
 _responses = grpc.stream_stream_rpc_method_handler
@@ -67,15 +67,10 @@ def _stream_handler(behaviour: Callable[..., Any]) -> grpc.GenericRpcHandler:
     method = STREAM_PIPELINE
     handler = _responses(
         behaviour,
-        request_deserializer=parsing(method.request, _stream_request),
-        response_serializer=write_response,
+        request_deserializer=reading_speech(parsing(method.request, read_request)),
+        response_serializer=writing_speech(write_response),
     )
     return grpc.method_handlers_generic_handler(method.service, {method.name: handler})
-
-
-def _stream_request(data: bytes) -> Parted[Any]:
-    speech = read_speech(data)
-    return read_request(data) if speech is None else Parted(speech)
 
 
 def _handler(

@@ -7,7 +7,7 @@ import time
 from penstock.errors import InputError, NodeError
 from penstock.session import Output
 from penstock.wire.buffers import encode_beside, encode_into
-from penstock.wire.metrics import CodecTime
+from penstock.wire.codec_time import CodecTime
 from penstock.wire.v1 import common_pb2 as pb
 
 

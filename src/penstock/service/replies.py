@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 import grpc
 
@@ -13,9 +12,10 @@ from penstock.service.news import News
 from penstock.service.outputs import write_output_beside
 from penstock.service.status import Context, client_left
 from penstock.session import Interruption, NodeProgress, Output, Session
+from penstock.wire.codec_time import CodecTime
 from penstock.wire.errors import encode_error
 from penstock.wire.interrupts import encode_interruption
-from penstock.wire.metrics import CodecTime, encode_metrics, encode_stream_metrics
+from penstock.wire.metrics import encode_metrics, encode_stream_metrics
 from penstock.wire.parted import Parted
 from penstock.wire.speech import write_speech
 from penstock.wire.v1 import streaming_pb2 as pb
@@ -82,12 +82,12 @@ class Replies:
             return False
         return self._context.write_nowait(self._encoded(output, inputs_taken))
 
-    def _encoded(self, output: Output, inputs_taken: int) -> Parted[Any]:
+    def _encoded(self, output: Output, inputs_taken: int) -> bytes | Parted[pb.StreamResponse]:
         started = time.perf_counter()
         speech = write_speech(output, inputs_taken)
         if speech is not None:
             self.codec.encoding_s += time.perf_counter() - started
-            return Parted(speech)
+            return speech
         response = pb.StreamResponse()
         result = response.result
         result.sequence = output.sequence
@@ -134,7 +134,7 @@ class Replies:
         while (news := self._news.take()) is not None:
             await self._write(Parted(news))
 
-    async def _write(self, response: Parted[pb.StreamResponse]) -> None:
+    async def _write(self, response: bytes | Parted[pb.StreamResponse]) -> None:
         self._writers += 1
         try:
             async with self._writing:  # which has who waits go on in turn

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from penstock.bridges import BridgeStatistics
 from penstock.session import NodeMetrics, SessionMetrics, SessionTotals
+from penstock.wire.codec_time import CodecTime
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
-
-
-@dataclass(slots=True)
-class CodecTime:
-    """Seconds that the service spent between messages and values, in each direction."""
-
-    decoding_s: float = 0.0
-    encoding_s: float = 0.0
 
 
 def encode_metrics(

@@ -11,14 +11,18 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from numpy cimport (
+    NPY_ARRAY_WRITEABLE,
+    PyArray_CLEARFLAGS,
     PyArray_DATA,
     PyArray_DESCR,
     PyArray_DIM,
+    PyArray_EMPTY,
     PyArray_IS_C_CONTIGUOUS,
     PyArray_NBYTES,
     PyArray_SIZE,
     import_array,
     ndarray,
+    npy_intp,
 )
 
 import numpy as np
@@ -58,6 +62,8 @@ cdef enum:
 
 cdef tuple _DTYPES = (np.dtype("<f4"), np.dtype("<f4"), np.dtype("<i2"), np.dtype("<i4"))
 """By the numbers of their formats; one that isn't said is taken for F32."""
+cdef int[FORMATS] _TYPES = [dtype.num for dtype in _DTYPES]
+cdef uint64_t[FORMATS] _ITEM_BYTES = [dtype.itemsize for dtype in _DTYPES]
 cdef dict _FORMATS = {_DTYPES[number]: number for number in (1, 2, 3)}
 assert (pb.AUDIO_FORMAT_F32, pb.AUDIO_FORMAT_I16, pb.AUDIO_FORMAT_I32) == (1, 2, 3)
 
@@ -66,17 +72,20 @@ assert (pb.AUDIO_FORMAT_F32, pb.AUDIO_FORMAT_I16, pb.AUDIO_FORMAT_I32) == (1, 2,
 cdef class SpeechRequest:
     """A ``StreamRequest`` with a chunk of plain audio, and that chunk: it reads as they would.
 
-    ``value`` is the audio, and ``kind`` the field of the request that it came in.
+    ``value`` is the audio, and ``kind`` the field of the request that it came in. It is ``Parted``
+    as well, with nothing beside it.
     """
-
-    cdef readonly str kind
-    cdef readonly str node_id
-    cdef readonly uint64_t sequence
-    cdef readonly uint64_t timestamp_ms
-    cdef readonly object value
 
     def WhichOneof(self, _name):
         return self.kind
+
+    @property
+    def message(self):
+        return self
+
+    @property
+    def payload(self):
+        return None
 
     @property
     def data_chunk(self):
@@ -85,16 +94,6 @@ cdef class SpeechRequest:
     @property
     def audio_chunk(self):
         return self
-
-
-@cython.final
-cdef class SpeechResponse:
-    """A ``StreamResponse`` with a result that is plain audio, as the bytes that it is sent as."""
-
-    cdef bytes _written
-
-    def SerializeToString(self):
-        return self._written
 
 
 cdef struct Span:
@@ -115,7 +114,26 @@ cdef struct Found:
     uint32_t seen
 
 
-def read_speech(bytes data not None):
+def reading_speech(rest):
+    """A deserializer: it gives what ``read_speech`` does, and for other requests what ``rest`` does."""
+
+    def read(bytes data not None):
+        speech = read_speech(data)
+        return rest(data) if speech is None else speech
+
+    return read
+
+
+def writing_speech(rest):
+    """A serializer: what ``write_speech`` gave stays as it is, and ``rest`` has the others."""
+
+    def write(message):
+        return message if type(message) is bytes else rest(message)
+
+    return write
+
+
+cpdef SpeechRequest read_speech(bytes data):
     """The request, where it is one with a chunk of plain audio that can be taken; else None."""
     cdef Found found
     cdef Span whole, chunk
@@ -219,16 +237,20 @@ cdef bint _read_audio(Span* audio, Found* found) noexcept:
 
 cdef object _samples(Found* found):
     """Whole frames, as many as are said to be there; None for what is something else."""
-    cdef object dtype = _DTYPES[found.format]
     cdef uint64_t nbytes = found.samples.end - found.samples.at
-    cdef uint64_t item_bytes = dtype.itemsize
+    cdef uint64_t item_bytes = _ITEM_BYTES[found.format]
     cdef uint64_t count = nbytes // item_bytes
+    cdef npy_intp[2] shape
+    cdef ndarray samples
     if nbytes % (item_bytes * found.channels):
         return None
     if found.num_samples not in (0, count, count // found.channels):
         return None
-    own = PyBytes_FromStringAndSize(<const char*>found.samples.at, nbytes)
-    return np.frombuffer(own, dtype).reshape(-1, found.channels)
+    shape[0], shape[1] = count // found.channels, found.channels
+    samples = PyArray_EMPTY(2, shape, _TYPES[found.format], 0)
+    memcpy(PyArray_DATA(samples), found.samples.at, nbytes)
+    PyArray_CLEARFLAGS(samples, NPY_ARRAY_WRITEABLE)
+    return samples
 
 
 cdef bint _only(Span* field) noexcept:
@@ -268,13 +290,13 @@ cdef bint _number(Span* within, uint64_t* number) noexcept:
     return False
 
 
-def write_speech(output, uint64_t total_items):
+cpdef bytes write_speech(output, uint64_t total_items):
     """The response with a session's output; None where that is not plain audio, or can't be sent.
 
     ``total_items`` are the inputs that were taken so far.
     """
     cdef ndarray samples
-    cdef SpeechResponse response
+    cdef bytes response
     cdef const char* key
     cdef Py_ssize_t key_bytes
     cdef uint64_t nbytes, audio_bytes, buffer_bytes, entry_bytes, result_bytes, rate, format
@@ -315,9 +337,8 @@ def write_speech(output, uint64_t total_items):
         + _number_bytes(part, 2)
         + _number_bytes(timestamp_us, 2)
     )
-    response = SpeechResponse.__new__(SpeechResponse)
-    response._written = PyBytes_FromStringAndSize(NULL, _field_bytes(result_bytes))
-    at = <uint8_t*>PyBytes_AS_STRING(response._written)
+    response = PyBytes_FromStringAndSize(NULL, _field_bytes(result_bytes))
+    at = <uint8_t*>PyBytes_AS_STRING(response)
     at = _put_head(at, RESULT, result_bytes)
     at = _put_number(at, SEQUENCE, sequence)
     at = _put_head(at, OUTPUTS, entry_bytes)

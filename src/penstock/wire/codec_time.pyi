@@ -1,0 +1,3 @@
+class CodecTime:
+    decoding_s: float
+    encoding_s: float
