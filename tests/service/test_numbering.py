@@ -47,6 +47,7 @@ def test_numbers_that_follow_one_another_are_taken(sent: Sent, numbers: list[int
         pytest.param([(1, "a"), (0, "a")], (2,), id="no longer numbered"),
         pytest.param([(1, "a"), (2, "b"), (3, "a"), (3, "b")], (4,), id="two ways of counting"),
         pytest.param([(1, "a"), (1, "b"), (3, "a")], (2,), id="a gap in a source"),
+        pytest.param([(2**64 - 1, "a"), (0, "a")], (2**64,), id="beyond the end"),
     ],
 )
 def test_a_gap_or_a_repeat_is_refused(sent: Sent, expected: tuple[int, ...]) -> None:
