@@ -12,7 +12,6 @@ from penstock.errors import InputError
 from penstock.manifest import READ_AHEAD_BYTES
 from penstock.service.chunks import Inputs, decode_chunk, parts_of
 from penstock.service.inbox import Inbox
-from penstock.wire.json_texts import JsonTexts
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
 
@@ -62,7 +61,7 @@ async def test_a_reader_waits_for_room(size: int, room: int) -> None:
 def test_a_chunk_counts_with_all_that_it_holds(buffer: pb.DataBuffer) -> None:
     """Were an empty one free, a client could have as many as it likes waiting."""
     named = streaming.DataChunk(named_buffers={"a": buffer, "b": buffer})
-    inputs = decode_chunk(named, parts_of(named), 0, JsonTexts(1 << 20))
+    inputs = decode_chunk(named, parts_of(named), 0, 1 << 20)
     assert inputs.nbytes >= max(buffer.ByteSize(), VALUE_BYTES) * 2
 
 
@@ -71,8 +70,9 @@ async def test_what_was_read_is_taken_before_the_end() -> None:
     await put(inbox, sized(VALUE_BYTES, 1))
     inbox.end()
     inbox.end()
-    taken = [await inbox.take(), await inbox.take()]
-    assert taken == [sized(VALUE_BYTES, 1), None]
+    first, last = await inbox.take(), await inbox.take()
+    assert first is not None
+    assert (first.sequence, last) == (1, None)
     with pytest.raises(InputError):
         await put(inbox, sized(VALUE_BYTES))
 
@@ -112,4 +112,6 @@ async def test_what_waits_for_room_is_given_up_with_what_is_there() -> None:
     inbox.clear()
     await waiting
     await put(inbox, sized(VALUE_BYTES, 3))
-    assert await inbox.take() == sized(VALUE_BYTES, 3)
+    taken = await inbox.take()
+    assert taken is not None
+    assert taken.sequence == 3

@@ -74,7 +74,6 @@ def read(data: bytes) -> tuple[Any, ...] | None:
     if found is None:
         return None
     assert found.WhichOneof("request") == found.kind
-    assert getattr(found, found.kind) is found
     assert (found.message, found.payload) == (found, None)
     return found.kind, found.node_id, found.sequence, found.timestamp_ms, found.value
 

@@ -9,10 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from penstock.errors import InvalidValueError, ResourceLimitError
 from penstock.service.beneath import open_beneath
-from penstock.wire.speech import SpeechRequest
 from penstock.wire.v1 import common_pb2 as pb
 
-Placed = tuple[str, pb.DataBuffer | pb.AudioBuffer | SpeechRequest]
+Placed = tuple[str, pb.DataBuffer | pb.AudioBuffer]
 """Where a buffer stands in its message, and the buffer; one of audio is no file."""
 
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from penstock.data import Audio, Value, payload_bytes
 from penstock.errors import ResourceLimitError
+from penstock.service.entry import InputLimits
 from penstock.session import Session
 from penstock.wire.v1 import common_pb2 as pb
 
@@ -23,15 +23,14 @@ class TimeOverError(ResourceLimitError):
         self.args = (f"max_timeout_ms: {taken_ms} ms have passed, and {limit_ms} were allowed",)
 
 
-class CallLimits:
+class CallLimits(InputLimits):
     """``ResourceLimits`` of a call, which begins; ``memory_bytes`` is None where it is not set."""
 
     def __init__(self, message: pb.ResourceLimits) -> None:
+        super().__init__(message.max_audio_samples)
         self.memory_bytes = message.max_memory_bytes or None
         self._max_timeout_ms = message.max_timeout_ms
         self._started = time.monotonic()
-        self._max_samples = message.max_audio_samples
-        self._samples = 0
 
     @property
     def left_s(self) -> float | None:
@@ -39,27 +38,6 @@ class CallLimits:
         if not self._max_timeout_ms:
             return None
         return max(self._started + self._max_timeout_ms / 1e3 - time.monotonic(), 0.0)
-
-    def check(self, value: Value, largest: int) -> None:
-        """See whether an input may be sent; a message of the session may have ``largest`` bytes.
-
-        Those are ``payload_bytes``, as in shared memory. Raises ``ResourceLimitError`` for one that
-        has more, and beyond ``max_audio_samples``.
-        """
-        nbytes = payload_bytes(value)
-        if nbytes > largest:
-            raise ResourceLimitError(
-                "max_message_bytes", wished=nbytes, free=largest, limit=largest
-            )
-        limit = self._max_samples
-        if limit and self._samples + _samples_of(value) > limit:
-            wished, free = _samples_of(value), limit - self._samples
-            raise ResourceLimitError("max_audio_samples", wished=wished, free=free, limit=limit)
-
-    def count(self, value: Value) -> None:
-        """An input has been sent."""
-        if self._max_samples:
-            self._samples += _samples_of(value)
 
     async def bound(self, session: Session, work: Coroutine[Any, Any, Done]) -> Done:
         """Do something with a session while there is time for it.
@@ -85,7 +63,3 @@ class CallLimits:
         """What ends a call that took longer than it may."""
         taken = round((time.monotonic() - self._started) * 1e3)
         return TimeOverError(taken_ms=taken, limit_ms=self._max_timeout_ms)
-
-
-def _samples_of(value: Value) -> int:
-    return int(value.samples.size) if isinstance(value, Audio) else 0

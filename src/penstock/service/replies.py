@@ -8,20 +8,18 @@ import time
 import grpc
 
 from penstock.errors import PenstockError, SessionError
-from penstock.service.news import News
 from penstock.service.outputs import write_output_beside
+from penstock.service.passage import Results
 from penstock.service.status import Context, client_left
 from penstock.session import Interruption, NodeProgress, Output, Session
-from penstock.wire.codec_time import CodecTime
 from penstock.wire.errors import encode_error
 from penstock.wire.interrupts import encode_interruption
 from penstock.wire.metrics import encode_metrics, encode_stream_metrics
 from penstock.wire.parted import Parted
-from penstock.wire.speech import write_speech
 from penstock.wire.v1 import streaming_pb2 as pb
 
 
-class Replies:
+class Replies(Results):
     """Writes to the call from several tasks; no write is ever given up half way.
 
     A task that is inside one of these methods must not be cancelled while the call lives. All
@@ -30,13 +28,10 @@ class Replies:
     """
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        super().__init__(context)
         self._writing = asyncio.Lock()
-        self._writers = 0
-        self._news = News()
         self._has_news = asyncio.Event()
         self._over = False
-        self.codec = CodecTime()
         self.writing_since: float | None = None
 
     def progressed(self, said: NodeProgress) -> None:
@@ -76,29 +71,6 @@ class Replies:
         """Raises ``NodeError`` for an output that can't be sent."""
         await self._write(self._encoded(output, inputs_taken))
 
-    def result_nowait(self, output: Output, inputs_taken: int) -> bool:
-        """The same where nothing has to wait, nor waits already; whether that was so."""
-        if self._writers or self._news:
-            return False
-        return self._context.write_nowait(self._encoded(output, inputs_taken))
-
-    def _encoded(self, output: Output, inputs_taken: int) -> bytes | Parted[pb.StreamResponse]:
-        started = time.perf_counter()
-        speech = write_speech(output, inputs_taken)
-        if speech is not None:
-            self.codec.encoding_s += time.perf_counter() - started
-            return speech
-        response = pb.StreamResponse()
-        result = response.result
-        result.sequence = output.sequence
-        result.part = output.part
-        result.timestamp_us = output.timestamp_us
-        if output.latency_s is not None:
-            result.processing_time_ms = output.latency_s * 1e3
-        result.total_items_processed = inputs_taken
-        buffer = result.data_outputs[output.node_id]
-        return Parted(response, write_output_beside(output, buffer, self.codec))
-
     async def metrics(self, session: Session, read_ahead: int) -> None:
         """Those of now; ``read_ahead`` are inputs that wait to be the session's."""
         message = encode_stream_metrics(await session.totals(), read_ahead)
@@ -125,6 +97,19 @@ class Replies:
         """The last word of a stream that failed."""
         await self._tell_news()
         await self._write(Parted(pb.StreamResponse(error=encode_error(error))))
+
+    def _in_full(self, output: Output, inputs_taken: int) -> Parted[pb.StreamResponse]:
+        """An output that is not plain audio, or none that can be sent."""
+        response = pb.StreamResponse()
+        result = response.result
+        result.sequence = output.sequence
+        result.part = output.part
+        result.timestamp_us = output.timestamp_us
+        if output.latency_s is not None:
+            result.processing_time_ms = output.latency_s * 1e3
+        result.total_items_processed = inputs_taken
+        buffer = result.data_outputs[output.node_id]
+        return Parted(response, write_output_beside(output, buffer, self.codec))
 
     def _keep(self, news: pb.StreamResponse) -> None:
         self._news.keep(news)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
 
 import grpc
 
@@ -20,19 +19,19 @@ from penstock.errors import (
 from penstock.service.admission import Admission, ServiceStoppingError
 from penstock.service.call_log import CallLog
 from penstock.service.callers import caller_of
-from penstock.service.chunks import Chunk
+from penstock.service.chunks import chunk_of
 from penstock.service.course import Course
 from penstock.service.feed import Feed
 from penstock.service.limits import CallLimits, TimeOverError
 from penstock.service.opening import SlowOpeningError
 from penstock.service.pacing import comes_within, steadily
+from penstock.service.passage import Passage
 from penstock.service.replies import Replies
 from penstock.service.requests import HEAR_OUT_S, read_request
 from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort
 from penstock.service.unread import Patience
-from penstock.session import Interruption, Output, Session
+from penstock.session import Interruption, Session
 from penstock.wire.methods import STREAM_PIPELINE
-from penstock.wire.parsing import Malformed
 from penstock.wire.parted import Parted
 from penstock.wire.stream_errors import InitRequiredError, status_details
 from penstock.wire.v1 import common_pb2 as common
@@ -40,7 +39,6 @@ from penstock.wire.v1 import streaming_pb2 as pb
 
 COMPLETED = "completed"
 CANCELLED = "cancelled"
-_CHUNKS = ("data_chunk", "audio_chunk")
 
 
 class StreamingServicer:
@@ -106,6 +104,7 @@ class StreamCall:
             self.log.session_id = session.session_id
             largest = session.plan.configuration.max_message_bytes
             self._feed = Feed(self._limits, self._admission.files, self.replies.codec, largest)
+            self._passage = Passage(self._course, self._feed, self.replies)
             self._admission.courses[session] = self._course
             await self._converse(session)
             if self._failure is not None and not self._ended_by_client:
@@ -205,6 +204,7 @@ class StreamCall:
                 for task in taking:
                     task.cancel()
                 self._over.set()
+                self._passage.close()
                 self.patience.begin(_at_once, self._reason, session.session_id)  # it never started
                 self._unsent = self._feed.waiting
                 self._feed.give_up()
@@ -221,17 +221,11 @@ class StreamCall:
     async def _give_results(self, session: Session) -> None:
         """Results as they come, in a task of its own: each wakes all that awaits it."""
         try:
-            async for output in session.outputs(self._given_at_once):
+            async for output in session.outputs(self._passage.give):
                 await self.replies.result(output, self._feed.taken)
                 self._feed.touch()
         except PenstockError as exc:
             self._fail_with(session, exc)
-
-    def _given_at_once(self, output: Output) -> bool:
-        is_given = self.replies.result_nowait(output, self._feed.taken)
-        if is_given:
-            self._feed.touch()
-        return is_given
 
     def _reason(self) -> PenstockError:
         return self._failure or SessionClosedError("the session has ended")
@@ -260,47 +254,24 @@ class StreamCall:
         The session begins to start first, else what they ask of it would be lost.
         """
         await asyncio.sleep(0)
-        self._context.at_once = self._taken_at_once
+        self._context.at_once = self._passage.take
         while (request := await read_request(self._context)) is not grpc.aio.EOF:
-            if not self._taken_at_once(request):
+            if not self._passage.take(request):
                 await self._take(session, request)
         self._feed.end()
 
-    def _taken_at_once(self, request: Any) -> bool:
-        """Take a chunk that need not wait, and nothing else; whether that was so.
-
-        What comes when all is over is let go of.
-        """
-        if isinstance(request, Malformed):
-            return False
-        if self._over.is_set():
-            return True
-        message = request.message
-        found = message.WhichOneof("request")
-        if found not in _CHUNKS or not self._feed.is_free:
-            return False
-        self._course.advance()
-        chunk: Chunk = getattr(message, found)
-        if self._course.is_stale:
-            self._feed.skip(chunk)
-        else:
-            self._feed.put_nowait(chunk, request.payload)
-        return True
-
     async def _take(self, session: Session, request: Parted[pb.StreamRequest]) -> None:
         self._course.advance()
-        message = request.message
-        match message.WhichOneof("request"):
-            case "data_chunk" | "audio_chunk" as found:
-                chunk: Chunk = getattr(message, found)
-                if self._course.is_stale:
-                    self._feed.skip(chunk)
-                else:
-                    await self._feed.put(chunk, request.payload)
-            case "control":
-                await self._obey(session, message.control)
-            case found:
-                raise InputError(f"expected a chunk or control, got {found or 'nothing'}")
+        chunk, message = chunk_of(request), request.message
+        if chunk is not None and self._course.is_stale:
+            self._feed.skip(chunk)
+        elif chunk is not None:
+            await self._feed.put(chunk, request.payload)
+        elif message.WhichOneof("request") == "control":
+            await self._obey(session, message.control)
+        else:
+            found = message.WhichOneof("request") or "nothing"
+            raise InputError(f"expected a chunk or control, got {found}")
 
     async def _obey(self, session: Session, control: pb.StreamControl) -> None:
         match control.command:

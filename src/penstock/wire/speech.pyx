@@ -73,7 +73,7 @@ cdef class SpeechRequest:
     """A ``StreamRequest`` with a chunk of plain audio, and that chunk: it reads as they would.
 
     ``value`` is the audio, and ``kind`` the field of the request that it came in. It is ``Parted``
-    as well, with nothing beside it.
+    too, with nothing beside it.
     """
 
     def WhichOneof(self, _name):
@@ -86,14 +86,6 @@ cdef class SpeechRequest:
     @property
     def payload(self):
         return None
-
-    @property
-    def data_chunk(self):
-        return self
-
-    @property
-    def audio_chunk(self):
-        return self
 
 
 cdef struct Span:
