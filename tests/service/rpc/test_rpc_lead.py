@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rpc_peer import MIB, Peer, Served, begin, serving, widen, window
 
 from bench.rpc.http2 import ACK, HELLO
 from penstock.service.rpc import Call
+from penstock.service.rpc import lead as leads
 from penstock.service.rpc.lead import LEAD_BYTES, Lead
 
 SIZE = 1000
@@ -72,7 +74,24 @@ async def test_who_never_tells_gets_all_the_same() -> None:
         peer.send(begin(1, "Write"))
         answer = await peer.ended(1)
         assert len(answer.messages()) == MANY
-        assert peer.kinds.count(PING) > 5
+        assert 5 < peer.kinds.count(PING) < 15
+
+
+@pytest.mark.parametrize(
+    "more", [widen(1, LEAD_BYTES // 2), begin(3, "Write")], ids=["who reads on", "another call"]
+)
+async def test_who_was_asked_in_vain_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, more: bytes
+) -> None:
+    monkeypatch.setattr(leads, "_VAIN_S", math.inf)
+    async with serving({"Write": write}) as served, wide(served) as peer:
+        peer.send(begin(1, "Write"))
+        await asked(peer)
+        (connection,) = served.server._open
+        connection.calls[1].lead.wait(1000.0)
+        await asked(peer)
+        peer.send(more)
+        await asked(peer)
 
 
 async def test_who_wants_very_much_is_asked_nothing() -> None:
@@ -133,15 +152,37 @@ def test_patience_is_for_those_who_tell_something() -> None:
     lead.spend(2 * LEAD_BYTES)
     for _ in range(50):
         lead.widen(1)
-        lead.wait()
+        lead.wait(0.04)
         assert lead.is_far
-    for _ in range(20):
-        assert lead.is_far
-        lead.wait()
-    assert not lead.is_far
+    silent_s = pause_s = 0.0
+    while lead.is_far:
+        silent_s += pause_s
+        pause_s = lead.pause_s
+        lead.wait(pause_s)
+    assert silent_s + pause_s == pytest.approx(0.1)
     lead.widen(2 * LEAD_BYTES)
     lead.allow(1)
     lead.spend(LEAD_BYTES + 1)
+    assert lead.is_far
+
+
+def pauses(lead: Lead, told: int, count: int) -> list[int]:
+    """How long a client has each time, in ms, which tells so much every time."""
+    found = []
+    for _ in range(count):
+        found.append(int(lead.pause_s * 1e3))
+        lead.widen(told)
+        lead.spend(told)
+        lead.wait(lead.pause_s)
+    return found
+
+
+def test_who_reads_slowly_is_asked_ever_less_often() -> None:
+    lead = Lead(4 * MIB)
+    lead.spend(LEAD_BYTES + 1)
+    assert pauses(lead, LEAD_BYTES // 4, 3) == [5, 5, 5]
+    assert pauses(lead, 10, 7) == [5, 10, 20, 40, 80, 100, 100]
+    assert pauses(lead, LEAD_BYTES // 4, 3) == [100, 5, 5]
     assert lead.is_far
 
 

@@ -8,7 +8,9 @@ cdef class Lead:
     cdef int64_t _most
     cdef int64_t _lenience
     cdef bint _has_told
-    cdef int _waits
+    cdef int64_t _told
+    cdef double _asked_s
+    cdef double _silent_s
 
     cdef bint far(self) noexcept
     cpdef void spend(self, int64_t size) noexcept

@@ -12,12 +12,16 @@ cdef enum:
     LEAD = 36 << 10
     LEAD_MESSAGES = 8  # so many may be under way, however long they are
     LARGE_WINDOW = 16 << 20  # who begins with such a one wants to be sent whatever there is
-    MOST_WAITS = 20  # so many times a client is asked in vain, and then it is
-    LENIENCE = 4  # times as much that it is sent
+    LENIENCE = 4
+    ENOUGH = 4  # who told that part of what it may be behind reads on, and is asked as at first
 cdef int64_t _NO_BOUND = <int64_t>1 << 60
 
 LEAD_BYTES = LEAD
 """A little more than half of 64 KiB: many clients tell when they have read half of a window."""
+ASK_S = 0.005
+"""How long a client has to tell how far it has read before it is asked again, at the least."""
+_VAIN_S = 0.1
+"""Who has told nothing for so long is sent ``LENIENCE`` times as much."""
 
 
 @cython.final
@@ -35,6 +39,14 @@ cdef class Lead:
         """Whether it is so far ahead that nothing more is to be sent for now."""
         return self.far()
 
+    @property
+    def pause_s(self):
+        """How long its client has until it is asked again: as long as it has been asked by now.
+
+        Who reads slowly but steadily has half of what it may be behind left by then.
+        """
+        return max(ASK_S, min(self._asked_s, _VAIN_S - self._silent_s))
+
     cdef bint far(self) noexcept:
         return self._top - self.window > self._most
 
@@ -51,6 +63,9 @@ cdef class Lead:
         self.window += by
         self._top = max(self._top, self.window)
         self._has_told = True
+        self._told += by
+        if self._told * ENOUGH >= self._most:
+            self._told, self._asked_s = 0, 0.0
         if self._top - self.window <= self._first // 2:
             self._lenience = 1
 
@@ -59,11 +74,13 @@ cdef class Lead:
         self.window += by
         self._top += by
 
-    def wait(self):
-        """The client has had time to tell something; who never does is sent more."""
-        self._waits = self._waits + 1 if self.far() and not self._has_told else 0
+    def wait(self, double pause_s):
+        """The client has had so long to tell something; who never does is sent more."""
+        cdef bint is_silent = self.far() and not self._has_told
         self._has_told = False
-        if self._waits == MOST_WAITS:
-            self._waits = 0
+        self._asked_s += pause_s
+        self._silent_s = self._silent_s + pause_s if is_silent else 0.0
+        if self._silent_s >= _VAIN_S:
+            self._silent_s = 0.0
             self._lenience *= LENIENCE
             self._most *= LENIENCE

@@ -19,13 +19,12 @@ from penstock.service.rpc.frames import (
     MAX_WINDOW,
     ping,
 )
+from penstock.service.rpc.lead import ASK_S
 
 FLUSH_BYTES = FLUSHED
 """So much isn't kept for the end of the loop's turn, nor given to a socket that takes no more."""
 _MOST_UNHEARD_BYTES = 1 << 20
 """Who doesn't read may be told so much, beside messages; who asks for more is no client."""
-_ASK_S = 0.005
-"""How long a client has to tell how far it has read before it is asked again."""
 
 cdef enum:
     FLUSHED = 64 << 10
@@ -160,7 +159,7 @@ cdef class Outbox:
             moved = False
             for call in list(self._senders):
                 moved = self._send_some(call) or moved
-        if self._senders and self._asking is None:
+        if self._senders:
             self._ask()
         return 0
 
@@ -200,21 +199,26 @@ cdef class Outbox:
 
         Many keep it to themselves until they have something else to send, as the answer to this.
         """
-        cdef Outflow call
-        for call in self._senders:
-            if call.lead.far():
-                break
-        else:
+        if self._asking is not None and self._asking.when() <= self._loop.time() + ASK_S:
             return 0
-        if not self.blocked:  # else it reads nothing
-            self.push(ping())
-        self._asking = self._loop.call_later(_ASK_S, self._ask_again)
+        pauses = [call.lead.pause_s for call in self._senders if call.lead.is_far]
+        if not pauses:
+            return 0
+        pause_s = min(pauses)
+        if self._asking is None:
+            if not self.blocked:  # else it reads nothing
+                self.push(ping())
+        elif self._asking.when() <= self._loop.time() + pause_s:
+            return 0
+        else:  # one has told much meanwhile, or is far since then
+            self._asking.cancel()
+        self._asking = self._loop.call_later(pause_s, self._ask_again, pause_s)
         return 0
 
-    def _ask_again(self):
+    def _ask_again(self, pause_s):
         self._asking = None
         for call in self._senders:
-            call.lead.wait()
+            call.lead.wait(pause_s)
         self.drain()
 
     cdef int _wrote(self, int64_t nbytes) except -1:
