@@ -26,8 +26,9 @@ from bench.rpc.http2 import (
     headers,
 )
 from penstock.service.rpc import Call, CallOverError
+from penstock.service.rpc.headers import PlainEncoder
 
-NO_ERROR, CANCEL = 0, 8
+NO_ERROR, PROTOCOL_ERROR, CANCEL = 0, 1, 8
 EXHAUSTED, INVALID, DEADLINE, UNIMPLEMENTED, INTERNAL, ABORTED = 8, 3, 4, 12, 13, 10
 
 
@@ -148,6 +149,29 @@ async def test_what_is_no_grpc_is_told_so_and_others_go_on(flags: int) -> None:
         assert answer.ended
         peer.send(begin(3, "Echo"), data(3, framed(b"a"), end=True))
         assert (await peer.ended(3)).messages() == [b"a"]
+
+
+@pytest.mark.parametrize("flags", [END_HEADERS, END_HEADERS | END_STREAM])
+async def test_a_malformed_request_ends_its_stream_and_others_go_on(flags: int) -> None:
+    block = headers(b"/t/Echo", [(b"content-length", b"x")])
+    async with serving() as served, served.client() as peer:
+        peer.send(frame(HEADERS, flags, 1, block), data(1, framed(b"a")))
+        answer = await peer.ended(1)
+        assert answer.reset == PROTOCOL_ERROR
+        assert not answer.headers
+        peer.send(begin(3, "Echo"), data(3, framed(b"a"), end=True))
+        assert (await peer.ended(3)).messages() == [b"a"]
+
+
+@pytest.mark.parametrize("length", [b"6", b"0", b"99"])
+async def test_who_says_how_long_it_all_is_is_served(length: bytes) -> None:
+    block = PlainEncoder().encode([(b"content-length", b"x")])
+    trailers = frame(HEADERS, END_HEADERS | END_STREAM, 1, block)
+    async with serving() as served, served.client() as peer:
+        peer.send(begin(1, "Echo", (b"content-length", length)), data(1, framed(b"a")), trailers)
+        answer = await peer.ended(1)
+        assert answer.messages() == [b"a"]
+        assert answer.status == 0
 
 
 async def test_metadata_that_is_too_much_is_refused_and_others_go_on() -> None:

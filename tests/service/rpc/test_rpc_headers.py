@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.service.rpc.headers import (
+    LENGTH,
     BadCallError,
     Headers,
+    MalformedError,
     NotGrpcError,
     Opening,
     PlainEncoder,
@@ -109,9 +111,15 @@ def test_of_what_a_client_accepts_the_known_counts() -> None:
     )
 
 
-def test_a_length_of_all_is_refused() -> None:
-    said = refused((b"content-length", b"5"))
-    assert said[b"grpc-status"] == code(grpc.StatusCode.INVALID_ARGUMENT)
+@pytest.mark.parametrize("lengths", [[b"5"], [b"0"], [b"5", b"5"], [b"9" * 200]])
+def test_a_length_of_all_is_no_metadata(lengths: list[bytes]) -> None:
+    assert opened(*[(LENGTH, length) for length in lengths]).metadata == ()
+
+
+@pytest.mark.parametrize("lengths", [[b""], [b"x"], [b"-1"], [b"1.0"], [b"\xb2"], [b"1", b"2"]])
+def test_a_length_that_is_none_is_malformed(lengths: list[bytes]) -> None:
+    with pytest.raises(MalformedError):
+        opened(*[(LENGTH, length) for length in lengths])
 
 
 @given(st.binary(max_size=40))

@@ -44,6 +44,7 @@ from penstock.service.rpc.frames import (
 from penstock.service.rpc.headers import (
     BadCallError,
     Headers,
+    MalformedError,
     NotGrpcError,
     PlainEncoder,
     metadata_refused,
@@ -263,6 +264,9 @@ class Connection(DataPath, asyncio.Protocol):
             return
         try:
             opening = read_opening(event.headers, limits.max_metadata_bytes)
+        except MalformedError:
+            self._reset(stream, ErrorCodes.PROTOCOL_ERROR)
+            return
         except (NotGrpcError, BadCallError) as exc:
             self._say(stream, exc.headers, end=True)
             if event.stream_ended is None:

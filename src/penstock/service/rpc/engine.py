@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import Event, SettingsAcknowledged
 from h2.settings import SettingCodes, Settings
+from hpack import Decoder, HeaderTuple
 
 from penstock.manifest import ConnectionSettings
 from penstock.service.rpc.frames import (
@@ -19,7 +21,7 @@ from penstock.service.rpc.frames import (
     parse_head,
     settings,
 )
-from penstock.service.rpc.headers import Headers, PlainEncoder
+from penstock.service.rpc.headers import LENGTH, Headers, PlainEncoder
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client of HTTP/2 begins with."""
@@ -99,6 +101,20 @@ def _greets(frame: bytes) -> bool:
     )
 
 
+class _Decoder(Decoder):
+    """Reads headers so that ``h2`` finds no length among them.
+
+    Over one that is none, or not that of the data, which it doesn't see, it would end the whole
+    connection.
+    """
+
+    def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:  # noqa: FBT001, FBT002  # as hpack has it
+        return [
+            HeaderTuple(LENGTH, header[1]) if header[0] == b"content-length" else header
+            for header in super().decode(data, raw)
+        ]
+
+
 def _made(limits: ConnectionSettings) -> H2Connection:
     """Of metadata that is too much it takes some more than is allowed.
 
@@ -107,6 +123,7 @@ def _made(limits: ConnectionSettings) -> H2Connection:
     """
     h2 = H2Connection(_CONFIG)
     h2.encoder = PlainEncoder()  # type: ignore[assignment]  # all that h2 asks of one
+    h2.decoder = _Decoder()
     h2.decoder.max_header_list_size = most_decoded(limits)
     h2.local_settings = Settings(
         client=False, initial_values={SettingCodes.MAX_CONCURRENT_STREAMS: _MOST_STREAMS}

@@ -17,13 +17,14 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 ENCODINGS = ("identity", "deflate", "gzip")
 """How messages may be compressed, as both ends call it."""
 CONTENT_TYPE = b"application/grpc"
+LENGTH = b":content-length"
+"""What the header of that name is called where ``h2`` is not to go by it."""
 _TIMEOUT = re.compile(r"(\d{1,8})([HMSmun])", re.ASCII)
 _UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _HIDDEN = frozenset(
     (
         "te",
         "content-type",
-        "content-length",
         "grpc-timeout",
         "grpc-encoding",
         "grpc-accept-encoding",
@@ -35,6 +36,10 @@ _ENTRY_BYTES = 32
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if code != 0x25)
 """What a status message may have on the wire as it is."""
 _ACCEPTED: Headers = [(b"grpc-accept-encoding", b"identity,deflate,gzip")]
+
+
+class MalformedError(Exception):
+    """A request that breaks the rules of HTTP: its stream is reset (RFC 9113, section 8.1.1)."""
 
 
 class NotGrpcError(Exception):
@@ -68,12 +73,19 @@ class Opening:
 
 
 def read_opening(headers: Iterable[tuple[bytes, bytes]], most_bytes: int) -> Opening:
-    """Raises ``NotGrpcError``, and ``BadCallError``, as where it has over ``most_bytes``."""
+    """Raises ``MalformedError``, ``NotGrpcError`` and ``BadCallError``.
+
+    The last of these where it has over ``most_bytes``, for one. A length of all that comes says
+    nothing beside those that messages have: servers of gRPC go by none, so one that is wrong,
+    but is a length, does no harm.
+    """
     said: dict[bytes, bytes] = {}
     metadata: list[tuple[str, str | bytes]] = []
     size = 0
     for name, value in headers:
         size += len(name) + len(value) + _ENTRY_BYTES
+        if name == LENGTH and not (value.isdigit() and said.get(LENGTH, value) == value):
+            raise MalformedError
         if name.startswith(b":"):
             said[name] = value
             continue
@@ -88,8 +100,6 @@ def read_opening(headers: Iterable[tuple[bytes, bytes]], most_bytes: int) -> Ope
         raise NotGrpcError(415)
     if size > most_bytes:
         raise metadata_refused(f"{size} vs. {most_bytes} bytes")
-    if b"content-length" in said:
-        raise BadCallError(grpc.StatusCode.INVALID_ARGUMENT, "content-length: gRPC has none")
     encoding = said.get(b"grpc-encoding", b"identity").decode("latin-1")
     if encoding not in ENCODINGS:
         expected = ", ".join(ENCODINGS)
