@@ -152,8 +152,21 @@ async def test_what_is_no_grpc_is_told_so_and_others_go_on(flags: int) -> None:
 
 
 @pytest.mark.parametrize("flags", [END_HEADERS, END_HEADERS | END_STREAM])
-async def test_a_malformed_request_ends_its_stream_and_others_go_on(flags: int) -> None:
-    block = headers(b"/t/Echo", [(b"content-length", b"x")])
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        (b"/t/Echo", (b"content-length", b"x")),
+        (b"/t/Echo", (b"a", b"x\r\nWARNING of nothing")),
+        (b"/t/None\nWARNING of nothing", (b"a", b"x")),
+        (b"/t/Echo", (b"A", b"x")),
+    ],
+    ids=["length", "value", "path", "name"],
+)
+async def test_a_malformed_request_ends_its_stream_and_others_go_on(
+    path: bytes, more: tuple[bytes, bytes], flags: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    block = headers(path, [more])
+    caplog.set_level(logging.DEBUG)
     async with serving() as served, served.client() as peer:
         peer.send(frame(HEADERS, flags, 1, block), data(1, framed(b"a")))
         answer = await peer.ended(1)
@@ -161,6 +174,7 @@ async def test_a_malformed_request_ends_its_stream_and_others_go_on(flags: int) 
         assert not answer.headers
         peer.send(begin(3, "Echo"), data(3, framed(b"a"), end=True))
         assert (await peer.ended(3)).messages() == [b"a"]
+    assert "WARNING" not in caplog.text
 
 
 @pytest.mark.parametrize("length", [b"6", b"0", b"99"])
@@ -176,9 +190,9 @@ async def test_who_says_how_long_it_all_is_is_served(length: bytes) -> None:
 
 async def test_metadata_that_is_too_much_is_refused_and_others_go_on() -> None:
     async with serving(max_metadata_bytes=2000) as served, served.client() as peer:
-        peer.send(begin(1, "Echo", (b"a", bytes(2000))))
+        peer.send(begin(1, "Echo", (b"a", b"x" * 2000)))
         assert (await peer.ended(1)).status == EXHAUSTED
-        peer.send(begin(3, "Echo", (b"a", bytes(1000))), data(3, framed(b"a"), end=True))
+        peer.send(begin(3, "Echo", (b"a", b"x" * 1000)), data(3, framed(b"a"), end=True))
         assert (await peer.ended(3)).messages() == [b"a"]
 
 

@@ -19,6 +19,9 @@ ENCODINGS = ("identity", "deflate", "gzip")
 CONTENT_TYPE = b"application/grpc"
 LENGTH = b":content-length"
 """What the header of that name is called where ``h2`` is not to go by it."""
+_NAME = re.compile(rb":?[!-9;-@\[-~]+")
+_BROKEN = re.compile(rb"[\0\r\n]")
+"""What no value may have in it; a name has its own letters (RFC 9113, section 8.2.1)."""
 _TIMEOUT = re.compile(r"(\d{1,8})([HMSmun])", re.ASCII)
 _UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _HIDDEN = frozenset(
@@ -84,6 +87,8 @@ def read_opening(headers: Iterable[tuple[bytes, bytes]], most_bytes: int) -> Ope
     size = 0
     for name, value in headers:
         size += len(name) + len(value) + _ENTRY_BYTES
+        if _NAME.fullmatch(name) is None or _BROKEN.search(value) is not None:
+            raise MalformedError
         if name == LENGTH and not (value.isdigit() and said.get(LENGTH, value) == value):
             raise MalformedError
         if name.startswith(b":"):
