@@ -10,6 +10,7 @@ import resource
 import socket
 import struct
 import sys
+import tracemalloc
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -17,13 +18,16 @@ from pathlib import Path
 
 import grpc
 import pytest
+from h2.errors import ErrorCodes
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from rpc_peer import MIB, SOON_S, Stuck, begin, data, framed, serving
 
 from bench.rpc.http2 import ACK, CONTINUATION, HEADERS, HELLO, SETTINGS, frame
+from penstock.manifest import ConnectionSettings
 from penstock.service.rpc import Call, outbox
+from penstock.service.rpc.engine import PREFACE, Engine
 
 ENHANCE_YOUR_CALM = 11
 INVALID, EXHAUSTED = 3, 8
@@ -121,6 +125,25 @@ async def test_settings_that_mean_nothing_are_not_kept() -> None:
         await peer.answered()
         assert peak_bytes() - before < 20 * MIB
         assert not peer.goaways
+
+
+def test_calls_that_have_ended_are_not_remembered_without_end() -> None:
+    engine = Engine(ConnectionSettings())
+    engine.receive_data(PREFACE)
+
+    def taken_after(streams: range) -> int:
+        for stream in streams:
+            engine.receive_data(begin(stream, "Echo"))
+            engine.reset_stream(stream, ErrorCodes.CANCEL)
+            engine.data_to_send()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = taken_after(range(1, 3001, 2))
+        assert taken_after(range(3001, 4601, 2)) - before < 800 * 30
+    finally:
+        tracemalloc.stop()
 
 
 async def test_headers_that_never_end_are_refused() -> None:
