@@ -20,6 +20,7 @@ from rpc_peer import Peer, widen
 from bench.rpc.http2 import ACK, DATA, END_STREAM, HELLO, call, connected, frame
 from penstock.service.feed import Feed
 from penstock.service.replies import Replies
+from penstock.session import Output
 from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.v1 import streaming_pb2 as streaming
 
@@ -89,6 +90,27 @@ async def test_results_that_nobody_reads_for_a_while_come_in_order(service: str)
             await stream.write(chunk(text))
         await stream.write(CLOSE)
         assert said(await rest(stream)) == texts[10:]
+
+
+async def test_a_result_that_has_no_room_at_once_is_encoded_once(
+    wire: WireClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[int] = []
+    encode = Replies._in_full
+
+    def counted(replies: Replies, output: Output, inputs_taken: int) -> Any:
+        encoded.append(output.sequence)
+        return encode(replies, output, inputs_taken)
+
+    monkeypatch.setattr(Replies, "_in_full", counted)
+    stream = await opened(wire)
+    text = "x" * 100_000
+    for _ in range(20):
+        await stream.write(chunk(text))
+        assert said([await until(stream, "result")]) == [text]
+    await stream.write(CLOSE)
+    await until(stream, "closed")
+    assert encoded == list(range(20))
 
 
 async def test_an_interrupt_is_told_behind_what_is_stale_and_before_what_is_not(

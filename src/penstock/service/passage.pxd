@@ -11,6 +11,7 @@ cdef class Results:
     cdef readonly object _context
     cdef readonly News _news
     cdef public Py_ssize_t _writers
+    cdef public object _refused
 
     cdef bint _gives(self, output, uint64_t inputs_taken) except -1
     cdef object _encode(self, output, uint64_t inputs_taken)

@@ -12,6 +12,8 @@ from penstock.wire.v1 import streaming_pb2 as pb
 
 class Results:
     _writers: int
+    _refused: tuple[Output, bytes | Parted[pb.StreamResponse]] | None
+
     def __init__(self, context: Context) -> None: ...
     @property
     def codec(self) -> CodecTime: ...

@@ -32,10 +32,17 @@ cdef class Results:
         return self._encode(output, inputs_taken)
 
     cdef bint _gives(self, output, uint64_t inputs_taken) except -1:
-        """Whether an output is sent, as nothing has to wait, nor waits already."""
+        """Whether an output is sent, as nothing has to wait, nor waits already.
+
+        What was encoded is kept for ``result``, where the output is its next one.
+        """
         if self._writers or self._news._is_waiting():
             return False
-        return self._context.write_nowait(self._encode(output, inputs_taken))
+        encoded = self._encode(output, inputs_taken)
+        if self._context.write_nowait(encoded):
+            return True
+        self._refused = output, encoded
+        return False
 
     cdef object _encode(self, output, uint64_t inputs_taken):
         cdef int64_t started = now_ns()

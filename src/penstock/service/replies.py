@@ -46,7 +46,11 @@ class Replies(Results):
         self._keep(pb.StreamResponse(progress=progress))
 
     def interrupted(self, said: Interruption) -> None:
-        """Keep the news of an interrupt: results that are stale by it have been written before."""
+        """Keep the news of an interrupt: results that are stale by it have been written before.
+
+        One that could not be written at once may be stale, and never come again.
+        """
+        self._refused = None
         self._keep(pb.StreamResponse(interrupted=encode_interruption(said)))
 
     async def forward_news(self) -> None:
@@ -59,6 +63,7 @@ class Replies(Results):
     def finish(self) -> None:
         """No more news come."""
         self._over = True
+        self._refused = None
         self._has_news.set()
 
     async def ready(self, session: Session) -> None:
@@ -69,7 +74,11 @@ class Replies(Results):
 
     async def result(self, output: Output, inputs_taken: int) -> None:
         """Raises ``NodeError`` for an output that can't be sent."""
-        await self._write(self._encoded(output, inputs_taken))
+        refused, self._refused = self._refused, None
+        if refused is not None and refused[0] is output:
+            await self._write(refused[1])
+        else:
+            await self._write(self._encoded(output, inputs_taken))
 
     async def metrics(self, session: Session, read_ahead: int) -> None:
         """Those of now; ``read_ahead`` are inputs that wait to be the session's."""
