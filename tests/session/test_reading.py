@@ -149,6 +149,34 @@ async def test_nothing_stale_is_taken_behind_an_interrupt(around: dict[str, Any]
         await reading
 
 
+@EVERYWHERE
+async def test_what_is_not_taken_is_stale_by_an_interrupt_before_its_reader_is_there(
+    kind: str, around: dict[str, Any]
+) -> None:
+    interrupts: asyncio.Queue[asyncio.Task[int]] = asyncio.Queue()
+
+    def wants(output: Output) -> bool:
+        if number_of(output) % 2:
+            interrupts.put_nowait(asyncio.create_task(session.interrupt()))
+        return not number_of(output) % 2
+
+    taker = Taker(wants)
+    async with Session(chain("PassThrough", kind), options(**around)) as session:
+        reading = asyncio.create_task(taker.read(session))
+        await session.send("n0", Text("0"))
+        await taker.has(1)
+        for number in range(2, 20, 2):
+            await session.send("n0", Text(str(number - 1)))
+            await (await interrupts.get())
+            await session.send("n0", Text(str(number)))
+            await taker.has(number // 2 + 1)
+        await session.end()
+        await reading
+        metrics = await session.metrics()
+    assert [number_of(output) for output in taker.all] == list(range(0, 20, 2))
+    assert metrics.outputs == 10
+
+
 async def test_the_time_that_is_spent_on_an_output_is_traced(around: dict[str, Any]) -> None:
     told: list[NodeSpans] = []
     taker = Taker()

@@ -43,6 +43,7 @@ cdef class Handing:
     cdef Tally _tally
     cdef object _trail
     cdef object _refused
+    cdef uint64_t _epoch
     cdef object _fault
 
     cdef object _taken(self)

@@ -147,7 +147,7 @@ cdef class Passages:
 cdef class Handing:
     """Takes outputs for a reader who asks, and hands them over ``at_once`` while he waits.
 
-    Whatever that refuses, or raises, is what he gets next.
+    Whatever that refuses, or raises, is what he gets next; unless an interrupt has made it stale.
     """
 
     def __init__(self, life, Tally counters not None, trail, at_once):
@@ -162,6 +162,9 @@ cdef class Handing:
         if self._fault is not None:
             raise self._fault
         output, self._refused = self._refused, None
+        if output is not None and self._is_stale(output):
+            self._tally.outputs -= 1
+            output = None
         return output or self._taken()
 
     def done(self):
@@ -175,10 +178,16 @@ cdef class Handing:
             return None
         if self._trail is not None:
             self._trail.begin(message)
+        self._epoch = message.epoch
         return Output(
             self._gateway._sink, message.value, message.sequence, message.part,
             message.timestamp_us, self._tally.arrived(message.entered_ns),
         )
+
+    def _is_stale(self, output):
+        """Whether what was taken last is no longer wanted."""
+        epochs = self._life.context.epochs
+        return self._epoch < epochs.of_outputs(epochs.slots[output.node_id])
 
     def _arrived(self):
         """Hand over what has come; whether nothing is left for who waits.
