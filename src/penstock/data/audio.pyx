@@ -6,6 +6,8 @@ from msgspec.structs import force_setattr
 from numpy cimport PyArray_DESCR, PyArray_DIM, PyArray_NDIM, import_array, ndarray
 
 cdef frozenset _DTYPES = frozenset(map(np.dtype, (np.float32, np.int16, np.int32)))
+cdef Py_ssize_t _MOST_CHANNELS = 64
+cdef Py_ssize_t _FEW = 8
 import_array()
 
 
@@ -40,9 +42,18 @@ def check_audio(self):
     if PyArray_NDIM(samples) == 1:
         samples = found.reshape(-1, 1)
         force_setattr(self, "samples", samples)
-    if PyArray_NDIM(samples) != 2 or PyArray_DIM(samples, 1) == 0:
-        raise ValueError(f"samples must be (samples, channels), got {found.shape}")
+    if PyArray_NDIM(samples) != 2 or not 0 < PyArray_DIM(samples, 1) <= _MOST_CHANNELS:
+        _check_shape(found)
     if <object>PyArray_DESCR(samples) not in _DTYPES:
         raise ValueError(f"samples must be float32, int16 or int32, got {found.dtype}")
     if self.sample_rate_hz < 1:
         raise ValueError(f"sample_rate_hz must be at least 1, got {self.sample_rate_hz}")
+
+
+cdef _check_shape(ndarray samples):
+    """Raise ``ValueError``, but for one with so many samples that its channels may be meant."""
+    said = f"samples must be (samples, channels), got {(<object>samples).shape}"
+    if PyArray_NDIM(samples) != 2 or PyArray_DIM(samples, 1) == 0:
+        raise ValueError(said)
+    if 0 < PyArray_DIM(samples, 0) <= _FEW:
+        raise ValueError(f"{said}: transpose what has its channels first")

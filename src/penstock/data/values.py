@@ -103,8 +103,9 @@ class Audio(_Value, frozen=True, weakref=True, eq=False):
 
     ``samples``: (samples, channels), float32 in [-1, 1], int16 or int32; a one-dimensional
     array is taken as mono. ``metadata_json`` is what the client said about it, untouched.
-    Raises ``ValueError`` for another shape or type, or a rate below 1 Hz; here and in the
-    other kinds, what is no array at all is a ``TypeError``.
+    Raises ``ValueError`` for another shape or type, for more than 64 channels of at most 8 samples
+    (they are the other way round), or a rate below 1 Hz; here and in the other kinds, what is no
+    array at all is a ``TypeError``.
     """
 
     kind: ClassVar[Kind] = Kind.AUDIO
