@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from penstock.data.message cimport Message, new_message
 from penstock.executors.multiprocess.transport.clock cimport count, counts
+from penstock.executors.multiprocess.transport.ends cimport offered
 
 from penstock.bridges import CLIENT_SLOT, NO_EPOCHS
 from penstock.bridges.epochs import outputs_at, work_at
@@ -260,7 +261,7 @@ cdef class Emitter:
     cdef int _offer(self, list lanes, message, str during) except -1:
         try:
             for lane in lanes:
-                if not lane.offer(message):
+                if not offered(lane, message):
                     self.waiting.append(lane)
                     self._message = message
         except LaneError:

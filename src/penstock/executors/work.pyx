@@ -13,6 +13,7 @@ from libc.stdint cimport int64_t
 from penstock.data.message cimport Message
 from penstock.executors.emitter cimport Counters, Emitter, Turn
 from penstock.executors.multiprocess.transport.clock cimport now_ns
+from penstock.executors.multiprocess.transport.ends cimport has_ended, taken
 from penstock.executors.pulse cimport Pulse
 
 from penstock.data import VALUE_TYPES
@@ -40,10 +41,10 @@ cdef class InTurn:
     cpdef object take(self):
         cdef list lanes = self.lanes + self.injections if self.injections else self.lanes
         if len(lanes) == 1:
-            return lanes[0].take()
+            return taken(lanes[0])
         for _ in range(len(lanes)):
             self._last = (self._last + 1) % len(lanes)
-            message = lanes[self._last].take()
+            message = taken(lanes[self._last])
             if message is not None:
                 return message
         return None
@@ -69,7 +70,7 @@ cdef class InTurn:
 
     cdef bint _has_ended(self) except -1:
         for lane in self.lanes:
-            if not lane.ended:
+            if not has_ended(lane):
                 return False
         return True
 

@@ -8,8 +8,7 @@ from libc.stdint cimport int64_t
 
 from penstock.data.message cimport Message
 from penstock.executors.multiprocess.transport.clock cimport now_ns
-from penstock.executors.multiprocess.transport.receiver cimport LaneReceiver
-from penstock.executors.multiprocess.transport.sender cimport LaneSender
+from penstock.executors.multiprocess.transport.ends cimport has_ended, offered, taken
 
 from penstock.errors import InputError, InvalidValueError, SessionClosedError
 from penstock.executors.pump import LoopPump
@@ -66,9 +65,7 @@ cdef class Passage:
 
     cdef bint offer(self, Message message) except -1:
         try:
-            if type(self.end) is LaneSender:
-                return (<LaneSender>self.end).offer(message)
-            return self.end.offer(message)
+            return offered(self.end, message)
         except (ValueError, TypeError) as exc:
             name = self.end.spec.target
             said = f"node {name!r} can't be sent this: {exc}"
@@ -128,14 +125,14 @@ cdef class Passages:
         for _ in range(len(in_turn)):
             self._sink, end = in_turn[self._next]
             self._next = (self._next + 1) % len(in_turn)
-            message = (<LaneReceiver>end).take() if type(end) is LaneReceiver else end.take()
+            message = taken(end)
             if message is not None:
                 return message
         return None
 
     cdef bint has_drained(self) except -1:
         for _, end in self._in_turn:
-            if not ((<LaneReceiver>end).ended if type(end) is LaneReceiver else end.ended):
+            if not has_ended(end):
                 return False
         return True
 

@@ -32,7 +32,8 @@ cdef class Reactor:
     cpdef unregister(self, int fd)
     cpdef int poll(self, timeout_s) except -1
     cpdef defer(self, chore)
-    cdef int _wait(self, timeout_s, void* events) except -1
+    cdef int _poll(self, int64_t until) except -1
+    cdef int _wait(self, int64_t until, void* events) except -1
     cdef int _look(self, void* events) except -1
     cdef int _handle(self, void* events, int count) except -1
     cdef int _do_chores(self) except -1

@@ -7,8 +7,6 @@ is readable: an epoll descriptor can itself be waited on.
 
 import os
 from collections import deque
-from math import ceil
-from time import monotonic
 
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from libc.errno cimport EINTR, errno
@@ -31,6 +29,10 @@ cdef extern from "<sys/epoll.h>" nogil:
 cdef enum:
     READY_AT_ONCE = 64
     POLLS_OF_A_BATCH = 64
+    NS_PER_MS = 1_000_000
+    MOST_S = 1_000_000  # of a wait
+    FOR_EVER = 0  # as a time of ``now_ns``
+    NEVER_WAIT = -1
 
 
 cdef class Watcher:
@@ -134,13 +136,16 @@ cdef class Reactor:
 
         Gives the number of descriptors that were ready.
         """
+        return self._poll(_until(timeout_s))
+
+    cdef int _poll(self, int64_t until) except -1:
         cdef epoll_event[READY_AT_ONCE] events
         cdef int64_t woke_ns
         cdef int count
         self._waiting = True  # from here on a chore rings the bell
         if self._chores:
             self._do_chores()
-        count = self._wait(0 if self.callbacks or self.looks else timeout_s, events)
+        count = self._wait(NEVER_WAIT if self.callbacks or self.looks else until, events)
         self._waiting = False
         woke_ns = now_ns()
         self._handle(events, count)
@@ -155,18 +160,14 @@ cdef class Reactor:
         Gives its descriptors that are ready, each with the epoll event mask.
         """
         cdef list found = []
-        deadline = None if timeout_s is None else monotonic() + timeout_s
+        cdef int64_t until = _until(timeout_s)
         self._others = found
         self.looks = False
         try:
             while True:
-                self.poll(timeout_s)
-                if found or self.callbacks or self.looks:
+                self._poll(until)
+                if found or self.callbacks or self.looks or until and now_ns() >= until:
                     return found
-                if deadline is not None:
-                    timeout_s = deadline - monotonic()
-                    if timeout_s <= 0:
-                        return found
         finally:
             self._others = None
 
@@ -193,14 +194,16 @@ cdef class Reactor:
     def _rung(self, _events):
         os.eventfd_read(self._bell)
 
-    cdef int _wait(self, timeout_s, void* events) except -1:
+    cdef int _wait(self, int64_t until, void* events) except -1:
         """Waiting lets other threads run; looking does not, since that takes longer."""
-        cdef int count, timeout_ms
-        if timeout_s == 0:
+        cdef int64_t left_ns
+        cdef int count, timeout_ms = -1
+        if until == NEVER_WAIT:
             return self._look(events)
-        deadline = None if timeout_s is None else monotonic() + timeout_s
         while True:
-            timeout_ms = -1 if timeout_s is None else ceil(timeout_s * 1000)
+            if until != FOR_EVER:
+                left_ns = until - now_ns()
+                timeout_ms = max(left_ns + NS_PER_MS - 1, 0) // NS_PER_MS
             with nogil:
                 count = epoll_wait(self._epoll, <epoll_event*>events, READY_AT_ONCE, timeout_ms)
             if count >= 0:
@@ -208,8 +211,6 @@ cdef class Reactor:
             if errno != EINTR:
                 PyErr_SetFromErrno(OSError)
             PyErr_CheckSignals()
-            if deadline is not None:
-                timeout_s = max(deadline - monotonic(), 0)
 
     cdef int _look(self, void* events) except -1:
         """What is ready now; a loop that only looks lets other threads run all the same."""
@@ -255,3 +256,10 @@ cdef class Reactor:
             raise error
         self.on_error(error)
         return 0
+
+
+cdef int64_t _until(timeout_s) except? -1:
+    """When so many seconds are over (None: never), by ``now_ns``."""
+    if timeout_s is None:
+        return FOR_EVER
+    return NEVER_WAIT if timeout_s == 0 else now_ns() + <int64_t>(min(timeout_s, MOST_S) * 1e9)
