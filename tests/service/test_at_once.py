@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import math
 import struct
 import sys
 from collections.abc import AsyncIterator
@@ -17,9 +19,10 @@ sys.path.insert(0, str(Path(__file__).parent / "rpc"))
 
 from rpc_peer import Peer, widen
 
-from bench.rpc.http2 import ACK, DATA, END_STREAM, HELLO, call, connected, frame
+from bench.rpc.http2 import ACK, DATA, END_STREAM, HELLO, PING, call, connected, frame
 from penstock.service.feed import Feed
 from penstock.service.replies import Replies
+from penstock.service.rpc import Call, lead
 from penstock.session import Output
 from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.v1 import streaming_pb2 as streaming
@@ -180,6 +183,21 @@ async def peer(service: str) -> AsyncIterator[Peer]:
 
 def responses(peer: Peer) -> list[streaming.StreamResponse]:
     return [streaming.StreamResponse.FromString(data) for data in peer.streams[1].messages()]
+
+
+async def test_who_interrupts_is_asked_soon_how_far_it_has_read(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slowly it read before: behind what it has not read are the news of that."""
+    monkeypatch.setattr(lead, "_VAIN_S", math.inf)
+    peer.send(*[framed(chunk("x" * 1000))] * 60)
+    await peer.until(lambda: peer.kinds.count(PING) == 1)
+    for found in gc.get_objects():
+        if isinstance(found, Call):
+            found.lead.wait(1000.0)
+    await peer.until(lambda: peer.kinds.count(PING) == 2)
+    peer.send(framed(INTERRUPT))
+    await peer.until(lambda: peer.kinds.count(PING) == 3)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ class Replies(Results):
         """
         self._refused = None
         self._keep(pb.StreamResponse(interrupted=encode_interruption(said)))
+        self._context.ask_anew()  # who has played what came reads past the rest of it now
 
     async def forward_news(self) -> None:
         """Tell the client of news as they come, until ``finish``."""

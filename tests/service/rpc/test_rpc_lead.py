@@ -101,6 +101,18 @@ async def test_who_wants_very_much_is_asked_nothing() -> None:
         assert PING not in peer.kinds
 
 
+async def test_who_is_about_to_read_faster_is_asked_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leads, "_VAIN_S", math.inf)
+    async with serving({"Write": write}) as served, wide(served) as peer:
+        peer.send(begin(1, "Write"))
+        await asked(peer)
+        (connection,) = served.server._open
+        connection.calls[1].lead.wait(1000.0)
+        await asked(peer)
+        connection.calls[1].ask_anew()
+        await asked(peer)
+
+
 async def test_one_call_that_is_ahead_keeps_no_other_waiting() -> None:
     async with serving({"Write": write}) as served, wide(served) as peer:
         peer.send(begin(1, "Write"))

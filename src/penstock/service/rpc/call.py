@@ -152,6 +152,10 @@ class Call(Flow):
         elif self._outbox.has_been_full:  # others have their turn
             await asyncio.sleep(0)
 
+    def ask_anew(self) -> None:
+        """Its client is about to read faster than it did: what waits for that is not to wait."""
+        self._outbox.ask_anew(self)
+
     async def abort(self, code: grpc.StatusCode, details: str = "") -> NoReturn:
         """End the call behind what has been written; raises ``grpc.aio.AbortError``."""
         if self._code is not None or self.over:

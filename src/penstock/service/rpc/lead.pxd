@@ -15,4 +15,5 @@ cdef class Lead:
     cdef bint far(self) noexcept
     cpdef void spend(self, int64_t size) noexcept
     cpdef void allow(self, int64_t size) noexcept
+    cpdef void ask_anew(self) noexcept
     cpdef void widen(self, int64_t by) noexcept

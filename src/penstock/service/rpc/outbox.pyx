@@ -142,6 +142,11 @@ cdef class Outbox:
             self.drain()
         return True
 
+    def ask_anew(self, Outflow call not None):
+        """Have a call's client tell soon how far it has read, however slowly it did so far."""
+        call.lead.ask_anew()
+        self._ask()
+
     def take_payloads(self, int64_t most):
         """The largest payload of a frame that the client takes."""
         self._most_payload = min(most, <int64_t>MOST_PAYLOAD)
