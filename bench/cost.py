@@ -19,7 +19,8 @@ from typing import TypeAlias
 
 from bench.load.connection import Connection
 from bench.load.generator import CHUNK_S, Load
-from bench.rpc.servers import PENSTOCK, server_process
+from bench.load.service import roomy
+from bench.rpc.servers import server_process
 from penstock.testing import ProcessTree
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -101,7 +102,7 @@ def _side(checkout: Path, streams: int) -> Iterator[_Side]:
     ours, theirs = _SPAWN.Pipe()
     own = checkout == _ROOT
     python = None if own else checkout / ".venv/bin/python"
-    with server_process(*PENSTOCK, python=python) as (process, address), ours:
+    with ours, roomy() as words, server_process(*words, python=python) as (process, address):
         clients = _SPAWN.Process(target=_talk, args=(address, streams, theirs), daemon=True)
         clients.start()
         theirs.close()

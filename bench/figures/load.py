@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bench.load.search import BOUND_MS, late_ms, most_streams
+from bench.load.service import roomy
 from bench.measurement import OURS, Case, Effort, Figure, Measure, Target, apart
-from bench.rpc.servers import ECHO, PENSTOCK, server
+from bench.rpc.servers import ECHO, server
 
 _MOST = 640
 _IN_PROCESSES = 20
-_LIMITS = "[limits]\nmax_processes = 1000\n[service.connections]\nmax_streams = 1000\n"
-
-
-@contextmanager
-def _service() -> Iterator[str]:
-    """A service that may have as many hosts, and streams of a connection, as it takes."""
-    with TemporaryDirectory() as folder:
-        config = Path(folder, "penstock.toml")
-        config.write_text(_LIMITS, encoding="utf-8")
-        with server(*PENSTOCK, "--config", str(config)) as address:
-            yield address
 
 
 async def _most(address: str, kind: str, chunks: int, most: int) -> Sequence[float]:
@@ -37,7 +25,7 @@ async def _late(address: str, kind: str, streams: int, chunks: int) -> Sequence[
 
 @asynccontextmanager
 async def _native(chunks: int, most: int) -> AsyncIterator[Mapping[str, Measure]]:
-    with _service() as ours, server(*ECHO) as bare:
+    with roomy() as words, server(*words) as ours, server(*ECHO) as bare:
         yield {
             "floor": partial(_most, bare, "echo", chunks, most),
             OURS: partial(_most, ours, "native", chunks, most),
@@ -46,7 +34,7 @@ async def _native(chunks: int, most: int) -> AsyncIterator[Mapping[str, Measure]
 
 @asynccontextmanager
 async def _processes(streams: int, chunks: int) -> AsyncIterator[Mapping[str, Measure]]:
-    with _service() as ours, server(*ECHO) as bare:
+    with roomy() as words, server(*words) as ours, server(*ECHO) as bare:
         yield {
             "floor": partial(_late, bare, "echo", streams, chunks),
             OURS: partial(_late, ours, "processes", streams, chunks),

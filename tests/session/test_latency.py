@@ -10,7 +10,7 @@ from pipelines import chain, options
 
 from penstock.data import Text
 from penstock.session import Session
-from penstock.session.passage import Tally
+from penstock.session.crossing import Tally
 
 APART_S = 0.2
 EVERYWHERE = pytest.mark.parametrize("kind", ["PassThrough", "EchoNode"])

@@ -16,9 +16,9 @@ from penstock.bridges.lane import no_listener
 from penstock.data import CLIENT, Kind, Message, Text
 from penstock.session import NodeSpans, Output, Session
 from penstock.session.counters import Counters
+from penstock.session.crossing import AT_ONCE
 from penstock.session.gateway import Gateway
 from penstock.session.life import Life
-from penstock.session.passage import AT_ONCE
 from penstock.session.reading import Reading
 
 EVERYWHERE = pytest.mark.parametrize("kind", ["PassThrough", "EchoNode"])

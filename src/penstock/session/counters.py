@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock.session.context import SessionExecutionContext
+from penstock.session.crossing import Tally
 from penstock.session.ensemble import Ensemble
 from penstock.session.metrics import (
     HostMetrics,
@@ -14,7 +15,6 @@ from penstock.session.metrics import (
     node_metrics,
     waiting_and_dropped,
 )
-from penstock.session.passage import Tally
 
 
 class Counters(Tally):

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from penstock.bridges import ProducerEnd
 from penstock.data import Message
 from penstock.executors.pump import LoopPump
-from penstock.session.passage import Passage, Passages
+from penstock.session.crossing import Crossing, Crossings
 
 
-class Inlet(Passage):
+class Inlet(Crossing):
     """A lane into a node; several tasks may send, in the order in which they ask.
 
     ``is_reached`` says that the node of one that was laid while it ran has its end by now.
@@ -53,7 +53,7 @@ class Inlet(Passage):
             self._putting -= 1
 
 
-class Gateway(Passages):
+class Gateway(Crossings):
     """All inlets and outlets of a session, by node ID."""
 
     def add_inlet(self, node_id: str, end: ProducerEnd) -> None:

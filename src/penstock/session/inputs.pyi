@@ -1,14 +1,17 @@
+from collections.abc import Callable
 from typing import final
 
 from penstock.data import Message, Value
 from penstock.executors.trail import Trail
+from penstock.session.crossing import Tally
 from penstock.session.gateway import Inlet
 from penstock.session.life import Life
-from penstock.session.passage import Tally
 
 @final
 class Inward:
-    def __init__(self, life: Life, counters: Tally, trail: Trail | None) -> None: ...
+    def __init__(
+        self, life: Life, counters: Tally, trail: Trail | None, check: Callable[[], None]
+    ) -> None: ...
     @property
     def sequence(self) -> int: ...
     def offer(

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from penstock.data.message cimport Message, new_message
 from penstock.executors.multiprocess.transport.clock cimport now_ns
-from penstock.session.passage cimport Passage, Passages, Tally
+from penstock.session.crossing cimport Crossing, Crossings, Tally
 
 from penstock.bridges import CLIENT_SLOT
 from penstock.bridges.epochs import outputs_at
@@ -22,28 +22,33 @@ cdef object _MAX_TIMESTAMP_US = 1 << 63
 
 @cython.final
 cdef class Inward:
-    """A client's way into a session that runs; ``sequence`` is the number of its last input."""
+    """A client's way into a session; ``sequence`` is the number of its last input.
+
+    ``check`` raises what keeps anything from being sent, once the session is over or has failed.
+    """
 
     cdef readonly object sequence
     cdef object _life
-    cdef Passages _gateway
+    cdef Crossings _gateway
     cdef Tally _tally
     cdef object _trail
+    cdef object _check
     cdef object _epochs
     cdef const uint64_t[::1] _words
     cdef bint _has_begun
 
-    def __init__(self, life, Tally counters not None, trail):
+    def __init__(self, life, Tally counters not None, trail, check):
         self.sequence = 0
         self._life = life
         self._gateway = life.gateway
         self._tally = counters
         self._trail = trail
+        self._check = check
 
     def offer(self, str node_id, value, sequence, timestamp_us, entered_ns):
         """Send a value to a source; its number, or None where it would have to wait."""
         cdef Message message = self._stamped(value, sequence, timestamp_us, entered_ns)
-        cdef Passage inlet = self._inlet(node_id, message)
+        cdef Crossing inlet = self._inlet(node_id, message)
         if inlet._putting or not inlet.offer(message):
             return None
         self._count(message)
@@ -65,12 +70,14 @@ cdef class Inward:
         return _message(value, self.sequence, timestamp_us, self._epoch(), 0)
 
     cdef Message _stamped(self, value, sequence, timestamp_us, entered_ns):
+        if self._life.failure is not None or self._life.over.is_set():
+            self._check()
         number = self.sequence + 1 if sequence is None else sequence
         entered = now_ns() if entered_ns is None else <int64_t>entered_ns
         return _message(value, number, timestamp_us, self._epoch(), entered)
 
-    cdef Passage _inlet(self, str node_id, Message message):
-        cdef Passage inlet
+    cdef Crossing _inlet(self, str node_id, Message message):
+        cdef Crossing inlet
         if node_id not in self._gateway.inlets:
             self._life.bus.node(node_id)  # raises where there is no such node at all
         inlet = self._gateway.into(node_id, message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.session.passage import Handing
+from penstock.session.crossing import Handing
 
 
 class Reading(Handing):

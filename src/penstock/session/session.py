@@ -34,6 +34,8 @@ from penstock.session.options import Interruption, SessionOptions
 from penstock.session.output import Output
 from penstock.session.reading import Reading
 
+_NOT_STARTED = "the session has not been started"
+
 
 class Session:
     """One run of the pipeline that a manifest describes.
@@ -120,7 +122,7 @@ class Session:
         self._life = Life(self.context, self._options, pool_bytes)
         if self._life.traces:
             self._trail = Trail(self._tell_spans)
-        self._inward = Inward(self._life, self._counters, self._trail)
+        self._inward = Inward(self._life, self._counters, self._trail, self._check)
         self._root = asyncio.create_task(self._life.run(), name=f"session {self.session_id}")
         self._root.add_done_callback(self._on_root_done)
         try:
@@ -146,7 +148,7 @@ class Session:
         node or value that can't be taken, ``SessionClosedError`` after the end, ``StallError``
         where waiting can't end, and the session's failure once it has failed.
         """
-        inward = self._running_inward()
+        inward = self._started_inward()
         used = inward.offer(node_id, value, sequence, timestamp_us, entered_ns)
         if used is not None:
             return used
@@ -165,7 +167,7 @@ class Session:
         entered_ns: int | None = None,
     ) -> int | None:
         """As ``send``, where it need not wait; None where it would, and nothing was sent."""
-        inward = self._running_inward()
+        inward = self._started_inward()
         return inward.offer(node_id, value, sequence, timestamp_us, entered_ns)
 
     async def end(self, *, keep_producing: bool = False) -> None:
@@ -328,14 +330,14 @@ class Session:
         await inlet.put(message, self._check, check_stall, stall_s)
 
     def _stamp(self, value: Value, timestamp_us: int) -> Message:
-        return self._running_inward().between(value, timestamp_us)
+        return self._started_inward().between(value, timestamp_us)
 
     def _tell_spans(self, spans: list[NodeSpan]) -> None:
         self._started().traced(CLIENT, os.getpid(), spans, 0)
 
     def _started(self) -> Life:
         if self._life is None:
-            raise SessionError("the session has not been started")
+            raise SessionError(_NOT_STARTED)
         return self._life
 
     def _running(self) -> Life:
@@ -346,9 +348,9 @@ class Session:
             self._check()
         return life
 
-    def _running_inward(self) -> Inward:
-        self._running()
-        assert self._inward is not None  # noqa: S101  # made in start
+    def _started_inward(self) -> Inward:
+        if self._inward is None:
+            raise SessionError(_NOT_STARTED)
         return self._inward
 
     def _failure(self) -> PenstockError | None:

@@ -19,7 +19,7 @@ class Tally:
     def average_latency_s(self) -> float | None: ...
     def arrived(self, entered_ns: int) -> float | None: ...
 
-class Passage:
+class Crossing:
     _putting: int
 
     def __init__(self, end: ProducerEnd) -> None: ...
@@ -29,7 +29,7 @@ class Passage:
     def is_waiting(self) -> bool: ...
     def _offered(self, message: Message) -> bool: ...
 
-class Passages:
+class Crossings:
     ended: bool
     _at_once: Callable[[], bool] | None
 

@@ -52,7 +52,7 @@ cdef class Tally:
         return 0
 
 
-cdef class Passage:
+cdef class Crossing:
     """A lane into a node; ``_putting`` are those who wait to send."""
 
     def __init__(self, end):
@@ -75,7 +75,7 @@ cdef class Passage:
         return self.offer(message)
 
 
-cdef class Passages:
+cdef class Crossings:
     """All lanes between a client and its session, by node ID.
 
     ``_at_once`` is called where something comes to be taken, and says whether that was taken; else
@@ -103,9 +103,9 @@ cdef class Passages:
         message = self.taken()
         return None if message is None else (self._sink, message)
 
-    cdef Passage into(self, str node_id, Message message):
+    cdef Crossing into(self, str node_id, Message message):
         """The inlet for a message; raises ``InputError`` where it can't be taken."""
-        cdef Passage inlet = self.inlets.get(node_id)
+        cdef Crossing inlet = self.inlets.get(node_id)
         if inlet is None:
             known = ", ".join(sorted(self.inlets)) or "none"
             said = f"node {node_id!r} takes no inputs from outside (these do: {known})"

@@ -14,14 +14,14 @@ cdef class Tally:
     cpdef object arrived(self, int64_t entered_ns)
 
 
-cdef class Passage:
+cdef class Crossing:
     cdef readonly object end
     cdef public int _putting
 
     cdef bint offer(self, Message message) except -1
 
 
-cdef class Passages:
+cdef class Crossings:
     cdef readonly dict inlets
     cdef readonly dict outlets
     cdef readonly object _pump
@@ -31,14 +31,14 @@ cdef class Passages:
     cdef Py_ssize_t _next
     cdef str _sink
 
-    cdef Passage into(self, str node_id, Message message)
+    cdef Crossing into(self, str node_id, Message message)
     cdef Message taken(self)
     cdef bint has_drained(self) except -1
 
 
 cdef class Handing:
     cdef readonly object _life
-    cdef readonly Passages _gateway
+    cdef readonly Crossings _gateway
     cdef readonly object _at_once
     cdef Tally _tally
     cdef object _trail
