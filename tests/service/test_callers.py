@@ -57,7 +57,10 @@ def test_a_file_that_is_no_good_is_read_once_until_it_changes(
     assert read.call_count == 3
 
 
-@pytest.mark.parametrize("text", ["", "\n# who may call\n", ONE[:-2]])
+UNFINISHED = {"empty": "", "a comment": "\n# who may call\n", "half a token": ONE[:-2]}
+
+
+@pytest.mark.parametrize("text", UNFINISHED.values(), ids=UNFINISHED)
 def test_a_file_that_has_yet_to_be_written_takes_no_token_away(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
