@@ -32,7 +32,7 @@ def test_one_dimensional_samples_are_mono() -> None:
     assert audio.channels == 1
 
 
-@pytest.mark.parametrize("shape", [(1, 64), (9, 65), (0, 65), (160, 128)])
+@pytest.mark.parametrize("shape", [(1, 128), (9, 129), (0, 129), (160, 200)])
 def test_many_channels_may_be_meant(shape: tuple[int, int]) -> None:
     assert Audio(np.zeros(shape, np.int16), 16_000).channels == shape[1]
 
@@ -47,7 +47,7 @@ def test_duration_is_in_seconds() -> None:
         (np.zeros((2, 2, 2), np.int16), 1, r"got \(2, 2, 2\)"),
         (np.zeros((2, 0), np.int16), 1, r"got \(2, 0\)"),
         (np.zeros((2, 16_000), np.int16), 1, r"got \(2, 16000\): transpose what has its channels"),
-        (np.zeros((8, 65), np.int16), 1, r"got \(8, 65\): transpose what has its channels first$"),
+        (np.zeros((8, 129), np.int16), 1, r"got \(8, 129\): transpose"),
         (np.zeros(2, np.float64), 1, "got float64"),
         (np.zeros(2, np.dtype(">i2")), 1, "got >i2"),
         (np.zeros(2, np.int16), 0, "at least 1, got 0"),

@@ -95,6 +95,27 @@ def test_a_file_that_is_just_being_written_in_place_is_read_a_moment_later(
     assert tokens.current().bearer(ROBOT) is None
 
 
+def test_another_file_that_has_just_come_may_have_yet_to_be_written_too(tmp_path: Path) -> None:
+    path = written(tmp_path / "tokens.toml")
+    tokens = TokenFile(str(path))
+    path.unlink()
+    path.write_text(ONE)
+    assert tokens.current().bearer(ROBOT)
+
+
+def test_a_file_that_is_written_to_again_and_again_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "tokens.toml")
+    tokens = TokenFile(str(path))
+    monkeypatch.setattr(callers, "_SETTLED_NS", 3600 * 10**9)
+    path.write_text(ONE)
+    assert tokens.current().bearer(ROBOT)
+    monkeypatch.setattr(callers, "_LONGEST_S", 0.0)
+    path.write_text(ONE)
+    assert tokens.current().bearer(ROBOT) is None
+
+
 def test_a_file_that_changes_while_it_is_read_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -306,6 +306,11 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
         PROTOCOL,
         "publish.data.json",
     ),
+    (
+        {"publish": pb.Publish(addr=at("n0", IN), data=text("x"), timestamp_us=1 << 63)},
+        PROTOCOL,
+        "timestamp_us must be whole and below 2⁶³",
+    ),
     ({"intercept": pb.Intercept(addr=at("n0", IN))}, ADDRESS, "expected OUT, got IN"),
     ({"intercept": pb.Intercept(addr=at("x"))}, UNKNOWN, "no node has the ID 'x'"),
     ({"remove_intercept": pb.RemoveIntercept(addr=at("n0", IN))}, ADDRESS, "expected OUT"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from enum import StrEnum
 
 import numpy as np
 import pytest
@@ -385,3 +386,27 @@ async def main():
 if __name__ == "__main__":
     asyncio.run(main())
 """
+
+
+async def test_numbers_go_up_while_one_waits_for_room():
+    manifest = chain("slow", "PassThrough", connections=[], channel_capacity=2)
+    async with Session(manifest, options()) as session:
+        numbers = []
+        while (number := session.send_nowait("n0", Text("x"))) is not None:
+            numbers.append(number)
+        waiting = [asyncio.create_task(session.send("n0", Text("waits"))) for _ in range(2)]
+        await asyncio.sleep(0)
+        numbers += [await session.send("n1", Text("y")) for _ in range(3)]
+        for one in waiting:
+            numbers.append(await one)
+        numbers.append(await session.send("n1", Text("z")))
+        assert sorted(numbers) == list(range(1, len(numbers) + 1))
+        assert numbers[-1] == max(numbers)
+
+
+async def test_a_node_may_be_named_by_any_kind_of_text():
+    class Name(StrEnum):
+        FIRST = "n0"
+
+    async with Session(chain("PassThrough"), options()) as session:
+        assert await session.send(Name.FIRST, Text("x")) == 1

@@ -6,7 +6,7 @@ from msgspec.structs import force_setattr
 from numpy cimport PyArray_DESCR, PyArray_DIM, PyArray_NDIM, import_array, ndarray
 
 cdef frozenset _DTYPES = frozenset(map(np.dtype, (np.float32, np.int16, np.int32)))
-cdef Py_ssize_t _MOST_CHANNELS = 64
+cdef Py_ssize_t _MOST_CHANNELS = 128
 cdef Py_ssize_t _FEW = 8
 import_array()
 

@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 _COMMON_NAME = "x509_common_name"
 _SETTLED_NS = 100_000_000
 """A file that has not been written to for so long is written to its end."""
+_LONGEST_S = 1.0
+"""One that is written to again and again is read after so long all the same."""
 BEARER: ContextVar[Caller | None] = ContextVar("bearer", default=None)
 """Who has shown a token in the call that this task serves."""
 
@@ -93,6 +95,7 @@ class TokenFile:
         self._path = Path(path)
         self._seen = self._stamp()
         self._fault = ""
+        self._unsettled_s: float | None = None
         self._tokens = load_tokens(path)
         say_which_methods_are_none(self._tokens)
 
@@ -107,11 +110,15 @@ class TokenFile:
         return self._tokens
 
     def _is_being_written(self, stamp: _Stamp | None) -> bool:
-        """Whether more may follow; another file that was put in its place is whole."""
-        if stamp is None or self._seen is None or stamp.inode != self._seen.inode:
+        """Whether more may follow; who writes without end is not waited for."""
+        now_s, age_ns = time.monotonic(), time.time_ns() - (stamp.mtime_ns if stamp else 0)
+        if self._seen is not None and stamp is not None and stamp.mtime_ns == self._seen.mtime_ns:
             return False
-        age_ns = time.time_ns() - stamp.mtime_ns
-        return stamp.mtime_ns != self._seen.mtime_ns and 0 <= age_ns < _SETTLED_NS
+        if not 0 <= age_ns < _SETTLED_NS:
+            self._unsettled_s = None
+            return False
+        self._unsettled_s = self._unsettled_s or now_s
+        return now_s - self._unsettled_s < _LONGEST_S
 
     def _reload(self, stamp: _Stamp | None) -> None:
         """What keeps the file from being read may pass without a change of it; it is told once."""

@@ -7,5 +7,5 @@ cdef class Course:
     cdef uint64_t _stale
     cdef set _heeded
 
-    cdef void _advance(self) noexcept
+    cdef int _advance(self) except -1
     cdef bint _is_stale(self) noexcept

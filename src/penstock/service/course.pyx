@@ -59,10 +59,11 @@ cdef class Course:
         if everything:
             self._stale = max(self._stale, place)
 
-    cdef void _advance(self) noexcept:
+    cdef int _advance(self) except -1:
         if self._heeded:
             self._heeded.discard(self.read)
         self.read += 1
+        return 0
 
     cdef bint _is_stale(self) noexcept:
         return self.read <= self._stale

@@ -4,8 +4,7 @@ It is compiled, as each chunk of a real-time stream comes by; what waits is in `
 and ``CallLimits``, which are made of this.
 """
 
-cimport cython
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from penstock.data.payloads cimport payload_bytes
 from penstock.executors.multiprocess.transport.clock cimport now_ns
@@ -43,13 +42,13 @@ cdef class InputLimits:
 
     cdef int _check(self, value, uint64_t largest) except -1:
         cdef uint64_t nbytes = payload_bytes(value)
-        cdef uint64_t free = self._max_samples - self._samples
+        cdef uint64_t limit = self._max_samples
         if nbytes > largest:
             raise ResourceLimitError(
                 "max_message_bytes", wished=nbytes, free=largest, limit=largest
             )
-        if self._max_samples and _samples_of(value) > free:
-            wished, limit = _samples_of(value), self._max_samples
+        if limit and self._samples + _samples_of(value) > limit:
+            wished, free = _samples_of(value), limit - self._samples
             raise ResourceLimitError("max_audio_samples", wished=wished, free=free, limit=limit)
         return 0
 

@@ -10,6 +10,7 @@ cdef class Tally:
     cdef double _total_s
     cdef uint64_t _timed
 
+    cdef int forget(self, latency_s) except -1
     cdef int count_input(self, kind) except -1
     cpdef object arrived(self, int64_t entered_ns)
 
@@ -29,9 +30,9 @@ cdef class Crossings:
     cdef public object _at_once
     cdef list _in_turn
     cdef Py_ssize_t _next
-    cdef str _sink
+    cdef object _sink
 
-    cdef Crossing into(self, str node_id, Message message)
+    cdef Crossing into(self, node_id, Message message)
     cdef Message taken(self)
     cdef bint has_drained(self) except -1
 

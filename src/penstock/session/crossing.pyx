@@ -47,6 +47,14 @@ cdef class Tally:
         self._timed += 1
         return latency_s
 
+    cdef int forget(self, latency_s) except -1:
+        """An output that was counted with that has not left after all."""
+        self.outputs -= 1
+        if latency_s is not None:
+            self._total_s -= latency_s
+            self._timed -= 1
+        return 0
+
     cdef int count_input(self, kind) except -1:
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
         return 0
@@ -88,7 +96,7 @@ cdef class Crossings:
         self._pump = LoopPump()
         self._in_turn = []
 
-    def add_outlet(self, str node_id, end):
+    def add_outlet(self, node_id, end):
         end.on_change = self._arrived
         self.outlets[node_id] = end
         self._in_turn.append((node_id, end))
@@ -103,7 +111,7 @@ cdef class Crossings:
         message = self.taken()
         return None if message is None else (self._sink, message)
 
-    cdef Crossing into(self, str node_id, Message message):
+    cdef Crossing into(self, node_id, Message message):
         """The inlet for a message; raises ``InputError`` where it can't be taken."""
         cdef Crossing inlet = self.inlets.get(node_id)
         if inlet is None:
@@ -160,7 +168,7 @@ cdef class Handing:
             raise self._fault
         output, self._refused = self._refused, None
         if output is not None and self._is_stale(output):
-            self._tally.outputs -= 1
+            self._tally.forget(output.latency_s)
             output = None
         return output or self._taken()
 

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import final
 
 from penstock.data import Message, Value
@@ -9,9 +8,7 @@ from penstock.session.life import Life
 
 @final
 class Inward:
-    def __init__(
-        self, life: Life, counters: Tally, trail: Trail | None, check: Callable[[], None]
-    ) -> None: ...
+    def __init__(self, life: Life, counters: Tally, trail: Trail | None) -> None: ...
     @property
     def sequence(self) -> int: ...
     def offer(

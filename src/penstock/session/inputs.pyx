@@ -22,39 +22,35 @@ cdef object _MAX_TIMESTAMP_US = 1 << 63
 
 @cython.final
 cdef class Inward:
-    """A client's way into a session; ``sequence`` is the number of its last input.
-
-    ``check`` raises what keeps anything from being sent, once the session is over or has failed.
-    """
+    """A client's way into a session that runs; ``sequence`` is the number of its last input."""
 
     cdef readonly object sequence
     cdef object _life
     cdef Crossings _gateway
     cdef Tally _tally
     cdef object _trail
-    cdef object _check
     cdef object _epochs
     cdef const uint64_t[::1] _words
     cdef bint _has_begun
 
-    def __init__(self, life, Tally counters not None, trail, check):
+    def __init__(self, life, Tally counters not None, trail):
         self.sequence = 0
         self._life = life
         self._gateway = life.gateway
         self._tally = counters
         self._trail = trail
-        self._check = check
 
-    def offer(self, str node_id, value, sequence, timestamp_us, entered_ns):
+    def offer(self, node_id, value, sequence, timestamp_us, entered_ns):
         """Send a value to a source; its number, or None where it would have to wait."""
         cdef Message message = self._stamped(value, sequence, timestamp_us, entered_ns)
         cdef Crossing inlet = self._inlet(node_id, message)
         if inlet._putting or not inlet.offer(message):
             return None
+        self.sequence = message.sequence
         self._count(message)
         return self.sequence
 
-    def prepare(self, str node_id, value, sequence, timestamp_us, entered_ns):
+    def prepare(self, node_id, value, sequence, timestamp_us, entered_ns):
         """The message, and the inlet that it is to be put in, for who will wait; has a number."""
         cdef Message message = self._stamped(value, sequence, timestamp_us, entered_ns)
         inlet = self._inlet(node_id, message)
@@ -65,18 +61,16 @@ cdef class Inward:
         """It has been sent."""
         self._count(message)
 
-    def between(self, value, int64_t timestamp_us):
+    def between(self, value, timestamp_us):
         """A value that comes in between, with the number of the last input; it is none itself."""
         return _message(value, self.sequence, timestamp_us, self._epoch(), 0)
 
     cdef Message _stamped(self, value, sequence, timestamp_us, entered_ns):
-        if self._life.failure is not None or self._life.over.is_set():
-            self._check()
         number = self.sequence + 1 if sequence is None else sequence
         entered = now_ns() if entered_ns is None else <int64_t>entered_ns
         return _message(value, number, timestamp_us, self._epoch(), entered)
 
-    cdef Crossing _inlet(self, str node_id, Message message):
+    cdef Crossing _inlet(self, node_id, Message message):
         cdef Crossing inlet
         if node_id not in self._gateway.inlets:
             self._life.bus.node(node_id)  # raises where there is no such node at all
@@ -87,7 +81,6 @@ cdef class Inward:
         return inlet
 
     cdef int _count(self, Message message) except -1:
-        self.sequence = message.sequence
         if self._trail is not None:
             self._trail.note(message, message.entered_ns)
         return self._tally.count_input(message.value.kind)

@@ -34,8 +34,6 @@ from penstock.session.options import Interruption, SessionOptions
 from penstock.session.output import Output
 from penstock.session.reading import Reading
 
-_NOT_STARTED = "the session has not been started"
-
 
 class Session:
     """One run of the pipeline that a manifest describes.
@@ -122,7 +120,7 @@ class Session:
         self._life = Life(self.context, self._options, pool_bytes)
         if self._life.traces:
             self._trail = Trail(self._tell_spans)
-        self._inward = Inward(self._life, self._counters, self._trail, self._check)
+        self._inward = Inward(self._life, self._counters, self._trail)
         self._root = asyncio.create_task(self._life.run(), name=f"session {self.session_id}")
         self._root.add_done_callback(self._on_root_done)
         try:
@@ -148,7 +146,7 @@ class Session:
         node or value that can't be taken, ``SessionClosedError`` after the end, ``StallError``
         where waiting can't end, and the session's failure once it has failed.
         """
-        inward = self._started_inward()
+        inward = self._way_in()
         used = inward.offer(node_id, value, sequence, timestamp_us, entered_ns)
         if used is not None:
             return used
@@ -167,8 +165,7 @@ class Session:
         entered_ns: int | None = None,
     ) -> int | None:
         """As ``send``, where it need not wait; None where it would, and nothing was sent."""
-        inward = self._started_inward()
-        return inward.offer(node_id, value, sequence, timestamp_us, entered_ns)
+        return self._way_in().offer(node_id, value, sequence, timestamp_us, entered_ns)
 
     async def end(self, *, keep_producing: bool = False) -> None:
         """No more inputs: everything in the pipeline drains, and ``outputs`` comes to its end.
@@ -330,14 +327,14 @@ class Session:
         await inlet.put(message, self._check, check_stall, stall_s)
 
     def _stamp(self, value: Value, timestamp_us: int) -> Message:
-        return self._started_inward().between(value, timestamp_us)
+        return self._way_in().between(value, timestamp_us)
 
     def _tell_spans(self, spans: list[NodeSpan]) -> None:
         self._started().traced(CLIENT, os.getpid(), spans, 0)
 
     def _started(self) -> Life:
         if self._life is None:
-            raise SessionError(_NOT_STARTED)
+            raise SessionError("the session has not been started")
         return self._life
 
     def _running(self) -> Life:
@@ -348,9 +345,10 @@ class Session:
             self._check()
         return life
 
-    def _started_inward(self) -> Inward:
-        if self._inward is None:
-            raise SessionError(_NOT_STARTED)
+    def _way_in(self) -> Inward:
+        """That of a session that may still be used."""
+        self._running()
+        assert self._inward is not None  # noqa: S101  # made in start
         return self._inward
 
     def _failure(self) -> PenstockError | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -17,6 +19,7 @@ from bench.rpc.http2 import ACK, HELLO
 from penstock.service.rpc import Call
 from penstock.service.rpc import lead as leads
 from penstock.service.rpc.lead import LEAD_BYTES, Lead
+from penstock.service.rpc.outbox import Outbox, Outflow
 
 SIZE = 1000
 FRAMED = SIZE + 5
@@ -215,3 +218,60 @@ async def test_what_was_interrupted_is_not_under_way_for_long() -> None:
         stop.set()
         await peer.ended(1)
         assert (told(peer) - seen) * FRAMED <= LEAD_BYTES + 2 * FRAMED
+
+
+class Loop:
+    """A loop's clock, and its one timer; nothing happens until it is moved on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.due: float | None = None
+        self._callback: Callable[[], object] = int
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """The end of a turn, which never comes."""
+
+    def call_later(self, wait_s: float, callback: Callable[[], object]) -> Loop:
+        self.due, self._callback = self.now + wait_s, callback
+        return self
+
+    def when(self) -> float | None:
+        return self.due
+
+    def cancel(self) -> None:
+        self.due = None
+
+    def move_on(self) -> None:
+        assert self.due is not None
+        self.now, self.due = self.due, None
+        self._callback()
+
+
+def test_who_has_just_come_to_be_far_is_not_taken_for_one_who_tells_nothing() -> None:
+    """Beside one who was asked for long, and is asked seldom by now."""
+    loop = Loop()
+    outbox = Outbox(cast("asyncio.AbstractEventLoop", loop))
+    outbox.widen(16 * MIB, None)
+
+    def far(stream: int) -> Outflow:
+        call = Outflow(stream, 4 * MIB)
+        while outbox.send(call, bytes(10_000)):
+            continue
+        return call
+
+    first = far(1)
+    for _ in range(6):
+        outbox.widen(1, first)  # it tells something, if little
+        loop.move_on()
+    assert loop.due is not None
+    assert loop.due - loop.now > 10 * leads.ASK_S
+    loop.now = loop.due - leads.ASK_S / 2
+    second = far(3)
+    outbox.widen(1, first)
+    loop.move_on()
+    assert second.lead.is_far
+    assert loop.due is not None
+    assert loop.due - loop.now < 2 * leads.ASK_S

@@ -44,7 +44,7 @@ from penstock.service.rpc.frames import (
 from penstock.service.rpc.headers import (
     BadCallError,
     Headers,
-    MalformedError,
+    MalformedCallError,
     NotGrpcError,
     PlainEncoder,
     metadata_refused,
@@ -264,7 +264,7 @@ class Connection(DataPath, asyncio.Protocol):
             return
         try:
             opening = read_opening(event.headers, limits.max_metadata_bytes)
-        except MalformedError:
+        except MalformedCallError:
             self._reset(stream, ErrorCodes.PROTOCOL_ERROR)
             return
         except (NotGrpcError, BadCallError) as exc:

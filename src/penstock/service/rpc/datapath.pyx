@@ -40,6 +40,26 @@ cdef class DataPath(Taker):
         """Have all calls together send as much as can be said."""
         self._use(0)
 
+    def reset(self, call, code=ErrorCodes.CANCEL):
+        """End a call of which nothing more is to be said."""
+        raise NotImplementedError
+
+    def _is_known(self, stream):
+        """Whether a call of that stream has begun, or could have."""
+        raise NotImplementedError
+
+    def _take_other(self, kind, flags, stream, payload):
+        """Make something of any other frame; whether that cost much."""
+        raise NotImplementedError
+
+    def _end_stream(self, stream):
+        """Nothing more comes of a call."""
+        raise NotImplementedError
+
+    def _break(self, code, why=b""):
+        """Say what is wrong with the connection, and end it."""
+        raise NotImplementedError
+
     cdef bint take_frame(self, int kind, int flags, uint32_t stream, bytes payload) except -1:
         cdef Flow call = self.calls.get(stream)
         if not self._within_headers and (call is not None or self._is_known(stream)):

@@ -41,7 +41,7 @@ _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if code != 0x25)
 _ACCEPTED: Headers = [(b"grpc-accept-encoding", b"identity,deflate,gzip")]
 
 
-class MalformedError(Exception):
+class MalformedCallError(Exception):
     """A request that breaks the rules of HTTP: its stream is reset (RFC 9113, section 8.1.1)."""
 
 
@@ -76,7 +76,7 @@ class Opening:
 
 
 def read_opening(headers: Iterable[tuple[bytes, bytes]], most_bytes: int) -> Opening:
-    """Raises ``MalformedError``, ``NotGrpcError`` and ``BadCallError``.
+    """Raises ``MalformedCallError``, ``NotGrpcError`` and ``BadCallError``.
 
     The last of these where it has over ``most_bytes``, for one. A length of all that comes says
     nothing beside those that messages have: servers of gRPC go by none, so one that is wrong,
@@ -88,9 +88,9 @@ def read_opening(headers: Iterable[tuple[bytes, bytes]], most_bytes: int) -> Ope
     for name, value in headers:
         size += len(name) + len(value) + _ENTRY_BYTES
         if _NAME.fullmatch(name) is None or _BROKEN.search(value) is not None:
-            raise MalformedError
+            raise MalformedCallError
         if name == LENGTH and not (value.isdigit() and said.get(LENGTH, value) == value):
-            raise MalformedError
+            raise MalformedCallError
         if name.startswith(b":"):
             said[name] = value
             continue

@@ -1,6 +1,6 @@
 """What comes from a client, cut into frames: some of one connection, then some of others.
 
-Compiled: each chunk of a stream comes by here, and by what takes its frame (``stream_data``).
+Compiled: each chunk of a stream comes by here, and by what takes its frame (``datapath``).
 """
 
 cimport cython
@@ -105,16 +105,18 @@ cdef class Inflow:
 
     cdef bint _given(self, Head head, const unsigned char* payload) except -1:
         """Have a frame taken, while any is of interest; whether it cost much."""
-        if self._taker is None:
+        cdef Taker taker = self._taker  # which it may let go of, as this is taken
+        if taker is None:
             return False
-        return self._taker.take_frame(
+        return taker.take_frame(
             head.kind, head.flags, head.stream,
             PyBytes_FromStringAndSize(<const char*>payload, head.size),
         )
 
     cdef int _refuse(self) except -1:
-        if self._taker is not None:
-            self._taker.refuse_frame()
+        cdef Taker taker = self._taker
+        if taker is not None:
+            taker.refuse_frame()
         return 0
 
     cdef Py_ssize_t _complete(self, bytes data) except -1:

@@ -68,6 +68,8 @@ cdef class Lead:
             self.ask_anew()
         if self._top - self.window <= self._first // 2:
             self._lenience = 1
+        if not self.far():
+            self._asked_at = 0.0
 
     cpdef void ask_anew(self) noexcept:
         """The client may read faster from now on than it did."""
@@ -77,6 +79,18 @@ cdef class Lead:
         """The client begins with another window: so do its calls, after the fact."""
         self.window += by
         self._top += by
+
+    cdef void ask(self, double now) noexcept:
+        """The client is asked, or was and hasn't answered."""
+        if not self._asked_at:
+            self._asked_at = now
+
+    cdef int wait_until(self, double now) except -1:
+        """It is asked again, if it was."""
+        if self._asked_at:
+            self.wait(now - self._asked_at)
+            self._asked_at = 0.0
+        return 0
 
     def wait(self, double pause_s):
         """The client has had so long to tell something; who never does is sent more."""

@@ -19,7 +19,6 @@ from penstock.service.rpc.frames import (
     MAX_WINDOW,
     ping,
 )
-from penstock.service.rpc.lead import ASK_S
 
 FLUSH_BYTES = FLUSHED
 """So much isn't kept for the end of the loop's turn, nor given to a socket that takes no more."""
@@ -31,6 +30,7 @@ cdef enum:
     MOST_PAYLOAD = 64 << 10  # of a frame, where the client takes that: others have their turns
     HEAD = 9
     PREFIX = 5
+    MOST_MESSAGE = 0xFFFF_FFFF  # bytes, as its prefix says how many they are
 cdef int64_t _MAX_WINDOW = MAX_WINDOW
 assert HEAD_BYTES == HEAD and DATA == 0
 
@@ -113,6 +113,8 @@ cdef class Outbox:
     cpdef bint send(self, Outflow call, bytes data, bint is_packed=False) except -1:
         """Send a message; whether all of it is on its way, or has to wait for room."""
         cdef bytes prefix
+        if len(data) > MOST_MESSAGE:
+            raise ValueError(f"a message has at most {MOST_MESSAGE} bytes, got {len(data)}")
         call.lead.allow(PREFIX + len(data))
         if self.send_nowait(call, data, is_packed):
             return True
@@ -204,26 +206,30 @@ cdef class Outbox:
 
         Many keep it to themselves until they have something else to send, as the answer to this.
         """
-        if self._asking is not None and self._asking.when() <= self._loop.time() + ASK_S:
+        cdef double now = self._loop.time(), pause_s = -1.0
+        cdef Outflow call
+        for call in self._senders:
+            if call.lead.far():
+                call.lead.ask(now)
+                pause_s = call.lead.pause_s if pause_s < 0 else min(pause_s, call.lead.pause_s)
+        if pause_s < 0:
             return 0
-        pauses = [call.lead.pause_s for call in self._senders if call.lead.is_far]
-        if not pauses:
-            return 0
-        pause_s = min(pauses)
         if self._asking is None:
             if not self.blocked:  # else it reads nothing
                 self.push(ping())
-        elif self._asking.when() <= self._loop.time() + pause_s:
+        elif self._asking.when() <= now + pause_s:
             return 0
         else:  # one has told much meanwhile, or is far since then
             self._asking.cancel()
-        self._asking = self._loop.call_later(pause_s, self._ask_again, pause_s)
+        self._asking = self._loop.call_later(pause_s, self._ask_again)
         return 0
 
-    def _ask_again(self, pause_s):
+    def _ask_again(self):
+        cdef double now = self._loop.time()
+        cdef Outflow call
         self._asking = None
         for call in self._senders:
-            call.lead.wait(pause_s)
+            call.lead.wait_until(now)
         self.drain()
 
     cdef int _wrote(self, int64_t nbytes) except -1:
