@@ -39,7 +39,7 @@ class Connections:
 
     Where each has as many calls as it may, there is another one: gRPC would keep a call waiting
     for another's end. The first with room has the next call, so that those beyond it come to rest,
-    and are closed within a minute.
+    and are closed within two minutes.
     """
 
     def __init__(self, target: str, options: ClientOptions) -> None:

@@ -79,7 +79,7 @@ async def test_nothing_of_the_pipeline_runs_in_this_process(hosts):
 
 
 async def test_payloads_cross_in_shared_memory_unchanged(hosts):
-    samples = np.random.default_rng(1).random((2, 12_000), dtype=np.float32)
+    samples = np.random.default_rng(1).random((12_000, 2), dtype=np.float32)
     async with hosted(chain("PassThrough", "EchoNode"), hosts) as session:
         outputs = await through(session, [Audio(samples, 48_000)] * 3)
         metrics = await session.metrics()
