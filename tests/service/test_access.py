@@ -259,6 +259,7 @@ async def test_the_file_is_read_again_when_it_changes(
     fresh = path.with_suffix(".new")
     fresh.write_text(f'[tokens.other]\nsha256 = "{digest_of(OTHER)}"\n')
     fresh.chmod(0o640)
+    os.utime(fresh, (1e9, 1e9))  # it has been written to its end
     os.replace(fresh, path)
     assert (await status_of(execute(wire, ROBOT)))[0] is grpc.StatusCode.UNAUTHENTICATED
     assert (await execute(wire, OTHER)).WhichOneof("outcome") == "result"

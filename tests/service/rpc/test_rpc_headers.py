@@ -15,7 +15,7 @@ from penstock.service.rpc.headers import (
     LENGTH,
     BadCallError,
     Headers,
-    MalformedError,
+    MalformedCallError,
     NotGrpcError,
     Opening,
     PlainEncoder,
@@ -119,13 +119,13 @@ def test_a_length_of_all_is_no_metadata(lengths: list[bytes]) -> None:
 @pytest.mark.parametrize("wrong", [b"\0", b"\r", b"\n", b"a\r\nb: c", b"a\0"])
 @pytest.mark.parametrize("name", [b"a", b"a-bin", b":path", b"user-agent", b"grpc-timeout"])
 def test_a_value_that_would_be_more_than_a_line_is_malformed(name: bytes, wrong: bytes) -> None:
-    with pytest.raises(MalformedError):
+    with pytest.raises(MalformedCallError):
         opened((name, wrong))
 
 
 @pytest.mark.parametrize("name", [b"", b"A", b"a b", b"a\n", b"a:b", b":", b"\xff", b"\x7f"])
 def test_a_name_that_is_none_is_malformed(name: bytes) -> None:
-    with pytest.raises(MalformedError):
+    with pytest.raises(MalformedCallError):
         opened((name, b"x"))
 
 
@@ -136,7 +136,7 @@ def test_a_name_may_be_of_anything_else(name: bytes) -> None:
 
 @pytest.mark.parametrize("lengths", [[b""], [b"x"], [b"-1"], [b"1.0"], [b"\xb2"], [b"1", b"2"]])
 def test_a_length_that_is_none_is_malformed(lengths: list[bytes]) -> None:
-    with pytest.raises(MalformedError):
+    with pytest.raises(MalformedCallError):
         opened(*[(LENGTH, length) for length in lengths])
 
 
