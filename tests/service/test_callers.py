@@ -82,15 +82,21 @@ def test_a_file_that_says_that_there_is_no_token_takes_all_away(tmp_path: Path) 
     assert tokens.current().bearer(ROBOT) is None
 
 
-def test_a_file_that_is_just_being_written_in_place_is_read_a_moment_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is there of it may be good, and give a token more than the rest does."""
+def just_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, TokenFile]:
+    """A file that has been written to a moment ago, for an hour; what was read before holds."""
     path = written(tmp_path / "tokens.toml")
     tokens = TokenFile(str(path))
     monkeypatch.setattr(callers, "_SETTLED_NS", 3600 * 10**9)
     path.write_text(ONE)
     assert tokens.current().bearer(ROBOT)
+    return path, tokens
+
+
+def test_a_file_that_is_just_being_written_in_place_is_read_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there of it may be good, and give a token more than the rest does."""
+    path, tokens = just_being_written(tmp_path, monkeypatch)
     os.utime(path, (1e9, 1e9))
     assert tokens.current().bearer(ROBOT) is None
 
@@ -106,11 +112,7 @@ def test_another_file_that_has_just_come_may_have_yet_to_be_written_too(tmp_path
 def test_a_file_that_is_written_to_again_and_again_is_read_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = written(tmp_path / "tokens.toml")
-    tokens = TokenFile(str(path))
-    monkeypatch.setattr(callers, "_SETTLED_NS", 3600 * 10**9)
-    path.write_text(ONE)
-    assert tokens.current().bearer(ROBOT)
+    path, tokens = just_being_written(tmp_path, monkeypatch)
     monkeypatch.setattr(callers, "_LONGEST_S", 0.0)
     path.write_text(ONE)
     assert tokens.current().bearer(ROBOT) is None

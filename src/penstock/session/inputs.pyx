@@ -47,7 +47,7 @@ cdef class Inward:
         if inlet._putting or not inlet.offer(message):
             return None
         self.sequence = message.sequence
-        self._count(message)
+        self.count(message)
         return self.sequence
 
     def prepare(self, node_id, value, sequence, timestamp_us, entered_ns):
@@ -57,9 +57,11 @@ cdef class Inward:
         self.sequence = message.sequence
         return inlet, message
 
-    def count(self, Message message not None):
+    cpdef int count(self, Message message) except -1:
         """It has been sent."""
-        self._count(message)
+        if self._trail is not None:
+            self._trail.note(message, message.entered_ns)
+        return self._tally.count_input(message.value.kind)
 
     def between(self, value, timestamp_us):
         """A value that comes in between, with the number of the last input; it is none itself."""
@@ -79,11 +81,6 @@ cdef class Inward:
             self._life.begin()
             self._has_begun = self._life.has_begun
         return inlet
-
-    cdef int _count(self, Message message) except -1:
-        if self._trail is not None:
-            self._trail.note(message, message.entered_ns)
-        return self._tally.count_input(message.value.kind)
 
     cdef uint64_t _epoch(self) except? 0:
         """That of what the client sends now."""

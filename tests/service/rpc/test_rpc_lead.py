@@ -80,6 +80,17 @@ async def test_who_never_tells_gets_all_the_same() -> None:
         assert 5 < peer.kinds.count(PING) < 15
 
 
+async def asked_for_long(served: Served, peer: Peer) -> Call:
+    """A call whose client is asked seldom by now, and has just been."""
+    peer.send(begin(1, "Write"))
+    await asked(peer)
+    (connection,) = served.server._open
+    call = connection.calls[1]
+    call.lead.wait(1000.0)
+    await asked(peer)
+    return call
+
+
 @pytest.mark.parametrize(
     "more", [widen(1, LEAD_BYTES // 2), begin(3, "Write")], ids=["who reads on", "another call"]
 )
@@ -88,11 +99,7 @@ async def test_who_was_asked_in_vain_keeps_nobody_waiting(
 ) -> None:
     monkeypatch.setattr(leads, "_VAIN_S", math.inf)
     async with serving({"Write": write}) as served, wide(served) as peer:
-        peer.send(begin(1, "Write"))
-        await asked(peer)
-        (connection,) = served.server._open
-        connection.calls[1].lead.wait(1000.0)
-        await asked(peer)
+        await asked_for_long(served, peer)
         peer.send(more)
         await asked(peer)
 
@@ -107,12 +114,8 @@ async def test_who_wants_very_much_is_asked_nothing() -> None:
 async def test_who_is_about_to_read_faster_is_asked_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leads, "_VAIN_S", math.inf)
     async with serving({"Write": write}) as served, wide(served) as peer:
-        peer.send(begin(1, "Write"))
-        await asked(peer)
-        (connection,) = served.server._open
-        connection.calls[1].lead.wait(1000.0)
-        await asked(peer)
-        connection.calls[1].ask_anew()
+        call = await asked_for_long(served, peer)
+        call.ask_anew()
         await asked(peer)
 
 
