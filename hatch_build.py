@@ -12,7 +12,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCES = Path("src")
-DIRECTIVES = {"language_level": 3, "embedsignature": False, "binding": True}
+DIRECTIVES = {"language_level": 3, "embedsignature": False, "binding": True, "nonecheck": True}
+"""A ``None`` where none may be is an exception, as in Python, and not the end of the process."""
 
 
 class CompileHook(BuildHookInterface[Any]):

@@ -41,6 +41,6 @@ cdef class Entry:
     cdef int _pass_over(self, chunk) except -1
     cdef object _number_of(self, chunk, list parts)
     cdef Inputs _decode(self, chunk, list parts, number, payload)
-    cdef bint _is_sent(self, Inputs inputs) except -1
+    cdef bint _try_send(self, Inputs inputs) except -1
     cdef int _count(self, value) except -1
     cdef object _target(self, node_id)

@@ -149,7 +149,7 @@ cdef class Entry:
 
     def _sent_at_once(self, Inputs inputs not None):
         """Whether the session has taken a chunk, without a wait; one of several values is left."""
-        return self._is_sent(inputs)
+        return self._try_send(inputs)
 
     def _has_taken(self, value):
         """The session has a value."""
@@ -175,7 +175,7 @@ cdef class Entry:
         except REFUSED as exc:
             exc.sequence = chunk.sequence
             raise
-        if not (is_passable and self._is_sent(inputs)):
+        if not (is_passable and self._try_send(inputs)):
             self._move()
             self._inbox.put_nowait(inputs, inputs.nbytes)
         return 0
@@ -196,7 +196,7 @@ cdef class Entry:
         self._codec.decoding_s += (now_ns() - inputs.entered_ns) / 1e9
         return inputs
 
-    cdef bint _is_sent(self, Inputs inputs) except -1:
+    cdef bint _try_send(self, Inputs inputs) except -1:
         session, number = self._session, inputs.sequence
         if session is None or len(inputs.values) != 1:
             return False

@@ -13,7 +13,7 @@ cdef class Results:
     cdef public Py_ssize_t _writers
     cdef public object _refused
 
-    cdef bint _gives(self, output, uint64_t inputs_taken) except -1
+    cdef bint _try_give(self, output, uint64_t inputs_taken) except -1
     cdef object _encode(self, output, uint64_t inputs_taken)
 
 

@@ -31,8 +31,8 @@ cdef class Results:
         """The message with a session's output; raises ``NodeError`` for one that can't be sent."""
         return self._encode(output, inputs_taken)
 
-    cdef bint _gives(self, output, uint64_t inputs_taken) except -1:
-        """Whether an output is sent, as nothing has to wait, nor waits already.
+    cdef bint _try_give(self, output, uint64_t inputs_taken) except -1:
+        """Send an output, unless something has to wait, or waits already; whether it is sent.
 
         What was encoded is kept for ``result``, where the output is its next one.
         """
@@ -85,7 +85,7 @@ cdef class Passage:
 
     def give(self, output):
         """Send an output, where nothing has to wait, nor waits already; whether that was so."""
-        if not self._replies._gives(output, self._feed.taken):
+        if not self._replies._try_give(output, self._feed.taken):
             return False
         self._feed._move()
         return True

@@ -81,7 +81,7 @@ cdef class DataPath(Taker):
         if call.half_closed:
             self.reset(call, ErrorCodes.STREAM_CLOSED)
             return True
-        if not call.has_granted(size):
+        if not call.try_spend(size):
             self.reset(call, ErrorCodes.FLOW_CONTROL_ERROR)
             return True
         data = payload

@@ -23,13 +23,13 @@ cdef class Flow(Outflow):
     cdef bint _has_begun
     cdef bint _compresses
 
-    cdef bint has_granted(self, Py_ssize_t nbytes) noexcept
+    cdef bint try_spend(self, Py_ssize_t nbytes) noexcept
     cdef int take(self, bytes data) except -1
     cdef object _whole(self, bytes data)
     cdef int _take_parts(self, bytes data) except -1
     cdef int _keep(self, messages) except -1
     cdef bint _is_awaited(self) except -1
-    cdef bint _is_taken_at_once(self, message) except -1
+    cdef bint _try_take(self, message) except -1
     cdef int64_t _ahead(self) except? -1
     cdef int64_t _wished(self) except? -1
     cdef int _grant(self, int64_t wished) except -1

@@ -64,8 +64,8 @@ cdef class Flow(Outflow):
             self._note_fault(grpc.StatusCode.INVALID_ARGUMENT, said)
         self._wake()
 
-    cdef bint has_granted(self, Py_ssize_t nbytes) noexcept:
-        """Whether so much could come; its window is less by that."""
+    cdef bint try_spend(self, Py_ssize_t nbytes) noexcept:
+        """Take so much off its window; whether it was that wide."""
         self._granted -= nbytes
         return self._granted >= 0
 
@@ -78,7 +78,7 @@ cdef class Flow(Outflow):
         message = None if self._has_begun else self._whole(data)
         if message is None:
             self._take_parts(data)
-        elif self._is_taken_at_once(message):
+        elif self._try_take(message):
             self._grant(self._wished())
         else:
             self._keep((message,))
@@ -110,7 +110,7 @@ cdef class Flow(Outflow):
             messages = exc.before
             self._note_fault(exc.code, str(exc))
         self._has_begun = self._assembly.has_begun
-        if len(messages) == 1 and self._is_taken_at_once(messages[0]):
+        if len(messages) == 1 and self._try_take(messages[0]):
             self._grant(self._wished())
         elif messages:
             self._keep(messages)
@@ -127,8 +127,8 @@ cdef class Flow(Outflow):
     cdef bint _is_awaited(self) except -1:
         return self._reader is not None and not self._reader.done()
 
-    cdef bint _is_taken_at_once(self, message) except -1:
-        """Whether who waits for a message has taken one that would wake him, or fails by it."""
+    cdef bint _try_take(self, message) except -1:
+        """Hand over a message that is awaited, which wakes nobody; whether it was taken, or failed."""
         if self.at_once is None or not self._is_awaited():
             return False
         if isinstance(message, Packed) or len(message) > _MAX_PAYLOAD:
