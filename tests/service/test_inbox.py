@@ -12,6 +12,7 @@ from penstock.errors import InputError
 from penstock.manifest import READ_AHEAD_BYTES
 from penstock.service.chunks import Inputs, decode_chunk, parts_of
 from penstock.service.inbox import Inbox
+from penstock.wire.speech import read_speech
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import streaming_pb2 as streaming
 
@@ -63,6 +64,24 @@ def test_a_chunk_counts_with_all_that_it_holds(buffer: pb.DataBuffer) -> None:
     named = streaming.DataChunk(named_buffers={"a": buffer, "b": buffer})
     inputs = decode_chunk(named, parts_of(named), 0, 1 << 20)
     assert inputs.nbytes >= max(buffer.ByteSize(), VALUE_BYTES) * 2
+
+
+@pytest.mark.parametrize("length", [1, 100_000])
+def test_a_chunk_counts_with_the_names_that_it_has(length: int) -> None:
+    """They are the client's to choose, and nobody has looked yet whether there are such nodes."""
+    names = {letter * length: text("") for letter in "ab"}
+    named = streaming.DataChunk(named_buffers=names)
+    speech = streaming.StreamRequest(
+        audio_chunk=streaming.AudioChunk(
+            node_id="a" * length,
+            buffer=pb.AudioBuffer(samples=bytes(2), sample_rate=16_000, channels=1, format=2),
+        )
+    )
+    read = read_speech(speech.SerializeToString())
+    assert read is not None
+    for chunk, count in ((named, 2), (read, 1)):
+        inputs = decode_chunk(chunk, parts_of(chunk), 0, 1 << 20)
+        assert inputs.nbytes >= count * (length + VALUE_BYTES)
 
 
 async def test_what_was_read_is_taken_before_the_end() -> None:

@@ -34,8 +34,11 @@ cdef class Inputs:
 
     @property
     def nbytes(self):
-        """What they take in memory, their ``held_bytes``, for the bound of the inbox."""
-        return sum([held_bytes(value) for _, value in self.values])
+        """What they take in memory, for the bound of the inbox: their ``held_bytes``, and names.
+
+        Nobody has looked yet whether there are such nodes.
+        """
+        return sum([held_bytes(value) + len(node_id) for node_id, value in self.values])
 
 
 @cython.final
