@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from penstock.errors import SequenceError
@@ -55,3 +57,21 @@ def test_a_gap_or_a_repeat_is_refused(sent: Sent, expected: tuple[int, ...]) -> 
         taken(sent)
     assert caught.value.found == sent[-1][0]
     assert caught.value.expected == expected
+
+
+@pytest.mark.parametrize("step", [0, 1], ids=["no numbers", "through the stream"])
+def test_names_of_sources_are_not_kept_without_end(step: int) -> None:
+    """Of what is given up nobody asks whether there is such a node."""
+    numbering, count = Numbering(), 300
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(count):
+            numbering.take(number * step, [f"{number:0100000}"])
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 3 << 20
+    assert numbering.take(count * step, ["a"]) == (count if step else None)
+    with pytest.raises(SequenceError):
+        numbering.take(count + 2, ["a"])
