@@ -74,12 +74,18 @@ class Replies(Results):
         await self._write(Parted(pb.StreamResponse(ready=ready)))
 
     async def result(self, output: Output, inputs_taken: int) -> None:
-        """Raises ``NodeError`` for an output that can't be sent."""
+        """Raises ``NodeError`` for an output that can't be sent.
+
+        What there is to tell by now goes before it, and what comes about later behind it: a client
+        takes what is before the news of an interrupt for stale, and what is behind it for new.
+        """
         refused, self._refused = self._refused, None
         if refused is not None and refused[0] is output:
-            await self._write(refused[1])
+            encoded = refused[1]
         else:
-            await self._write(self._encoded(output, inputs_taken))
+            encoded = self._encoded(output, inputs_taken)
+        news = iter(self._news.take, None)
+        await self._write(*[Parted(one) for one in news], encoded)
 
     async def metrics(self, session: Session, read_ahead: int) -> None:
         """Those of now; ``read_ahead`` are inputs that wait to be the session's."""
@@ -129,13 +135,14 @@ class Replies(Results):
         while (news := self._news.take()) is not None:
             await self._write(Parted(news))
 
-    async def _write(self, response: bytes | Parted[pb.StreamResponse]) -> None:
+    async def _write(self, *responses: bytes | Parted[pb.StreamResponse]) -> None:
         self._writers += 1
         try:
             async with self._writing:  # which has who waits go on in turn
-                self.writing_since = time.monotonic()
                 try:
-                    await self._context.write(response)
+                    for response in responses:
+                        self.writing_since = time.monotonic()
+                        await self._context.write(response)
                 finally:
                     self.writing_since = None
         except grpc.aio.BaseError as exc:
