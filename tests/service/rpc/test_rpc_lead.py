@@ -278,3 +278,22 @@ def test_who_has_just_come_to_be_far_is_not_taken_for_one_who_tells_nothing() ->
     assert second.lead.is_far
     assert loop.due is not None
     assert loop.due - loop.now < 2 * leads.ASK_S
+
+
+class Telling(Outflow):
+    """A call to which it is no news that all has been sent."""
+
+    def sent(self) -> None:
+        """Nobody waits for that."""
+
+
+def test_what_is_short_is_no_further_ahead_behind_what_was_long() -> None:
+    outbox = Outbox(cast("asyncio.AbstractEventLoop", Loop()))
+    outbox.widen(64 * MIB, None)
+    call = Telling(1, 4 * MIB)
+    assert outbox.send(call, bytes(MIB - 5))
+    outbox.widen(MIB, call)
+    ahead = 0
+    while outbox.send_nowait(call, bytes(SIZE)):
+        ahead += FRAMED
+    assert LEAD_BYTES < ahead <= LEAD_BYTES + FRAMED

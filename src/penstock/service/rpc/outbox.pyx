@@ -93,13 +93,15 @@ cdef class Outbox:
         """Send a message where there is room for it in one frame; whether that was so."""
         cdef int64_t size = PREFIX + PyBytes_GET_SIZE(data)
         cdef Lead lead = call.lead
+        if call.unsent:
+            return False
+        lead.allow(size)  # else one that was long would let many that are not be far ahead
         if (
             size > lead.window
             or size > self._window
             or size > self._most_payload
             or self.blocked
             or lead.far()
-            or call.unsent
         ):
             return False
         lead.spend(size)
