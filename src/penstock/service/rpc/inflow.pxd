@@ -29,6 +29,8 @@ cdef class Inflow:
     cdef bint _given(self, Head head, const unsigned char* payload) except -1
     cdef int _refuse(self) except -1
     cdef Py_ssize_t _complete(self, bytes data) except -1
+    cdef double _wait_s(self) except? -1
+    cdef bint _holds_back(self, bytes data, Py_ssize_t at) except -1
     cdef bint _may_begin(self) except -1
     cdef int _pause(self, bytes rest, double wait_s=*) except -1
     cdef int _await_turn(self, bytes rest) except -1

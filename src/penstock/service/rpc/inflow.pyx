@@ -89,16 +89,16 @@ cdef class Inflow:
                 break
             if stop > end:
                 break
-            if head.kind == _HEADERS and not self._may_begin():
-                return self._await_turn(data[at:])
+            if head.kind == _HEADERS and self._holds_back(data, at):
+                return 0
             spent += COSTLY if self._given(head, first + at + HEAD) else 1
             at = stop
             if spent >= SPELL or (at < end and now_ns() >= until):
                 return self._pause(data[at:])
         if at < end and self._transport is not None:
             self._rest = data[at:]
-        if self.wait_until and not self._waits:
-            wait_s = self.wait_until - self._loop.time()
+        if not self._waits:
+            wait_s = self._wait_s()
             if wait_s > 0:
                 self._pause(self._rest, wait_s)
         return 0
@@ -134,13 +134,27 @@ cdef class Inflow:
                 return len(data)
             if stop <= PyBytes_GET_SIZE(whole):
                 self._rest = b""
-                if head.kind == _HEADERS and not self._may_begin():
-                    self._await_turn(rest + data)
+                if head.kind == _HEADERS and self._holds_back(rest + data, 0):
                     return len(data)
                 self._given(head, first + HEAD)
                 return stop - len(rest)
         self._rest = rest + data
         return len(data)
+
+    cdef double _wait_s(self) except? -1:
+        """How long nothing is to be taken."""
+        return self.wait_until - self._loop.time() if self.wait_until else 0.0
+
+    cdef bint _holds_back(self, bytes data, Py_ssize_t at) except -1:
+        """Take no headers there before they may be; whether that is later."""
+        cdef double wait_s = self._wait_s()
+        if wait_s > 0:
+            self._pause(data[at:], wait_s)
+            return True
+        if self._may_begin():
+            return False
+        self._await_turn(data[at:])
+        return True
 
     cdef bint _may_begin(self) except -1:
         """Whether headers may be taken now."""
