@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 
-from bench.rpc.http2 import HEADERS, frame
+from bench.rpc.http2 import DATA, HEADERS, WINDOW_UPDATE, frame
 from penstock.service.rpc.datapath import DataPath
+from penstock.service.rpc.flow import Flow
+from penstock.service.rpc.frames import HEAD_BYTES, MAX_WINDOW, parse_head
 from penstock.service.rpc.inflow import Inflow
+from penstock.service.rpc.messages import Assembly
 
 WAIT_S = 100.0
 GIB = 1 << 30
@@ -94,3 +98,20 @@ def test_who_has_begun_too_many_calls_waits_before_any_more(cut: int) -> None:
     path.inflow.add(sent[cut:])
     assert path.begun == 4
     assert path.loop.waits_s == WAIT_S
+
+
+def test_a_window_is_no_wider_than_can_be() -> None:
+    """For a message of 3 GiB, where such may be."""
+    path = Path()
+    call = Flow(1, path.outbox, Assembly(4 * GIB, "identity"), compresses=False)
+    call._reader = cast("Any", Reader())
+    path.calls[1] = call
+    path.inflow.add(frame(DATA, 0, 1, struct.pack(">BI", 0, 3 * GIB)))
+    path.outbox.flush()
+    granted, at = [], 0
+    while at < len(path.transport.written):
+        size, kind, _, stream = parse_head(path.transport.written, at)
+        at += HEAD_BYTES + size
+        if (kind, stream) == (WINDOW_UPDATE, 1):
+            granted += struct.unpack(">I", path.transport.written[at - size : at])
+    assert 0 < sum(granted) <= MAX_WINDOW

@@ -13,7 +13,12 @@ from penstock.service.rpc.outbox cimport Outbox, Outflow
 
 import grpc
 
-from penstock.service.rpc.frames import DEFAULT_WINDOW, MAX_PAYLOAD_BYTES, window_update
+from penstock.service.rpc.frames import (
+    DEFAULT_WINDOW,
+    MAX_PAYLOAD_BYTES,
+    MAX_WINDOW,
+    window_update,
+)
 from penstock.service.rpc.messages import PREFIX_BYTES, BadMessageError, Packed
 
 AHEAD_BYTES = AHEAD
@@ -26,6 +31,7 @@ cdef enum:
     ENTRY = 64
     PREFIX = 5
 cdef Py_ssize_t _MAX_PAYLOAD = MAX_PAYLOAD_BYTES
+cdef int64_t _MAX_WINDOW = MAX_WINDOW
 assert PREFIX_BYTES == PREFIX
 
 
@@ -150,8 +156,8 @@ cdef class Flow(Outflow):
         return max(ahead, <int64_t>self._assembly.missing) if self._has_begun else max(ahead, 0)
 
     cdef int _grant(self, int64_t wished) except -1:
-        """Have so much on its way, or more; a little less than could be is no matter."""
-        cdef int64_t lacking = wished - self._granted
+        """Have so much on its way, or more, as far as it can be said; a little less is no matter."""
+        cdef int64_t lacking = min(wished, _MAX_WINDOW) - self._granted
         if lacking > 0 and lacking >= min(wished, <int64_t>AHEAD // 2) and not self.half_closed:
             self._granted += lacking
             self._outbox.push(window_update(self.stream, lacking))
