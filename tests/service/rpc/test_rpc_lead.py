@@ -288,6 +288,7 @@ class Telling(Outflow):
 
 
 def test_what_is_short_is_no_further_ahead_behind_what_was_long() -> None:
+    """As soon as the long one is none of those that may be under way."""
     outbox = Outbox(cast("asyncio.AbstractEventLoop", Loop()))
     outbox.widen(64 * MIB, None)
     call = Telling(1, 4 * MIB)
@@ -297,3 +298,14 @@ def test_what_is_short_is_no_further_ahead_behind_what_was_long() -> None:
     while outbox.send_nowait(call, bytes(SIZE)):
         ahead += FRAMED
     assert LEAD_BYTES < ahead <= LEAD_BYTES + FRAMED
+
+
+def test_short_ones_between_long_ones_do_not_wait_for_all_to_be_read() -> None:
+    """As captions among pictures, of a client that tells late what it has read."""
+    outbox = Outbox(cast("asyncio.AbstractEventLoop", Loop()))
+    outbox.widen(64 * MIB, None)
+    call = Telling(1, 4 * MIB)
+    sent = 0
+    while outbox.send(call, bytes(50_000 if sent % 2 else 10)):
+        sent += 1
+    assert sent == 9

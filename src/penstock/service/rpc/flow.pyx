@@ -134,7 +134,7 @@ cdef class Flow(Outflow):
         return self._reader is not None and not self._reader.done()
 
     cdef bint _try_take(self, message) except -1:
-        """Hand over a message that is awaited, which wakes nobody; whether it was taken, or failed."""
+        """Hand over an awaited message, which wakes nobody; whether it was taken, or failed."""
         if self.at_once is None or not self._is_awaited():
             return False
         if isinstance(message, Packed) or len(message) > _MAX_PAYLOAD:
@@ -156,7 +156,7 @@ cdef class Flow(Outflow):
         return max(ahead, <int64_t>self._assembly.missing) if self._has_begun else max(ahead, 0)
 
     cdef int _grant(self, int64_t wished) except -1:
-        """Have so much on its way, or more, as far as it can be said; a little less is no matter."""
+        """Have so much on its way, or more, as far as can be said; a little less is no matter."""
         cdef int64_t lacking = min(wished, _MAX_WINDOW) - self._granted
         if lacking > 0 and lacking >= min(wished, <int64_t>AHEAD // 2) and not self.half_closed:
             self._granted += lacking

@@ -10,7 +10,6 @@ from libc.stdint cimport int64_t
 
 cdef enum:
     LEAD = 36 << 10
-    LEAD_MESSAGES = 8  # so many may be under way, however long they are
     LARGE_WINDOW = 16 << 20  # who begins with such a one wants to be sent whatever there is
     LENIENCE = 4
     ENOUGH = 4  # who told that part of what it may be behind reads on, and is asked as at first
@@ -55,8 +54,16 @@ cdef class Lead:
         self.window -= size
 
     cpdef void allow(self, int64_t size) noexcept:
-        """Messages of that size are sent."""
-        self._most = max(self._first, LEAD_MESSAGES * size) * self._lenience
+        """A message of that size is the next."""
+        cdef int64_t latest = self._in_latest + size - self._latest[self._at]
+        self._most = max(self._first, latest) * self._lenience
+
+    cpdef void count(self, int64_t size) noexcept:
+        """The next message, of that size, is sent, or waits for room."""
+        self.allow(size)
+        self._in_latest += size - self._latest[self._at]
+        self._latest[self._at] = size
+        self._at = (self._at + 1) % LEAD_MESSAGES
 
     cpdef void widen(self, int64_t by) noexcept:
         """The client has read so much, or takes so much more."""

@@ -95,7 +95,7 @@ cdef class Outbox:
         cdef Lead lead = call.lead
         if call.unsent:
             return False
-        lead.allow(size)  # else one that was long would let many that are not be far ahead
+        lead.allow(size)
         if (
             size > lead.window
             or size > self._window
@@ -104,6 +104,7 @@ cdef class Outbox:
             or lead.far()
         ):
             return False
+        lead.count(size)
         lead.spend(size)
         self._window -= size
         self.has_sent = True
@@ -117,9 +118,9 @@ cdef class Outbox:
         cdef bytes prefix
         if len(data) > MOST_MESSAGE:
             raise ValueError(f"a message has at most {MOST_MESSAGE} bytes, got {len(data)}")
-        call.lead.allow(PREFIX + len(data))
         if self.send_nowait(call, data, is_packed):
             return True
+        call.lead.count(PREFIX + len(data))
         prefix = _head(0, 0, len(data), is_packed)[HEAD:]
         call.unsent.append(memoryview(prefix))
         if data:
@@ -250,7 +251,7 @@ cdef class Outbox:
 
 
 cdef bytes _head(int64_t size, uint32_t stream, uint32_t nbytes, bint is_packed):
-    """The head of a frame of data with ``size`` bytes, and what is before a message of ``nbytes``."""
+    """The head of a frame of data of ``size`` bytes, and what is before a message of ``nbytes``."""
     cdef unsigned char[HEAD + PREFIX] head
     cdef int i
     for i in range(3):
