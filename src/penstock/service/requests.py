@@ -8,13 +8,36 @@ from typing import Any, TypeVar
 
 import grpc
 
-from penstock.errors import InputError, SessionCancelledError
-from penstock.service.status import Context, abort_invalid, client_left
+from penstock.errors import InputError, ResourceLimitError, SessionCancelledError
+from penstock.service.rpc import UnreadableError
+from penstock.service.status import Context, Ending, abort_invalid, client_left
 from penstock.wire.parsing import Malformed
 
 Answer = TypeVar("Answer")
 HEAR_OUT_S = 1.0
 """How long a client that was told of the end may take to stop writing."""
+
+
+class TooLongRequestError(ResourceLimitError):
+    """A message of more bytes than any may have (``wished`` is one more); nothing else is read."""
+
+    def __init__(self, message: str, *, limit: int) -> None:
+        super().__init__("max_message_bytes", wished=limit + 1, free=limit, limit=limit)
+        self.args = (message,)
+
+    @property
+    def ending(self) -> Ending:
+        """What the call ends with, as with any server of gRPC."""
+        return Ending(grpc.StatusCode.RESOURCE_EXHAUSTED, str(self))
+
+
+class NoRequestError(InputError):
+    """What came is no message of gRPC, and nothing behind it can be read."""
+
+    @property
+    def ending(self) -> Ending:
+        """The same of this."""
+        return Ending(grpc.StatusCode.INVALID_ARGUMENT, str(self))
 
 
 def one_request(
@@ -42,9 +65,14 @@ async def read_request(context: Context) -> Any:
     """The next of a stream's requests, as its deserializer gives them, or ``grpc.aio.EOF``.
 
     Raises ``InputError`` for a malformed one, ``SessionCancelledError`` where the call has ended.
+    Where the call tells so itself: ``TooLongRequestError`` and ``NoRequestError``.
     """
     try:
         request = await context.read()
+    except UnreadableError as exc:
+        if exc.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise TooLongRequestError(str(exc), limit=exc.most) from exc
+        raise NoRequestError(str(exc)) from exc
     except grpc.aio.BaseError as exc:
         raise client_left() from exc
     if isinstance(request, Malformed):

@@ -27,7 +27,12 @@ from penstock.service.opening import SlowOpeningError
 from penstock.service.pacing import comes_within, steadily
 from penstock.service.passage import Passage
 from penstock.service.replies import Replies
-from penstock.service.requests import HEAR_OUT_S, read_request
+from penstock.service.requests import (
+    HEAR_OUT_S,
+    NoRequestError,
+    TooLongRequestError,
+    read_request,
+)
 from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort
 from penstock.service.unread import Patience
 from penstock.session import Interruption, Session
@@ -55,18 +60,20 @@ class StreamingServicer:
         except asyncio.CancelledError:
             call.log_end()
             raise
-        except SlowOpeningError as exc:
-            call.log.failed(exc)
-            await call.end(exc, exc.ending)
         except PenstockError as exc:
             call.log.failed(exc)
-            is_ours = self._admission.stopping or isinstance(exc, ServiceStoppingError)
-            await call.end(exc, STOPPING if is_ours else FINE)
+            await call.end(exc, self._ending_of(exc))
         except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so
             call.log.failed(exc)
             await call.end(PenstockError(UNFORESEEN.message), UNFORESEEN)
         finally:
             await call.stop()
+
+    def _ending_of(self, error: PenstockError) -> Ending:
+        if isinstance(error, SlowOpeningError | TooLongRequestError | NoRequestError):
+            return error.ending
+        is_ours = self._admission.stopping or isinstance(error, ServiceStoppingError)
+        return STOPPING if is_ours else FINE
 
 
 class StreamCall:
@@ -79,6 +86,7 @@ class StreamCall:
         self.patience = Patience(context, self.replies, limit_s)
         self._admission = admission
         self._context = context
+        self._context.tells_itself = True
         self._over = asyncio.Event()
         self._course = Course()
         self._first: Mapping[str, common.DataBuffer] = {}
@@ -159,7 +167,7 @@ class StreamCall:
         A client of gRPC that writes when its call has ended loses what it was sent, the error
         before all.
         """
-        with contextlib.suppress(TimeoutError, InputError):
+        with contextlib.suppress(TimeoutError, InputError, TooLongRequestError):
             async with asyncio.timeout(HEAR_OUT_S):
                 if self._reading is not None:
                     await asyncio.wait([self._reading])

@@ -4,7 +4,7 @@ What a chunk passes through is here: frames of data and their windows, messages 
 Headers, settings, pings and whatever else is rare is left to ``h2``. See docs/decisions/0040.
 """
 
-from penstock.service.rpc.call import Call, CallOverError
+from penstock.service.rpc.call import Call, CallOverError, UnreadableError
 from penstock.service.rpc.server import Server
 
-__all__ = ["Call", "CallOverError", "Server"]
+__all__ = ["Call", "CallOverError", "Server", "UnreadableError"]

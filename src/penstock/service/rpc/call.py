@@ -33,8 +33,24 @@ class CallOverError(grpc.aio.BaseError):
     """There is nobody any more to read from, or to write to."""
 
 
+class UnreadableError(Exception):
+    """What comes of a call is no message, or too long a one; ``code`` is what that ends with.
+
+    ``most`` is how many bytes a message may have.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str, most: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.most = most
+
+
 class Call(Flow):
-    """What a handler has of a call, beside its messages."""
+    """What a handler has of a call, beside its messages.
+
+    With ``tells_itself`` what comes and can't be read is the handler's to tell: ``read`` raises
+    ``UnreadableError``. Without, it ends the call.
+    """
 
     def __init__(self, connection: Connection, stream: int, opening: Opening, most: int) -> None:
         asked = connection.compression
@@ -43,6 +59,7 @@ class Call(Flow):
         assembly = Assembly(most, opening.encoding)
         super().__init__(stream, connection.outbox, assembly, compresses=compresses)
         self.method = opening.method
+        self.tells_itself = False
         self.serving: asyncio.Task[None] | None = None
         self._connection = connection
         self._opening = opening
@@ -112,8 +129,7 @@ class Call(Flow):
             if self.over:
                 raise CallOverError
             if self._fault is not None:
-                self.fail(*self._fault)
-                raise CallOverError
+                self._refuse(*self._fault)
             if self.half_closed:
                 return grpc.aio.EOF
             self.grant()
@@ -217,12 +233,18 @@ class Call(Flow):
         try:
             return await _aside(len(message) * _MOST_RATIO, message.expanded)
         except BadMessageError as exc:
-            self.fail(exc.code, str(exc))
-            raise CallOverError from exc
+            self._refuse(exc.code, str(exc))
         except asyncio.CancelledError:
             self._messages.appendleft(message)
             self._held += len(message) + ENTRY_BYTES
             raise
+
+    def _refuse(self, code: grpc.StatusCode, message: str) -> NoReturn:
+        """Nothing can be read, now or ever."""
+        if self.tells_itself:
+            raise UnreadableError(code, message, self._assembly.most)
+        self.fail(code, message)
+        raise CallOverError
 
     def _expire(self) -> None:
         self.fail(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
