@@ -116,6 +116,26 @@ async def test_every_call_is_told_by_its_method_and_what_it_ends_with() -> None:
     assert watcher.view is None
 
 
+async def test_a_call_that_is_one_too_many_of_all_is_told_too() -> None:
+    watcher = Watcher()
+    settings = Settings.model_validate({"service": {"connections": {"max_calls": 1}}})
+    async with watched(watcher, settings) as wire:
+        call = wire.stream()
+        await call.write(init(pipeline("PassThrough")))
+        while not (await call.read()).HasField("ready"):
+            continue
+        for path in ("/remotemedia.v1.PipelineExecutionService/GetVersion", "/made.Up/AsILike"):
+            with pytest.raises(grpc.RpcError):
+                await unary(wire, path)(b"")
+        await call.write(CLOSE)
+        await rest(call)
+    assert watcher.calls == [
+        ("/remotemedia.v1.PipelineExecutionService/GetVersion", "RESOURCE_EXHAUSTED"),
+        ("other", "RESOURCE_EXHAUSTED"),
+        (STREAM, "OK"),
+    ]
+
+
 async def test_a_session_whose_client_leaves_as_it_is_ended_is_kept_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

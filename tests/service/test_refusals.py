@@ -10,9 +10,9 @@ from typing import Any
 import grpc
 import pytest
 from bearers import ROBOT, bearing, reason_of, status_of, written
-from wire_client import WireClient, init, pipeline
+from wire_client import CLOSE, WireClient, init, pipeline, rest
 
-from penstock.manifest import ServiceSettings, Settings, new_token
+from penstock.manifest import ConnectionSettings, ServiceSettings, Settings, new_token
 from penstock.service import refusal, rpc
 from penstock.wire.v1 import execution_pb2 as execution
 
@@ -102,3 +102,25 @@ async def test_a_long_name_of_no_method_is_cut(service: str, log: pytest.LogCapt
     [record] = log.records
     assert len(record.getMessage()) < 600
     assert len(vars(record)["method"]) == 100
+
+
+class TestWithRoomForOneCall:
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(service=ServiceSettings(connections=ConnectionSettings(max_calls=1)))
+
+    async def test_one_too_many_of_all_is_told_and_logged_like_any_other(
+        self, wire: WireClient, log: pytest.LogCaptureFixture
+    ) -> None:
+        call = wire.stream()
+        await call.write(init(pipeline("PassThrough")))
+        while not (await call.read()).HasField("ready"):
+            continue
+        info, retry = await reason_of(wire.version(execution.VersionRequest()))
+        assert (info.reason, info.domain) == ("TOO_MANY_CALLS", "penstock")
+        assert retry.retry_delay.seconds == 1
+        said = "GetVersion was refused: the service has too many calls (max_calls)"
+        assert log.messages == [said]
+        assert vars(log.records[0])["reason"] == "TOO_MANY_CALLS"
+        await call.write(CLOSE)
+        await rest(call)

@@ -11,7 +11,7 @@ from penstock.manifest import ServiceSettings
 from penstock.service.callers import BEARER, Caller, TokenFile
 from penstock.service.refusal import Refusal, Refusals
 from penstock.service.status import Context, Ending
-from penstock.service.turns import Behaviour, Turns
+from penstock.service.turns import TOO_MANY, Behaviour, Turns
 from penstock.wire.methods import HEALTH
 
 _HEADER = "authorization"
@@ -60,6 +60,10 @@ class Gate(grpc.aio.ServerInterceptor):
         kind = next(kind for kind in _KINDS if getattr(handler, kind) is not None)
         behaviour = self._turns.in_turn(getattr(handler, kind), details.method)
         return handler._replace(**{kind: behaviour})
+
+    def refuse(self, call: Context) -> None:
+        """End a call that is one too many, whoever makes it: nobody is asked."""
+        self._refusals.end(TOO_MANY, call)
 
     def _refusing(self, refusal: Refusal, method: str) -> Behaviour:
         async def refuse(_requests: Any, context: Context) -> NoReturn:

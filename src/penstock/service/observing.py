@@ -7,11 +7,13 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import grpc
 
 from penstock.planning import NodeExecutionPlan
+from penstock.service.rpc import Call
 from penstock.session import NodeSpans, Session, SessionMetrics
 from penstock.session.observing import CallWatch, Metadata, Observer, ServiceView
 
@@ -101,12 +103,18 @@ class CallObserving(grpc.aio.ServerInterceptor):
             async with asyncio.timeout(limit_s):
                 await self._all_ended.wait()
 
+    def refused(self, call: Call) -> None:
+        """A call has ended that nobody has served, and that has no task to be told of it in."""
+        method, metadata = self._named(call.method), call.invocation_metadata()
+        watch = copy_context().run(self._observer.call_began, method, metadata)
+        watch.ended(_code(call, None))
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         details: grpc.HandlerCallDetails,
     ) -> Any:
-        method = details.method if details.method in self._methods else OTHER
+        method = self._named(details.method)
         metadata = tuple(details.invocation_metadata or ())
         handler = await continuation(details)
         if handler is None:
@@ -115,6 +123,9 @@ class CallObserving(grpc.aio.ServerInterceptor):
         kind = next(kind for kind in _KINDS if getattr(handler, kind) is not None)
         behaviour = self._observed(getattr(handler, kind), method, metadata)
         return handler._replace(**{kind: behaviour})
+
+    def _named(self, method: str) -> str:
+        return method if method in self._methods else OTHER
 
     def _observed(self, behaviour: Callable[..., Any], method: str, metadata: Metadata) -> Any:
         async def call(request: Any, context: Any) -> Any:

@@ -37,10 +37,18 @@ class Refusal:
         """End the call, of which no request is asked for."""
         if not self.at_once:
             await context.heard()
+        self._explain(context)
+        await abort(context, self.ending)
+
+    def end(self, context: Context) -> None:
+        """The same of a call that nobody serves."""
+        self._explain(context)
+        context.finish(self.ending.code, self.ending.message)
+
+    def _explain(self, context: Context) -> None:
         ending = self.ending
         details = refusal_details(ending.number, ending.message, self.reason, self.retry_s)
         context.set_trailing_metadata(details)
-        await abort(context, ending)
 
 
 class Refusals:
@@ -55,13 +63,21 @@ class Refusals:
 
         Raises ``asyncio.CancelledError`` where that has left.
         """
+        self._log(refusal, method, context)
+        try:
+            await refusal.tell(context)
+        except SessionCancelledError as exc:
+            raise asyncio.CancelledError from exc
+
+    def end(self, refusal: Refusal, context: Context) -> None:
+        """The same at once, of a call that nobody serves."""
+        self._log(refusal, context.method, context)
+        refusal.end(context)
+
+    def _log(self, refusal: Refusal, method: str, context: Context) -> None:
         if self._rate.takes(LINE_S, LINES_AT_ONCE * LINE_S):
             log = CallLog(method.rpartition("/")[2][:_NAME], context.peer())
             log.refused(refusal.ending.message, refusal.reason, self._untold)
             self._untold = 0
         else:
             self._untold += 1
-        try:
-            await refusal.tell(context)
-        except SessionCancelledError as exc:
-            raise asyncio.CancelledError from exc

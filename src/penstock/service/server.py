@@ -31,7 +31,7 @@ from penstock.service.heap import keep_freed_memory, settle
 from penstock.service.listening import listening_at
 from penstock.service.observing import NOBODY, CallObserving, Harmless
 from penstock.service.plans import registry_of
-from penstock.service.rpc import Server
+from penstock.service.rpc import Call, Server
 from penstock.service.tls import Certificate
 from penstock.service.unheeded import say_which_types_are_none
 from penstock.session import Budget
@@ -131,14 +131,20 @@ async def _serving(
     tls = settings.service.tls
     certificate = None if tls is None else Certificate(tls)
     connections = settings.service.connections
-    observing = CallObserving(observer, PATHS)
+    observing, gate = CallObserving(observer, PATHS), Gate(settings.service)
+
+    def refuse(call: Call) -> None:
+        gate.refuse(call)
+        observing.refused(call)
+
     server = Server(
         handlers(admission),
-        [observing, Gate(settings.service)],
+        [observing, gate],
         connections=connections,
         most_bytes=settings.limits.max_message_bytes + _FRAMING_BYTES,
         compression=settings.service.compression,
         make_room=Crowd(connections.max_connections).make_room,
+        refuse=refuse,
     )
     async with observer.watching(admission.view):  # to the end of the last session
         sockets, clients = listening_at(address)

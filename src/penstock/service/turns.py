@@ -76,9 +76,11 @@ class Turns:
         return turn - now
 
 
-def _refused(reason: str, setting: str) -> Refusal:
+def _refused(reason: str, setting: str, who: str = "this caller") -> Refusal:
     """It counts among nobody's calls, so it must not last."""
-    ending = Ending(
-        grpc.StatusCode.RESOURCE_EXHAUSTED, f"this caller has too many calls ({setting})"
-    )
+    ending = Ending(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{who} has too many calls ({setting})")
     return Refusal(ending, reason, _RETRY_S, at_once=True)
+
+
+TOO_MANY = _refused("TOO_MANY_CALLS", "max_calls", "the service")
+"""What a call is told that is one too many of all together."""

@@ -127,6 +127,7 @@ async def serving(
         most_bytes=MIB,
         compression=compression,
         make_room=lambda _: None,
+        refuse=lambda call: call.finish(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many"),
     )
     listener = socket.create_server(("127.0.0.1", 0), backlog=100)
     served = Served(server, listener.getsockname()[1])

@@ -31,7 +31,8 @@ Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 class Server:
     """Serves the calls of all its connections by ``handlers``, each through all ``interceptors``.
 
-    ``make_room`` is called before new connections are taken, and may abort others.
+    ``make_room`` is called before new connections are taken, and may abort others; ``refuse`` ends
+    a call beyond ``max_calls``, at once.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Server:
         most_bytes: int,
         compression: str,
         make_room: Callable[[Collection[Connection]], None],
+        refuse: Callable[[Call], None],
     ) -> None:
         self.connections = connections
         self.most_bytes = most_bytes
@@ -53,6 +55,7 @@ class Server:
         for interceptor in reversed(interceptors):
             self._find = _intercepted(self._find, interceptor)
         self._make_room = make_room
+        self._refuse = refuse
         self._open: dict[Connection, None] = {}
         self._listeners: list[socket.socket] = []
         self._joining: set[asyncio.Task[Any]] = set()
@@ -102,7 +105,7 @@ class Server:
     def serve(self, call: Call) -> None:
         """A call has come."""
         if len(self._calls) >= self.connections.max_calls:
-            call.finish(grpc.StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!")
+            self._refuse(call)
             return
         call.serving = task = self._loop.create_task(self._serve(call), name=call.method[:100])
         self._calls[task] = call
