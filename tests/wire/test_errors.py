@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 
 from penstock.errors import (
@@ -27,6 +28,7 @@ from penstock.errors import (
     SupervisionError,
     VersionError,
 )
+from penstock.nodes.builtin import calculator as builtin
 from penstock.wire.errors import decode_error, encode_error
 from penstock.wire.v1 import common_pb2 as pb
 
@@ -114,6 +116,27 @@ def test_what_lies_below_a_node_is_not_shown() -> None:
     for text in (crashed.message, json.loads(crashed.context)["stderr"]):
         assert "/srv/nodes.py" in text
         assert "/opt/lib" not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        (builtin.__file__, "penstock/nodes/builtin/calculator.py"),
+        (np.lib.format.__file__, "numpy/lib/format.py"),
+        (json.__file__, "json/__init__.py"),
+        ("/opt/other/lib/python3.13/site-packages/a/b.py", "a/b.py"),
+        ("/srv/nodes.py", "/srv/nodes.py"),
+        ("/srv/a/lib/python/nodes.py", "/srv/a/lib/python/nodes.py"),
+    ],
+)
+def test_where_the_service_is_installed_is_not_shown(path: str, shown: str) -> None:
+    """A node of ours, or a library, raises too; whose file it is stays readable."""
+    said = f'Traceback\n  File "{path}", line 2, in process\n    1 / 0\nZeroDivisionError: x\n'
+    facts = {"during": "process", "exception_type": "Z", "exception_message": "x"}
+    raised = encode_error(NodeExecutionError("n", **facts, traceback=said))
+    assert raised.stack_trace == said.replace(path, shown)
+    crashed = encode_error(NodeExitedError("n", pid=1, signal="SIGSEGV", stderr=said))
+    assert f'"{shown}"' in crashed.message
 
 
 def test_what_a_node_says_is_looked_through_once_whatever_it_is() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from penstock.errors import (
@@ -54,6 +55,10 @@ _CRASH = "Fatal Python error: "
 """What ``faulthandler`` begins with, when it tells on stderr where a process was that dies."""
 _IN_GROUP = re.compile(r"^ *\| ")
 """What stands before the lines of an exception group's stacks."""
+_ABOVE = re.compile(
+    rf"{re.escape(str(Path(__file__).parents[2]))}/|.*/(?:site|dist)-packages/|.*/lib/python3\.\d+/"
+)
+"""Where the service has its files, and all that is installed: what follows says which one it is."""
 _OUR_FOLDERS = tuple(
     f"/penstock/{name}/" for name in ("executors", "session", "service", "data", "bridges")
 )
@@ -83,22 +88,31 @@ def encode_error(error: PenstockError) -> pb.ErrorResponse:
 def _without_our_frames(text: str) -> str:
     """A node's stack without what lies below the node: nothing to its author, and our paths.
 
-    Line by line, each looked at once: the text is the node's, or its client's.
+    Of what is installed here it names the files, and not where they are. Line by line, each looked
+    at once: the text is the node's, or its client's.
     """
     kept, is_below = [], False
     for line in text.split("\n"):
         said = _IN_GROUP.sub("", line)
-        is_below = _is_ours(said) or (is_below and said.startswith("    "))
+        path = _path_in(said)
+        is_ours = any(folder in path for folder in _OUR_FOLDERS)
+        is_below = is_ours or (is_below and said.startswith("    "))
         if not is_below:
-            kept.append(line)
+            kept.append(line.replace(path, _named(path), 1))
     return "\n".join(kept)
 
 
-def _is_ours(line: str) -> bool:
+def _path_in(line: str) -> str:
+    """The file of a line of a stack that says where something was; empty for any other."""
     if not line.startswith(_FRAME):
-        return False
+        return ""
     path, _, rest = line.removeprefix(_FRAME).partition('"')
-    return rest.startswith(", line ") and any(folder in path for folder in _OUR_FOLDERS)
+    return path if rest.startswith(", line ") else ""
+
+
+def _named(path: str) -> str:
+    above = _ABOVE.match(path)
+    return path if above is None else path[above.end() :]
 
 
 def _stack_trace(error: PenstockError) -> str:
