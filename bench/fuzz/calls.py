@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection_pb2
 from hypothesis import strategies as st
 
-from bench.fuzz.messages import changed, messages, spoilt
+from bench.fuzz.messages import SESSION, changed, messages, spoilt
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import (
     control_pb2,
@@ -122,6 +122,32 @@ def _control(command: streaming_pb2.StreamControl.Command) -> streaming_pb2.Stre
     return streaming_pb2.StreamRequest(control=streaming_pb2.StreamControl(command=command))
 
 
+def live_session() -> streaming_pb2.StreamRequest:
+    """What opens the session that is attached to."""
+    return _init("PassThrough", "EchoNode")
+
+
+def live_chunk() -> streaming_pb2.StreamRequest:
+    """What gives it something to do."""
+    return _chunk(_text("x"))
+
+
+def _at(node_id: str, direction: control_pb2.ControlDirection) -> control_pb2.ControlAddress:
+    return control_pb2.ControlAddress(node_id=node_id, direction=direction)
+
+
+def _attached(**op: Message) -> tuple[control_pb2.ControlFrame, ...]:
+    """An attachment that says one thing, and subscribes to what comes of it."""
+    hello = control_pb2.Hello(session_id=SESSION, attach_id="me", acknowledge=True)
+    subscribe = control_pb2.Subscribe(addr=_at("n1", _OUT))
+    return (
+        control_pb2.ControlFrame(hello=hello),
+        control_pb2.ControlFrame(subscribe=subscribe),
+        control_pb2.ControlFrame(**op),  # type: ignore[arg-type]  # any of them
+    )
+
+
+_IN, _OUT = control_pb2.CONTROL_DIRECTION_IN, control_pb2.CONTROL_DIRECTION_OUT
 _AUDIO = pb.AudioBuffer(
     samples=bytes(640), sample_rate=16_000, channels=1, format=pb.AUDIO_FORMAT_I16
 )
@@ -172,12 +198,27 @@ _TALKS: dict[str, tuple[tuple[Message, ...], ...]] = {
     ),
     "PlanPipeline": ((penstock_pb2.PlanRequest(manifest=_pipeline("PassThrough", "EchoNode")),),),
     "Attach": (
-        (
-            control_pb2.ControlFrame(hello=control_pb2.Hello(session_id="nobody")),
-            control_pb2.ControlFrame(
-                subscribe=control_pb2.Subscribe(addr=control_pb2.ControlAddress(node_id="n0"))
-            ),
+        (control_pb2.ControlFrame(hello=control_pb2.Hello(session_id="nobody")),),
+        *(
+            _attached(publish=control_pb2.Publish(addr=_at(node_id, _IN), data=value))
+            for node_id, value in zip(("n0", "n1") * 5, _VALUES, strict=False)
         ),
+        _attached(intercept=control_pb2.Intercept(addr=_at("n0", _OUT), deadline_ms=5)),
+        _attached(remove_intercept=control_pb2.RemoveIntercept(addr=_at("n0", _OUT))),
+        _attached(unsubscribe=control_pb2.Unsubscribe(addr=_at("n1", _OUT))),
+        _attached(
+            intercept_reply=control_pb2.InterceptReply(
+                correlation_id=1, decision=control_pb2.InterceptDecision(replace=_VALUES[0])
+            )
+        ),
+        _attached(
+            set_node_state=control_pb2.SetNodeState(
+                node_id="n0", state=control_pb2.NODE_STATE_BYPASS
+            )
+        ),
+        _attached(clear_node_state=control_pb2.ClearNodeState(node_id="n0")),
+        _attached(interrupt=control_pb2.Interrupt(node_id="n0")),
+        _attached(interrupt=control_pb2.Interrupt(overtakes=3)),
     ),
 }
 

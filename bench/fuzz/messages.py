@@ -11,6 +11,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import strategies as st
 
+SESSION = "s" * 32
+"""Stands for the ID of a session that is there, which is as long."""
 DEPTH = 4
 _MOST_FIELDS = 4
 _F = FieldDescriptor
@@ -25,7 +27,9 @@ _WORDS = {
     "drop_policy": ("newest", "oldest", "middle"),
     "python_executable": ("python", "/bin/sh", ""),
     "path": ("/etc/passwd", "a", "../a", "", "/dev/zero", "\0"),
-    "service": ("", "remotemedia.v1.PipelineExecutionService", "penstock.session/x", "\0"),
+    "service": ("", "remotemedia.v1.PipelineExecutionService", f"penstock.session/{SESSION}", "\0"),
+    "session_id": (SESSION, SESSION, "", "nobody"),
+    "port": ("", "main", "aux"),
 }
 """What a field of that name is given, besides any text."""
 _NODES = ("n0", "n1", "", "n9", "@client", "@host", "a" * 300, "\N{ROCKET}")

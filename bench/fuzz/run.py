@@ -54,7 +54,9 @@ def fuzz(service: Service, wished: int, first_seed: int) -> Tally:
 
 
 async def _connected(address: str) -> Client:
-    return Client(address)
+    client = Client(address)
+    await client.open()
+    return client
 
 
 def _round(runner: asyncio.Runner, client: Client, tally: Tally, number: int, batches: int) -> None:
@@ -85,10 +87,12 @@ def _round(runner: asyncio.Runner, client: Client, tally: Tally, number: int, ba
 
 
 async def _all(client: Client, drawn: list[Call]) -> list[str]:
+    over = await client.feed()
     told = await asyncio.gather(*(client.faults(call) for call in drawn))
-    return [
+    found = [
         f"{fault}\n  {call!r}" for call, faults in zip(drawn, told, strict=True) for fault in faults
     ]
+    return over + found
 
 
 def _look(service: Service, watch: Watch, tally: Tally) -> None:

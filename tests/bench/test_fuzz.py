@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
 from hypothesis import find, given
 from hypothesis import strategies as st
 
 from bench.fuzz.calls import METHODS, Call, calls
-from bench.fuzz.messages import changed, messages, spoilt
+from bench.fuzz.messages import SESSION, changed, messages, spoilt
 from penstock.wire.methods import PATHS
+from penstock.wire.v1 import control_pb2 as control
 from penstock.wire.v1 import streaming_pb2 as pb
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +75,21 @@ def test_conversations_are_also_whole() -> None:
 
 
 def _parses(call: Call) -> bool:
+    kind = GetMessageClass(call.method.input_type)
     try:
-        return all(pb.StreamRequest.FromString(data) is not None for data in call.requests)
+        return all(kind.FromString(data) is not None for data in call.requests)
     except DecodeError:
         return False
+
+
+def test_a_session_that_there_is_is_attached_to_in_every_way() -> None:
+    """What is not said to one that there is would be refused by its name, whatever it says."""
+    for op in control.ControlFrame.DESCRIPTOR.oneofs_by_name["op"].fields:
+        attached = calls().filter(lambda call: call.method.name == "Attach")
+        find(attached, lambda call, name=op.name: _parses(call) and _says(call, name))
+
+
+def _says(call: Call, name: str) -> bool:
+    frames = [control.ControlFrame.FromString(data) for data in call.requests]
+    is_there = bool(frames) and frames[0].hello.session_id == SESSION
+    return is_there and any(frame.HasField(name) for frame in frames)
