@@ -17,8 +17,12 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "cli"))
+sys.path.insert(0, str(Path(__file__).parent / "service"))
 
+from certificates import Authority
 from served import serving
+
+from penstock.manifest import digest_of, new_token
 
 ROOT = Path(__file__).parent.parent
 STUBS = ("common.proto", "execution.proto", "streaming.proto", "control.proto")
@@ -49,8 +53,8 @@ def stubs(checkout: Path) -> Path:
     return out
 
 
-def run(*command: str, cwd: Path, stdin: str | None = None) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+def run(*command: str, cwd: Path, stdin: str | None = None, **variables: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **variables}
     done = subprocess.run(
         command, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, check=False
     )
@@ -77,19 +81,53 @@ def grpcurl() -> Path:
     return Path(found.origin).parent / "lib" / "grpcurl"
 
 
-@pytest.mark.skipif(
-    not (shutil.which("node") and (ROOT / "examples" / "node" / "node_modules").is_dir()),
-    reason="needs Node.js, and npm install in examples/node",
-)
-def test_the_client_in_node_says_in_a_line_that_there_is_no_service() -> None:
+@pytest.fixture(scope="module")
+def node(checkout: Path) -> Path:
+    """Where the client in Node.js is, with the packages that it needs."""
+    run("npm", "install", "--prefix", "examples/node", cwd=checkout)
+    return checkout
+
+
+def test_the_client_in_node_says_in_a_line_that_there_is_no_service(node: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{free.getsockname()[1]}"
         command = ["node", "examples/node/client.js", target]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=node, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
     assert line.startswith(f"{target}: No connection established.")
+
+
+def test_the_client_in_node_reaches_a_service_that_faces_a_network(
+    node: Path, tmp_path: Path
+) -> None:
+    """It trusts the authority that it is told of, and shows its token."""
+    authority, token = Authority("ours"), new_token()
+    certificate, key = authority.issue("service").write(tmp_path, "service")
+    trusted, _ = authority.pair.write(tmp_path, "authority")
+    tokens, config = tmp_path / "tokens.toml", tmp_path / "penstock.toml"
+    tokens.write_text(f'[tokens.robot]\nsha256 = "{digest_of(token)}"\n')
+    tokens.chmod(0o600)
+    config.write_text(
+        f'[service]\ntokens = "{tokens}"\n'
+        f'[service.tls]\ncertificate = "{certificate}"\nkey = "{key}"\n'
+    )
+    with serving("--bind", "127.0.0.1:0", "--config", str(config)) as (_, address):
+        command = ("node", "examples/node/client.js", address)
+        shown = {"PENSTOCK_CA": trusted, "PENSTOCK_TOKEN": token}
+        assert "closed: completed" in run(*command, cwd=node, **shown)
+        for missing, said in (
+            ("PENSTOCK_TOKEN", "expected metadata 'authorization: Bearer"),
+            ("PENSTOCK_CA", "No connection established."),
+        ):
+            known = {name: value for name, value in shown.items() if name != missing}
+            environment = {**os.environ, **known}
+            done = subprocess.run(
+                command, cwd=node, env=environment, capture_output=True, text=True, check=False
+            )
+            assert (done.returncode, done.stdout) == (1, "")
+            assert said in done.stderr
 
 
 def test_a_pipeline_is_watched_and_changed(checkout: Path, service: str) -> None:
