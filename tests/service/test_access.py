@@ -22,12 +22,15 @@ from penstock.manifest import (
 )
 from penstock.nodes import Catalogue
 from penstock.service import running
+from penstock.service.reflection import SERVICES
 from penstock.wire.methods import PATHS
 from penstock.wire.v1 import common_pb2 as pb
 from penstock.wire.v1 import control_pb2 as control
 from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import health_pb2 as health
 from penstock.wire.v1 import penstock_pb2 as ours
+
+REFLECTION = [f"/{name}/ServerReflectionInfo" for name in SERVICES]
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def execute(wire: WireClient, token: str, *types: str) -> Awaitable[execution.Ex
     ],
     ids=["none", "no scheme", "basic", "unknown", "two", "empty", "its hash"],
 )
-@pytest.mark.parametrize("path", [*sorted(PATHS), "/no.such.Service/Method"])
+@pytest.mark.parametrize("path", [*sorted(PATHS), *REFLECTION, "/no.such.Service/Method"])
 async def test_no_method_of_any_service_is_served_without_a_token(
     service: str, path: str, metadata: Any
 ) -> None:
@@ -110,6 +113,19 @@ async def test_a_token_calls_its_methods_only(wire: WireClient) -> None:
     assert await status_of(version) == (grpc.StatusCode.OK, "")
     refused = (grpc.StatusCode.PERMISSION_DENIED, "token robot may not call ExecutePipeline")
     assert await status_of(execute(wire, ROBOT)) == refused
+
+
+@pytest.mark.parametrize("robot", ['methods = ["ServerReflectionInfo", "Watch"]'])
+async def test_health_and_reflection_have_rights_of_their_own(service: str) -> None:
+    allowed = [*REFLECTION, "/grpc.health.v1.Health/Watch"]
+    async with grpc.aio.insecure_channel(service) as channel:
+        for path in (*allowed, "/grpc.health.v1.Health/Check"):
+            call = channel.stream_stream(path)(**bearing(ROBOT))
+            await call.write(b"")
+            code, _ = await status_of(call.read())
+            refused = code is grpc.StatusCode.PERMISSION_DENIED
+            assert refused is (path not in allowed), path
+            call.cancel()
 
 
 @pytest.mark.parametrize("robot", ['node_types = ["Pass*"]'])

@@ -98,6 +98,22 @@ async def test_a_new_certificate_holds_for_new_connections(
     await calls_ended()
 
 
+async def test_new_authorities_of_clients_hold_for_new_connections(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    before, after = Authority("before"), Authority("after")
+    old, new = before.issue("robot"), after.issue("robot")
+    settings = encrypted(tmp_path, OURS.issue("service"), before)
+    async with running(settings, "127.0.0.1:0", catalogue) as address:
+        assert await asked(address, OURS, old) is grpc.StatusCode.OK
+        assert await asked(address, OURS, new) is grpc.StatusCode.UNAVAILABLE
+        after.pair.write(tmp_path, "clients")
+        assert await asked(address, OURS, new) is grpc.StatusCode.OK
+        assert await asked(address, OURS, old) is grpc.StatusCode.UNAVAILABLE
+        assert await asked(address, OURS) is grpc.StatusCode.UNAVAILABLE
+    await calls_ended()
+
+
 def test_a_certificate_that_changes_while_no_descriptor_is_left_is_read_then(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
