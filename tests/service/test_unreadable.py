@@ -13,6 +13,8 @@ import pytest
 from wire_client import WireClient, chunk, details, init, pipeline
 
 from bench.rpc.http2 import ACK, DATA, END_STREAM, HELLO, call, connected, frame
+from penstock.client import Client
+from penstock.errors import ServiceError
 from penstock.manifest import Limits, Settings
 from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.v1 import common_pb2 as pb
@@ -68,6 +70,17 @@ async def test_a_first_message_that_is(wire: WireClient) -> None:
     [response] = await ended(stream)
     assert response.error.error_type == pb.ERROR_TYPE_RESOURCE_LIMIT
     assert (await details(stream)).session_id == ""
+
+
+async def test_our_client_knows_what_it_was_to_the_stream(service: str) -> None:
+    """As for all streams that end with another status than OK."""
+    manifest = {"version": "v1", "nodes": [{"id": "n0", "node_type": "PassThrough"}]}
+    async with Client(service) as client, client.stream(manifest) as stream:
+        await stream.send("n0", bytes(2 * MIB))
+        with pytest.raises(ServiceError, match="larger than max") as caught:
+            await anext(stream.outputs())
+    assert caught.value.error_type == "RESOURCE_LIMIT"
+    assert caught.value.stream_error == "BUFFER_OVERFLOW"
 
 
 async def test_a_message_that_is_cut_off(service: str) -> None:

@@ -289,11 +289,11 @@ class Stream:
             with translated():
                 while (response := await self._call.read()) is not grpc.aio.EOF:
                     await self._take(response)
-                if isinstance(self._failure, ServiceError):
-                    note_details(self._failure, await self._call.trailing_metadata())
+            await self._note_details()
         except ServiceError as exc:
             if not self._given_up and (self._failure is None or exc.error_type == UNAVAILABLE):
                 self._failure = exc  # that it may be tried elsewhere is worth more than the reason
+            await self._note_details()
         except asyncio.CancelledError:
             if not self._given_up:
                 raise
@@ -305,6 +305,11 @@ class Stream:
             self._ready.set()
             self._interrupts.end()
         await self._results.end(forget=self._given_up)
+
+    async def _note_details(self) -> None:
+        """Have the failure say what it was to the stream, whatever the call has ended with."""
+        if isinstance(self._failure, ServiceError) and not self._given_up:
+            note_details(self._failure, await self._call.trailing_metadata() or ())
 
     async def _take(self, parted: Parted[pb.StreamResponse]) -> None:
         response = parted.message
