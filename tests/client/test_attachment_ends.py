@@ -212,14 +212,16 @@ async def test_a_time_limit_of_the_whole(client: Client) -> None:
 
 
 async def test_a_connection_that_is_given_up(client: Client, hold: Hold) -> None:
+    """The stream is on another: else its end may be told first."""
     async with AsyncExitStack() as stack:
         talk = await stack.enter_async_context(Talking(client, "holds", "adds_b"))
-        attachment = await stack.enter_async_context(client.attach(talk.session_id))
+        watcher = Client(client.target)
+        attachment = await stack.enter_async_context(watcher.attach(talk.session_id))
         waiting = Waiting()
         await waiting.begin(attachment, "n0")
         asking = [asyncio.create_task(attachment.intercept("n1")) for _ in range(3)]
         await asyncio.sleep(0)
-        await client.aclose()
+        await watcher.aclose()
         await waiting.broke("CANCELLED")
         for task in asking:
             with pytest.raises(ServiceError, match="given up"):
