@@ -286,6 +286,21 @@ async def test_the_file_is_read_again_when_it_changes(
     assert "the tokens stay as they were" in caplog.text
 
 
+async def test_a_call_keeps_the_rights_that_it_began_with(
+    settings: Settings, wire: WireClient
+) -> None:
+    call = await opened(wire, **bearing(ROBOT))
+    path = Path(settings.service.tokens or "")
+    path.write_text("[tokens]\n")  # noqa: ASYNC240  # a few bytes
+    os.utime(path, (1e9, 1e9))  # not just now, when more might follow
+    assert (await status_of(execute(wire, ROBOT)))[0] is grpc.StatusCode.UNAUTHENTICATED
+    await call.write(chunk("x"))
+    while not (response := await call.read()).HasField("result"):
+        continue
+    assert response.result.data_outputs["n0"].text.text_data == b"x"
+    await closed(call)
+
+
 async def test_a_file_that_others_may_write_from_now_on_is_told_of(
     settings: Settings, wire: WireClient, caplog: pytest.LogCaptureFixture
 ) -> None:
