@@ -7,26 +7,23 @@ the same time on the same cores meet the same disturbances, so that their ratio 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import TypeAlias
 
-from bench.load.connection import Connection
-from bench.load.generator import CHUNK_S, Load
+from bench.load.clients import clients, used_us
+from bench.load.generator import CHUNK_S
 from bench.load.service import roomy
 from bench.rpc.servers import server_process
 from penstock.testing import ProcessTree
 
-_SPAWN = multiprocessing.get_context("spawn")
 _ROOT = Path(__file__).parent.parent
 _PARTS = ("front door", "hosts", "clients")
-_START_S, _EXIT_S = 120.0, 10.0
 
 Costs: TypeAlias = dict[str, float]
 """By part, in us."""
@@ -87,7 +84,7 @@ class _Side:
         """The CPU time of its processes so far."""
         used: Costs = defaultdict(float)
         for process in self.tree.look():
-            used[self._part(process.pid, process.name)] += _used_us(process.pid)
+            used[self._part(process.pid, process.name)] += used_us(process.pid)
         return used
 
     def _part(self, pid: int, name: str) -> str:
@@ -99,47 +96,13 @@ class _Side:
 @contextmanager
 def _side(checkout: Path, streams: int) -> Iterator[_Side]:
     """A service with so many streams open."""
-    ours, theirs = _SPAWN.Pipe()
-    own = checkout == _ROOT
-    python = None if own else checkout / ".venv/bin/python"
-    with ours, roomy() as words, server_process(*words, python=python) as (process, address):
-        clients = _SPAWN.Process(target=_talk, args=(address, streams, theirs), daemon=True)
-        clients.start()
-        theirs.close()
-        try:
-            if not ours.poll(_START_S):
-                raise TimeoutError(f"{streams} streams are not ready after {_START_S:g} s")
-            ours.recv()
-            yield _Side(ProcessTree(process.pid), ours)
-        finally:
-            clients.kill()
-            clients.join(_EXIT_S)
-
-
-def _talk(address: str, streams: int, told: Pipe) -> None:
-    """The clients' whole life: open streams, send as many chunks on each as is told, and wait."""
-    host, _, port = address.rpartition(":")
-    with closing(Connection(host, int(port))) as connection:
-        load = Load(connection, "native", streams)
-        told.send(None)
-        chunks = told.recv()
-        before = _used_us("self")
-        load.late_s(chunks)
-        told.send(_used_us("self") - before)
-        told.poll(None)  # the sessions are there until their time has been read
-
-
-def _used_us(pid: int | str) -> float:
-    """The CPU time of all threads of a process; nothing where it has ended."""
-    times = [_first(path) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
-    return sum(times) / 1e3
-
-
-def _first(schedstat: Path) -> int:
-    try:
-        return int(schedstat.read_text().split()[0])
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
+    python = None if checkout == _ROOT else checkout / ".venv/bin/python"
+    with (
+        roomy() as words,
+        server_process(*words, python=python) as (process, address),
+        clients(address, streams) as its_clients,
+    ):
+        yield _Side(ProcessTree(process.pid), its_clients)
 
 
 def _parser() -> argparse.ArgumentParser:

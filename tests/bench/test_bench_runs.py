@@ -43,6 +43,10 @@ TARGETS = {
     "grpc_stream_rate": {("4 KB", "floor", 0.6), ("1 MB", "floor", 0.85)},
     "load": {("native sessions", "floor", 0.6)},
     "lateness": {("2 sessions of three processes", None, 20)},
+    "interrupt": {
+        ("three process hops, inlet full", None, 50),
+        ("beside 2 real-time streams", None, 50),
+    },
     "hop_latency": {
         ("4 KB", "floor", 1.25),
         ("1 MB", "floor", 1.15),
