@@ -18,6 +18,7 @@ from typing import Any
 
 import grpc
 import pytest
+from bearers import written
 from wire_client import WireClient, calls_ended, init, pipeline, text
 
 from bench.rpc.http2 import (
@@ -156,6 +157,27 @@ async def test_a_message_that_is_too_long_unpacked_is_refused_and_takes_no_memor
                 assert b"grpc-status" in await trailers(reader)
         assert peak_bytes() - before < 16 * MIB
         assert await is_served(address)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+async def test_the_requests_of_who_is_unknown_take_little_memory(
+    is_packed: bool, tmp_path: Path
+) -> None:
+    """At most ten times what is on the wire; packed, these are a thousand times as much."""
+    content = gzip.compress(bytes(56 * MIB)) if is_packed else bytes(56 << 10)
+    encoding = [(b"grpc-encoding", b"gzip")] if is_packed else []
+    request = HELLO + call(EXECUTE, encoding) + message(content, compressed=is_packed)
+    tokens = str(written(tmp_path / "tokens.toml"))
+    async with serving(tokens=tokens) as address, AsyncExitStack() as stack:
+        for _ in range(2):  # what is needed once is there by then
+            unknown = [await stack.enter_async_context(connected(address)) for _ in range(16)]
+            reset_peak()
+            before = peak_bytes()
+            for _, writer in unknown:
+                writer.write(request)
+            for reader, _ in unknown:
+                assert b"expected metadata 'authorization" in await trailers(reader)
+        assert peak_bytes() - before < 10 * 16 * len(request)
 
 
 def reset_peak() -> None:
