@@ -18,6 +18,8 @@ from penstock.errors import ServiceError
 from penstock.manifest import Limits, Settings
 from penstock.wire.methods import STREAM_PIPELINE
 from penstock.wire.v1 import common_pb2 as pb
+from penstock.wire.v1 import control_pb2 as control
+from penstock.wire.v1 import execution_pb2 as execution
 from penstock.wire.v1 import streaming_pb2 as streaming
 
 MIB = 1 << 20
@@ -94,3 +96,34 @@ async def test_a_message_that_is_cut_off(service: str) -> None:
     said = b"the stream ended within a message"
     assert heard.count(said) >= 2, "in the error, and in the status"
     assert b"grpc-status\x013" in heard  # INVALID_ARGUMENT
+
+
+async def test_a_frame_of_an_attachment_that_is_too_long(
+    wire: WireClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="penstock.service.call_log")
+    stream = wire.stream()
+    await stream.write(init(pipeline("PassThrough")))
+    while not (response := await stream.read()).HasField("ready"):
+        continue
+    session_id = response.ready.session_id
+    attachment = wire.attach()
+    await attachment.write(control.ControlFrame(hello=control.Hello(session_id=session_id)))
+    assert (await attachment.read()).HasField("attached")
+    value = chunk("x" * (2 * MIB)).data_chunk.buffer
+    await attachment.write(control.ControlFrame(publish=control.Publish(data=value)))
+    assert await attachment.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    said = await attachment.details()
+    assert said.startswith("Received message larger than max (")
+    assert caplog.messages == [f"Attach (session {session_id}) failed: {said}"]
+
+
+async def test_a_request_that_is_too_long_is_logged(
+    wire: WireClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    buffer = chunk("x" * (2 * MIB)).data_chunk.buffer
+    request = execution.ExecuteRequest(manifest=pipeline("PassThrough"), data_inputs={"n0": buffer})
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await wire.execute(request)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert caplog.messages == [f"ExecutePipeline failed: {caught.value.details()}"]

@@ -19,7 +19,12 @@ from penstock.service.endings import ending_of
 from penstock.service.events import LAST_EVENTS_S, Events
 from penstock.service.inbox import Inbox
 from penstock.service.opening import Openings
-from penstock.service.requests import HEAR_OUT_S, read_request
+from penstock.service.requests import (
+    HEAR_OUT_S,
+    NoRequestError,
+    TooLongRequestError,
+    read_request,
+)
 from penstock.service.status import (
     MOST_NAME,
     Context,
@@ -60,6 +65,9 @@ class ControlServicer:
             raise
         except grpc.aio.AbortError:
             raise
+        except (TooLongRequestError, NoRequestError) as exc:
+            log.failed(exc)
+            await abort(context, exc.ending)
         except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so
             log.failed(exc)
             await abort_unforeseen(context)
@@ -190,6 +198,8 @@ class ControlCall:
         for number in itertools.count(1):
             try:
                 frame = await read_request(self._context)
+            except NoRequestError:
+                raise  # nor will any other be one
             except InputError as exc:
                 await self._refuse(exc, None, number)
                 continue

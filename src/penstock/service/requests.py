@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import grpc
 
 from penstock.errors import InputError, ResourceLimitError, SessionCancelledError
+from penstock.service.call_log import CallLog
 from penstock.service.rpc import UnreadableError
-from penstock.service.status import Context, Ending, abort_invalid, client_left
+from penstock.service.status import Context, Ending, abort, abort_invalid, client_left
 from penstock.wire.parsing import Malformed
 
 Answer = TypeVar("Answer")
@@ -46,12 +47,16 @@ def one_request(
 ) -> Callable[[Any, Context], Awaitable[Answer]]:
     """A method with one request, as one with a stream of which it reads the first.
 
-    A call ends with ``INVALID_ARGUMENT`` where that is malformed or missing.
+    A call ends with ``INVALID_ARGUMENT`` where that is malformed or missing, and with
+    ``RESOURCE_EXHAUSTED`` where it is too long.
     """
 
     async def called(_requests: Any, context: Context) -> Answer:
         try:
             request = await read(context)
+        except TooLongRequestError as exc:
+            CallLog(context.method.rpartition("/")[2], context.peer()).failed(exc)
+            await abort(context, exc.ending)
         except InputError as exc:
             await abort_invalid(context, str(exc))
         if request is grpc.aio.EOF:
@@ -64,8 +69,8 @@ def one_request(
 async def read_request(context: Context) -> Any:
     """The next of a stream's requests, as its deserializer gives them, or ``grpc.aio.EOF``.
 
-    Raises ``InputError`` for a malformed one, ``SessionCancelledError`` where the call has ended.
-    Where the call tells so itself: ``TooLongRequestError`` and ``NoRequestError``.
+    Raises ``InputError`` for a malformed one, ``TooLongRequestError`` and ``NoRequestError`` where
+    nothing more can be read, ``SessionCancelledError`` where the call has ended.
     """
     try:
         request = await context.read()

@@ -86,7 +86,6 @@ class StreamCall:
         self.patience = Patience(context, self.replies, limit_s)
         self._admission = admission
         self._context = context
-        self._context.tells_itself = True
         self._over = asyncio.Event()
         self._course = Course()
         self._first: Mapping[str, common.DataBuffer] = {}

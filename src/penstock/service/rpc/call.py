@@ -46,11 +46,7 @@ class UnreadableError(Exception):
 
 
 class Call(Flow):
-    """What a handler has of a call, beside its messages.
-
-    With ``tells_itself`` what comes and can't be read is the handler's to tell: ``read`` raises
-    ``UnreadableError``. Without, it ends the call.
-    """
+    """What a handler has of a call, beside its messages."""
 
     def __init__(self, connection: Connection, stream: int, opening: Opening, most: int) -> None:
         asked = connection.compression
@@ -59,7 +55,6 @@ class Call(Flow):
         assembly = Assembly(most, opening.encoding)
         super().__init__(stream, connection.outbox, assembly, compresses=compresses)
         self.method = opening.method
-        self.tells_itself = False
         self.serving: asyncio.Task[None] | None = None
         self._connection = connection
         self._opening = opening
@@ -116,7 +111,7 @@ class Call(Flow):
                 await self._spoken.wait()
 
     async def read(self) -> Any:
-        """The next message, or ``grpc.aio.EOF``; raises ``CallOverError``.
+        """The next message, or ``grpc.aio.EOF``; raises ``CallOverError``, ``UnreadableError``.
 
         Who is cancelled has taken nothing. One that is here already is read without a wait, but
         for some: who reads all that has come keeps nobody else waiting.
@@ -129,7 +124,7 @@ class Call(Flow):
             if self.over:
                 raise CallOverError
             if self._fault is not None:
-                self._refuse(*self._fault)
+                raise self._unreadable(*self._fault)
             if self.half_closed:
                 return grpc.aio.EOF
             self.grant()
@@ -233,18 +228,15 @@ class Call(Flow):
         try:
             return await _aside(len(message) * _MOST_RATIO, message.expanded)
         except BadMessageError as exc:
-            self._refuse(exc.code, str(exc))
+            raise self._unreadable(exc.code, str(exc)) from exc
         except asyncio.CancelledError:
             self._messages.appendleft(message)
             self._held += len(message) + ENTRY_BYTES
             raise
 
-    def _refuse(self, code: grpc.StatusCode, message: str) -> NoReturn:
+    def _unreadable(self, code: grpc.StatusCode, message: str) -> UnreadableError:
         """Nothing can be read, now or ever."""
-        if self.tells_itself:
-            raise UnreadableError(code, message, self._assembly.most)
-        self.fail(code, message)
-        raise CallOverError
+        return UnreadableError(code, message, self._assembly.most)
 
     def _expire(self) -> None:
         self.fail(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 from penstock.manifest import ConnectionSettings
-from penstock.service.rpc.call import Call, CallOverError
+from penstock.service.rpc.call import Call, CallOverError, UnreadableError
 from penstock.service.rpc.connection import Connection
 from penstock.service.rpc.turnstile import Turnstile
 
@@ -137,6 +137,8 @@ class Server:
             call.finish(grpc.StatusCode.OK)
         except (grpc.aio.AbortError, CallOverError):
             return
+        except UnreadableError as exc:
+            call.fail(exc.code, str(exc))
         except Exception:  # noqa: BLE001  # the last place that can log it and say so
             _log.exception("%s failed", call.method[:100])
             call.finish(grpc.StatusCode.INTERNAL, _UNFORESEEN)
