@@ -119,6 +119,21 @@ async def test_who_is_about_to_read_faster_is_asked_soon(monkeypatch: pytest.Mon
         await asked(peer)
 
 
+async def test_who_reads_on_is_asked_as_soon_as_that_is_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long who doesn't would have: this one tells what it has read when it is asked."""
+    monkeypatch.setattr(leads, "ASK_S", 1000.0)
+    async with serving({"Write": write}) as served, wide(served) as peer:
+        peer.send(begin(1, "Write"))
+        read = 0
+        while MANY - told(peer) > LEAD_BYTES // FRAMED:
+            await asked(peer)
+            new, read = told(peer) - read, told(peer)
+            peer.send(widen(1, new * FRAMED))
+        await peer.until(lambda: told(peer) == MANY)
+
+
 async def test_one_call_that_is_ahead_keeps_no_other_waiting() -> None:
     async with serving({"Write": write}) as served, wide(served) as peer:
         peer.send(begin(1, "Write"))

@@ -14,13 +14,14 @@ cdef class Lead:
     cdef int64_t _in_latest
     cdef int _at
     cdef bint _has_told
+    cdef bint _reads_on
     cdef int64_t _told
     cdef double _asked_s
     cdef double _silent_s
     cdef double _asked_at
 
     cdef bint far(self) noexcept
-    cdef void ask(self, double now) noexcept
+    cdef bint ask(self, double now) noexcept
     cdef int wait_until(self, double now) except -1
     cpdef void spend(self, int64_t size) noexcept
     cpdef void allow(self, int64_t size) noexcept

@@ -73,6 +73,7 @@ cdef class Lead:
         self._told += by
         if self._told * ENOUGH >= self._most:
             self.ask_anew()
+            self._reads_on = True
         if self._top - self.window <= self._first // 2:
             self._lenience = 1
         if not self.far():
@@ -87,10 +88,13 @@ cdef class Lead:
         self.window += by
         self._top += by
 
-    cdef void ask(self, double now) noexcept:
-        """The client is asked, or was and hasn't answered."""
+    cdef bint ask(self, double now) noexcept:
+        """The client is asked, or was and hasn't answered; whether it answers, and reads on."""
+        cdef bint reads_on = self._reads_on
+        self._reads_on = False
         if not self._asked_at:
             self._asked_at = now
+        return reads_on
 
     cdef int wait_until(self, double now) except -1:
         """It is asked again, if it was."""

@@ -210,20 +210,20 @@ cdef class Outbox:
         Many keep it to themselves until they have something else to send, as the answer to this.
         """
         cdef double now = self._loop.time(), pause_s = -1.0
+        cdef bint is_due = self._asking is None
         cdef Outflow call
         for call in self._senders:
             if call.lead.far():
-                call.lead.ask(now)
+                is_due = call.lead.ask(now) or is_due
                 pause_s = call.lead.pause_s if pause_s < 0 else min(pause_s, call.lead.pause_s)
         if pause_s < 0:
             return 0
-        if self._asking is None:
-            if not self.blocked:  # else it reads nothing
-                self.push(ping())
-        elif self._asking.when() <= now + pause_s:
-            return 0
-        else:  # one has told much meanwhile, or is far since then
-            self._asking.cancel()
+        if is_due and not self.blocked:  # else it reads nothing
+            self.push(ping())
+        if self._asking is not None:
+            if self._asking.when() <= now + pause_s:
+                return 0
+            self._asking.cancel()  # one has told much meanwhile, or is far since then
         self._asking = self._loop.call_later(pause_s, self._ask_again)
         return 0
 
