@@ -87,8 +87,8 @@ def _rates(effort: Effort) -> list[Case]:
             message_bytes=nbytes,
         )
         for size, nbytes, count, least in (
-            ("4 KB", 4096, 2000, 0.6),
-            ("1 MB", 1 << 20, 200, 0.85),
+            ("4 KB", 4096, 6000, 0.6),
+            ("1 MB", 1 << 20, 600, 0.85),
         )
     ]
 
