@@ -49,9 +49,9 @@ class Call:
 
 
 @st.composite
-def calls(draw: st.DrawFn) -> Call:
-    """Any call."""
-    method = draw(_METHODS)
+def calls(draw: st.DrawFn, name: str = "") -> Call:
+    """Any call, or any of the methods of that ``name``."""
+    method = draw(_METHODS.filter(lambda one: one.name == name) if name else _METHODS)
     said = draw(_CONVERSATIONS[method.full_name])
     is_altered, is_spoilt = draw(_OFTEN), draw(_SELDOM)
     if said and is_altered:

@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
-from hypothesis import find, given
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from bench.fuzz.calls import METHODS, Call, calls
@@ -18,6 +19,7 @@ from penstock.wire.v1 import control_pb2 as control
 from penstock.wire.v1 import streaming_pb2 as pb
 
 ROOT = Path(__file__).parents[2]
+CONTROL_OPS = control.ControlFrame.DESCRIPTOR.oneofs_by_name["op"].fields
 
 
 def test_a_short_fuzz() -> None:
@@ -70,8 +72,7 @@ def test_conversations_are_also_whole() -> None:
         requests = [pb.StreamRequest.FromString(data) for data in call.requests]
         return len(requests) > 3 and requests[0].HasField("init")
 
-    streams = calls().filter(lambda call: call.method.name == "StreamPipeline")
-    assert find(streams, lambda call: _parses(call) and is_whole(call))
+    assert find(calls("StreamPipeline"), lambda call: _parses(call) and is_whole(call))
 
 
 def _parses(call: Call) -> bool:
@@ -82,11 +83,14 @@ def _parses(call: Call) -> bool:
         return False
 
 
-def test_a_session_that_there_is_is_attached_to_in_every_way() -> None:
+@pytest.mark.timeout(120)  # some have to be looked for
+@pytest.mark.parametrize("op", [op.name for op in CONTROL_OPS])
+def test_a_session_that_there_is_is_attached_to_in_every_way(op: str) -> None:
     """What is not said to one that there is would be refused by its name, whatever it says."""
-    for op in control.ControlFrame.DESCRIPTOR.oneofs_by_name["op"].fields:
-        attached = calls().filter(lambda call: call.method.name == "Attach")
-        find(attached, lambda call, name=op.name: _parses(call) and _says(call, name))
+    any_will_do = settings(phases=[Phase.generate], max_examples=10_000, database=None)
+    assert find(
+        calls("Attach"), lambda call: _parses(call) and _says(call, op), settings=any_will_do
+    )
 
 
 def _says(call: Call, name: str) -> bool:
