@@ -19,16 +19,12 @@ from penstock.service.endings import ending_of
 from penstock.service.events import LAST_EVENTS_S, Events
 from penstock.service.inbox import Inbox
 from penstock.service.opening import Openings
-from penstock.service.requests import (
-    HEAR_OUT_S,
-    NoRequestError,
-    TooLongRequestError,
-    read_request,
-)
+from penstock.service.requests import HEAR_OUT_S, read_request
 from penstock.service.status import (
     MOST_NAME,
     Context,
     Ending,
+    EndingError,
     abort,
     abort_invalid,
     abort_unforeseen,
@@ -65,7 +61,7 @@ class ControlServicer:
             raise
         except grpc.aio.AbortError:
             raise
-        except (TooLongRequestError, NoRequestError) as exc:
+        except EndingError as exc:
             log.failed(exc)
             await abort(context, exc.ending)
         except Exception as exc:  # noqa: BLE001  # the last place that can log it and say so
@@ -198,8 +194,8 @@ class ControlCall:
         for number in itertools.count(1):
             try:
                 frame = await read_request(self._context)
-            except NoRequestError:
-                raise  # nor will any other be one
+            except EndingError:
+                raise  # nothing more can be read
             except InputError as exc:
                 await self._refuse(exc, None, number)
                 continue

@@ -20,7 +20,7 @@ from penstock.errors import SessionIdleError
 from penstock.manifest import ConnectionSettings
 from penstock.service.callers import caller_of
 from penstock.service.requests import read_request
-from penstock.service.status import Context, Ending, abort
+from penstock.service.status import Context, Ending, EndingError, abort
 
 FAIR_S = 2.0
 """How long a first message is read whoever else waits."""
@@ -34,7 +34,7 @@ _SMALL_PER_PEER, _SMALL = 4, 16
 """How many small requests are read at a time: none of them needs longer than its way."""
 
 
-class SlowOpeningError(SessionIdleError):
+class SlowOpeningError(EndingError, SessionIdleError):
     """A call's first message wasn't here in time, or others had to have their turn.
 
     It is told by a status only: that needs no room in the window of a client that reads nothing,

@@ -13,9 +13,9 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 )
 
 from penstock.errors import InputError
-from penstock.service.opening import SMALL_BYTES, Openings, Reading, SlowOpeningError
-from penstock.service.requests import TooLongRequestError, heeding_leave
-from penstock.service.status import Context, abort, abort_invalid, client_left
+from penstock.service.opening import SMALL_BYTES, Openings, Reading
+from penstock.service.requests import heeding_leave
+from penstock.service.status import Context, EndingError, abort, abort_invalid, client_left
 from penstock.wire.parsing import parsing
 from penstock.wire.v1.pool import POOL
 
@@ -41,7 +41,7 @@ def reflection_handlers(
                     await _write(context, response)
         except InputError as exc:
             await abort_invalid(context, str(exc))
-        except (SlowOpeningError, TooLongRequestError) as exc:
+        except EndingError as exc:
             await abort(context, exc.ending)
 
     handler = grpc.stream_stream_rpc_method_handler(

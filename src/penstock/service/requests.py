@@ -11,7 +11,14 @@ import grpc
 from penstock.errors import InputError, ResourceLimitError, SessionCancelledError
 from penstock.service.call_log import CallLog
 from penstock.service.rpc import UnreadableError
-from penstock.service.status import Context, Ending, abort, abort_invalid, client_left
+from penstock.service.status import (
+    Context,
+    Ending,
+    EndingError,
+    abort,
+    abort_invalid,
+    client_left,
+)
 from penstock.wire.parsing import Malformed
 
 Answer = TypeVar("Answer")
@@ -19,26 +26,21 @@ HEAR_OUT_S = 1.0
 """How long a client that was told of the end may take to stop writing."""
 
 
-class TooLongRequestError(ResourceLimitError):
+class TooLongRequestError(EndingError, ResourceLimitError):
     """A message of more bytes than any may have (``wished`` is one more); nothing else is read."""
 
     def __init__(self, message: str, *, limit: int) -> None:
         super().__init__("max_message_bytes", wished=limit + 1, free=limit, limit=limit)
         self.args = (message,)
-
-    @property
-    def ending(self) -> Ending:
-        """What the call ends with, as with any server of gRPC."""
-        return Ending(grpc.StatusCode.RESOURCE_EXHAUSTED, str(self))
+        self.ending = Ending(grpc.StatusCode.RESOURCE_EXHAUSTED, message)
 
 
-class NoRequestError(InputError):
+class NoRequestError(EndingError, InputError):
     """What came is no message of gRPC, and nothing behind it can be read."""
 
-    @property
-    def ending(self) -> Ending:
-        """The same of this."""
-        return Ending(grpc.StatusCode.INVALID_ARGUMENT, str(self))
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.ending = Ending(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 def one_request(

@@ -10,7 +10,7 @@ from typing import NoReturn, TypeAlias
 
 import grpc
 
-from penstock.errors import SessionCancelledError
+from penstock.errors import PenstockError, SessionCancelledError
 from penstock.service.rpc import Call
 
 Context: TypeAlias = Call
@@ -28,6 +28,12 @@ class Ending:
         """The code as it is on the wire."""
         number: int = self.code.value[0]
         return number
+
+
+class EndingError(PenstockError):
+    """A failure that its call ends with another status than OK for: ``ending`` says which."""
+
+    ending: Ending
 
 
 MOST_SAID = 2048

@@ -27,13 +27,16 @@ from penstock.service.opening import SlowOpeningError
 from penstock.service.pacing import comes_within, steadily
 from penstock.service.passage import Passage
 from penstock.service.replies import Replies
-from penstock.service.requests import (
-    HEAR_OUT_S,
-    NoRequestError,
-    TooLongRequestError,
-    read_request,
+from penstock.service.requests import HEAR_OUT_S, read_request
+from penstock.service.status import (
+    FINE,
+    STOPPING,
+    UNFORESEEN,
+    Context,
+    Ending,
+    EndingError,
+    abort,
 )
-from penstock.service.status import FINE, STOPPING, UNFORESEEN, Context, Ending, abort
 from penstock.service.unread import Patience
 from penstock.session import Interruption, Session
 from penstock.wire.methods import STREAM_PIPELINE
@@ -70,7 +73,7 @@ class StreamingServicer:
             await call.stop()
 
     def _ending_of(self, error: PenstockError) -> Ending:
-        if isinstance(error, SlowOpeningError | TooLongRequestError | NoRequestError):
+        if isinstance(error, EndingError):
             return error.ending
         is_ours = self._admission.stopping or isinstance(error, ServiceStoppingError)
         return STOPPING if is_ours else FINE
@@ -166,7 +169,7 @@ class StreamCall:
         A client of gRPC that writes when its call has ended loses what it was sent, the error
         before all.
         """
-        with contextlib.suppress(TimeoutError, InputError, TooLongRequestError):
+        with contextlib.suppress(TimeoutError, InputError, EndingError):
             async with asyncio.timeout(HEAR_OUT_S):
                 if self._reading is not None:
                     await asyncio.wait([self._reading])
